@@ -1,0 +1,68 @@
+"""The translator: Pods, Services, Nodes -> netplug values. The only importer of netplug.
+
+Pods ask for sandboxes (namespaces with an address); controllers of services and peers hand in
+the whole desired state and this makes it so.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from edgek.api.meta import Obj
+
+
+class NetworkFailure(Exception):
+    """The kernel refused; its text is fit for a pod's event (FailedCreatePodSandBox)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeNetwork:
+    """What this node's network is made from. CIDRs and addresses as text."""
+
+    node_name: str
+    node_ip: str
+    pod_cidr: str
+    cluster_cidr: str
+    service_cidr: str
+    dns_ip: str
+    device: str = ""
+    """The underlay's link; "" finds the one that has ``node_ip``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sandbox:
+    """Pinned namespaces of one pod; they outlive every container of it."""
+
+    pod_uid: str
+    ip: str
+    net: str
+    ipc: str
+    uts: str
+
+
+class Network(Protocol):
+    """Idempotent throughout: every call may be repeated, also after a restart of the agent."""
+
+    async def setup(self, node: NodeNetwork) -> None:
+        """VXLAN device, nftables base, DNS address; repairs what is missing or differs."""
+
+    async def attach(self, pod_uid: str, *, hostname: str) -> Sandbox:
+        """Namespaces and an address for a pod; gives back the same ones when they exist."""
+
+    async def detach(self, pod_uid: str) -> None:
+        """Everything of that pod is gone afterwards; no error where nothing was."""
+
+    async def sandboxes(self) -> dict[str, Sandbox]:
+        """Those that exist and are whole, by pod uid."""
+
+    async def set_nodes(self, nodes: Sequence[Obj]) -> None:
+        """All Node objects: peers for routes and tunnels."""
+
+    async def set_services(self, services: Sequence[Obj], slices: Sequence[Obj]) -> None:
+        """All Services and EndpointSlices: virtual IPs and node ports."""
+
+    async def set_host_ports(self, pod_uid: str, ip: str, ports: Sequence[Obj]) -> None:
+        """The pod's container ports with a hostPort; an empty sequence takes them away."""
+
+    async def teardown(self) -> None:
+        """Removes every link, route, table, namespace and file that edgek made on this node."""

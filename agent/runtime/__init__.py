@@ -1,0 +1,1 @@
+"""Containers and images: the door to Podman. Knows containers, not Pods."""

@@ -1,0 +1,59 @@
+"""Where time comes from: inject a Clock, never call ``time.time()`` in logic.
+
+Loop time (``asyncio.sleep``, timeouts) is virtualised in tests by looptime; wall-clock
+timestamps come from here, so that both can be steered together.
+"""
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """The current wall time, timezone-aware UTC."""
+
+    def monotonic(self) -> float:
+        """Seconds that never go back; differences are what counts."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Waits that long in this clock's time."""
+
+
+class SystemClock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class FakeClock:
+    """Follows the running loop's time (virtual under looptime) from a fixed start."""
+
+    def __init__(self, start: datetime | None = None) -> None:
+        self._start = start or datetime(2026, 1, 1, tzinfo=UTC)
+        self._offset = 0.0
+
+    def _elapsed(self) -> float:
+        try:
+            return asyncio.get_running_loop().time() + self._offset
+        except RuntimeError:
+            return self._offset
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self._start.timestamp() + self._elapsed(), UTC)
+
+    def monotonic(self) -> float:
+        return self._elapsed()
+
+    def advance(self, seconds: float) -> None:
+        """Moves this clock alone; the loop's timers stay where they are."""
+        self._offset += seconds
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)

@@ -1,0 +1,81 @@
+"""No background task is unowned.
+
+``Tasks`` is a named group that outlives single failures: a task that dies of an unexpected
+error is logged with its name and reported to ``on_error`` (by default the group closes with
+that error), and leaving the group cancels and awaits everything in it. ``asyncio.TaskGroup``
+alone will not do: it offers no names in its errors and no way to cancel one member by key.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from types import TracebackType
+from typing import Any, Self
+
+log = logging.getLogger(__name__)
+
+
+async def cancel_and_wait(*tasks: "asyncio.Task[Any]") -> None:
+    """Cancels the tasks and returns once all of them have ended; their errors are dropped."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Tasks:
+    """A supervised set of tasks.
+
+    Invariant: after ``__aexit__`` no task of the group is running. ``wait()`` returns when the
+    first task fails (raising its error) or when the group is closed.
+    """
+
+    def __init__(self, name: str, *, on_error: Callable[[str, BaseException], None] | None = None):
+        self._name = name
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._on_error = on_error
+        self._failed: asyncio.Future[None] | None = None
+        self._closed = False
+
+    async def __aenter__(self) -> Self:
+        self._failed = asyncio.get_running_loop().create_future()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, err: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def spawn(self, coro: Coroutine[Any, Any, Any], *, name: str) -> "asyncio.Task[Any]":
+        """Starts a task the group owns; ``name`` is what its failure is logged under."""
+        if self._closed:
+            coro.close()
+            raise RuntimeError(f"{self._name}: spawn after close")
+        task = asyncio.get_running_loop().create_task(coro, name=f"{self._name}/{name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: "asyncio.Task[Any]") -> None:
+        self._tasks.discard(task)
+        if task.cancelled() or (err := task.exception()) is None:
+            return
+        log.error("background task failed task=%s", task.get_name(), exc_info=err)
+        if self._on_error is not None:
+            self._on_error(task.get_name(), err)
+        elif self._failed is not None and not self._failed.done():
+            self._failed.set_exception(err)
+
+    async def wait(self) -> None:
+        """Waits until a task fails; raises what it raised."""
+        assert self._failed is not None, "enter the group first"
+        await asyncio.shield(self._failed)
+
+    async def close(self) -> None:
+        self._closed = True
+        while self._tasks:
+            await cancel_and_wait(*self._tasks)
+        if self._failed is not None:
+            if self._failed.done() and not self._failed.cancelled():
+                self._failed.exception()  # retrieved: logged already in _done
+            else:
+                self._failed.cancel()

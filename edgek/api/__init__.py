@@ -1,0 +1,1 @@
+"""What an API object is: pure functions over wire-shaped dicts, standard library only."""

@@ -1,0 +1,83 @@
+"""Resource quantities: "500m", "1Gi", "2e3" (apimachinery pkg/api/resource).
+
+A parsed quantity is an exact ``Fraction`` of the base unit; canonical text keeps the suffix
+family the user wrote (decimal, binary or exponent).
+"""
+
+import re
+from collections.abc import Mapping
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+_BINARY = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
+_DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
+_PATTERN = re.compile(r"([+-]?)(\d+\.?\d*|\.\d+)(?:([eE][+-]?\d{1,3})|([KMGTPE]i|[numkMGTPE]?))")
+_MESSAGE = (
+    "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+)
+
+
+def _power(base: int, exponent: int) -> Fraction:
+    """Exact also for negative exponents, which int ** would make a float."""
+    return Fraction(base**exponent) if exponent >= 0 else Fraction(1, base**-exponent)
+
+
+@lru_cache(maxsize=4096)
+def parse_quantity(text: str | int | float) -> Fraction:
+    """The amount in base units (cores, bytes). Raises ValueError with upstream's sentence."""
+    match = _PATTERN.fullmatch(str(text).strip()) if len(str(text)) <= 64 else None
+    if match is None:
+        raise ValueError(_MESSAGE)
+    sign, digits, exponent, suffix = match.groups()
+    number = Fraction(digits) * (-1 if sign == "-" else 1)
+    if exponent:
+        return number * _power(10, int(exponent[1:]))
+    if suffix in _BINARY:
+        return number * 1024 ** _BINARY[suffix]
+    return number * _power(10, _DECIMAL[suffix])
+
+
+def milli(text: str | int | float) -> int:
+    """Thousandths, rounded up: how cpu is counted."""
+    return -(-parse_quantity(text) * 1000 // 1)
+
+
+def value(text: str | int | float) -> int:
+    """Whole units, rounded up: how memory, storage and counts are counted."""
+    return -(-parse_quantity(text) // 1)
+
+
+def format_quantity(amount: Fraction | int, *, binary: bool = False) -> str:
+    """Canonical text: the largest suffix that leaves no fraction (at least nano)."""
+    amount = Fraction(amount)
+    if binary and amount.denominator == 1 and abs(amount) >= 1024:
+        return _largest(amount, [(1024**p, s) for s, p in _BINARY.items()])
+    steps = [(_power(10, p), s) for s, p in _DECIMAL.items()]
+    return _largest(amount, steps)
+
+
+def _largest(amount: Fraction, steps: list[tuple[Any, str]]) -> str:
+    if amount == 0:
+        return "0"
+    for unit, suffix in sorted(steps, key=lambda s: -s[0]):
+        if (amount / unit).denominator == 1:
+            return f"{amount / unit}{suffix}"
+    if amount.denominator == 1:
+        return str(amount)
+    return f"{-(-amount * 10**9 // 1)}n"
+
+
+def canonical(text: str | int | float) -> str:
+    """The text upstream would answer with: "1000m" becomes "1", "1024Mi" becomes "1Gi"."""
+    amount = parse_quantity(text)
+    return format_quantity(amount, binary=str(text).strip().endswith("i"))
+
+
+def add_resources(*lists: Mapping[str, Any] | None) -> dict[str, Fraction]:
+    """The sum of ResourceLists, by resource name, as exact amounts."""
+    out: dict[str, Fraction] = {}
+    for resources in lists:
+        for resource, amount in (resources or {}).items():
+            out[resource] = out.get(resource, Fraction(0)) + parse_quantity(amount)
+    return out

@@ -1,0 +1,1 @@
+"""Talking to an API server, over HTTP or inside its process, with the same calls."""

@@ -1,0 +1,74 @@
+"""What each kind is. ``ALL`` is the order of discovery and the only list of kinds."""
+
+from edgek.kinds.certificate_signing_request import CERTIFICATE_SIGNING_REQUEST
+from edgek.kinds.cluster_role import CLUSTER_ROLE
+from edgek.kinds.cluster_role_binding import CLUSTER_ROLE_BINDING
+from edgek.kinds.configmap import CONFIG_MAP
+from edgek.kinds.controller_revision import CONTROLLER_REVISION
+from edgek.kinds.daemonset import DAEMON_SET
+from edgek.kinds.deployment import DEPLOYMENT
+from edgek.kinds.endpoint_slice import ENDPOINT_SLICE
+from edgek.kinds.endpoints import ENDPOINTS
+from edgek.kinds.event import EVENT
+from edgek.kinds.kind import Column, Kind, ScalePaths, Subresource
+from edgek.kinds.lease import LEASE
+from edgek.kinds.namespace import NAMESPACE
+from edgek.kinds.node import NODE
+from edgek.kinds.pod import POD
+from edgek.kinds.replicaset import REPLICA_SET
+from edgek.kinds.role import ROLE
+from edgek.kinds.role_binding import ROLE_BINDING
+from edgek.kinds.secret import SECRET
+from edgek.kinds.service import SERVICE
+from edgek.kinds.service_account import SERVICE_ACCOUNT
+
+ALL: tuple[Kind, ...] = (
+    NAMESPACE,
+    NODE,
+    POD,
+    SERVICE,
+    ENDPOINTS,
+    ENDPOINT_SLICE,
+    CONFIG_MAP,
+    SECRET,
+    SERVICE_ACCOUNT,
+    EVENT,
+    LEASE,
+    REPLICA_SET,
+    DEPLOYMENT,
+    DAEMON_SET,
+    CONTROLLER_REVISION,
+    ROLE,
+    ROLE_BINDING,
+    CLUSTER_ROLE,
+    CLUSTER_ROLE_BINDING,
+    CERTIFICATE_SIGNING_REQUEST,
+)
+
+__all__ = [
+    "ALL",
+    "CERTIFICATE_SIGNING_REQUEST",
+    "CLUSTER_ROLE",
+    "CLUSTER_ROLE_BINDING",
+    "CONFIG_MAP",
+    "CONTROLLER_REVISION",
+    "DAEMON_SET",
+    "DEPLOYMENT",
+    "ENDPOINTS",
+    "ENDPOINT_SLICE",
+    "EVENT",
+    "LEASE",
+    "NAMESPACE",
+    "NODE",
+    "POD",
+    "REPLICA_SET",
+    "ROLE",
+    "ROLE_BINDING",
+    "SECRET",
+    "SERVICE",
+    "SERVICE_ACCOUNT",
+    "Column",
+    "Kind",
+    "ScalePaths",
+    "Subresource",
+]

@@ -1,0 +1,184 @@
+"""Kind: everything the rest of the system needs to know about one type of object.
+
+A built-in kind is one ``Kind(...)`` value in one file; a CustomResourceDefinition builds the
+same value at run time, so nothing downstream can tell them apart. From it derive routes,
+discovery, OpenAPI, storage prefix, RBAC names, Table output and the CLI's short names.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from edgek.api.meta import Obj, get_path
+from edgek.api.validation import FieldErrors
+
+ALL_VERBS = (
+    "create", "delete", "deletecollection", "get", "list", "patch", "update", "watch",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One Table column. ``read(obj)`` gives the cell: str, int, float, bool or None.
+
+    ``type``/``format`` are OpenAPI's; ``priority`` 0 is always shown, 1 only with ``-o wide``.
+    A timestamp that should print as an age (as "Age") is returned as its RFC 3339 text with
+    ``type="date"``; the table renderer turns it into "5m".
+    """
+
+    name: str
+    read: Callable[[Obj], Any]
+    type: str = "string"
+    format: str = ""
+    priority: int = 0
+    description: str = ""
+
+
+def _created(obj: Obj) -> Any:
+    return obj["metadata"].get("creationTimestamp")
+
+
+def _name(obj: Obj) -> Any:
+    return obj["metadata"].get("name")
+
+
+NAME = Column(
+    name="Name", read=_name, format="name", description="Name must be unique within a namespace."
+)
+AGE = Column(
+    name="Age",
+    read=_created,
+    type="date",
+    description="CreationTimestamp is when the object was created.",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subresource:
+    """``/status``, ``/scale``... of a kind.
+
+    ``kind``/``group``/``version`` name the type that the subresource speaks where it is not the
+    parent's (Scale, Binding, Eviction, TokenRequest); they show in discovery.
+    """
+
+    name: str
+    verbs: Sequence[str] = ("get", "patch", "update")
+    group: str = ""
+    version: str = ""
+    kind: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScalePaths:
+    """Where /scale finds its numbers, as dotted JSON paths without a leading dot."""
+
+    spec_replicas: str = "spec.replicas"
+    status_replicas: str = "status.replicas"
+    label_selector: str = "spec.selector"
+
+
+STATUS = Subresource(name="status")
+SCALE = Subresource(name="scale", group="autoscaling", version="v1", kind="Scale")
+
+Prepare = Callable[[Obj, Obj | None], None]
+"""``prepare(obj, old)``: mutates the caller's own copy before validation. ``old`` is None on
+create. Clears what users may not set, carries over what they may not change."""
+Validate = Callable[[Obj, FieldErrors], None]
+ValidateUpdate = Callable[[Obj, Obj, FieldErrors], None]
+"""``validate_update(new, old, errors)``: immutability; ``validate`` has run on new already."""
+Default = Callable[[Obj], None]
+
+
+def _nothing(*_: Any) -> None:
+    pass
+
+
+def read_field(obj: Obj, path: str) -> str:
+    """A field selector's value at a dotted path; "" where absent."""
+    found = get_path(obj, *path.split("."), default="")
+    if isinstance(found, bool):
+        return "true" if found else "false"
+    return str(found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """One kind in one served version.
+
+    ``default`` fills defaults in place (idempotent), on writes; ``prepare``/``validate``/
+    ``validate_update`` are the strategy as upstream's registry/rest calls them. ``selectable``
+    lists the field paths that field selectors may use beyond metadata.name/namespace.
+    ``durability`` is "durable", "volatile" (memory only: Leases) or "lazy" (own file, batched:
+    Events). ``ttl_seconds`` expires objects of lazy kinds. ``generation`` says whether
+    metadata.generation counts spec changes. ``graceful`` gives the grace seconds of a deletion
+    (None: deleted at once). ``validate_name`` returns problems of metadata.name.
+    """
+
+    group: str
+    version: str
+    kind: str
+    plural: str
+    singular: str = ""
+    short_names: Sequence[str] = ()
+    categories: Sequence[str] = ()
+    namespaced: bool = True
+    verbs: Sequence[str] = ALL_VERBS
+    columns: Sequence[Column] = (NAME, AGE)
+    subresources: Sequence[Subresource] = ()
+    scale: ScalePaths | None = None
+    selectable: Sequence[str] = ()
+    read_field: Callable[[Obj, str], str] = read_field
+    default: Default = _nothing
+    prepare: Prepare = _nothing
+    prepare_status: Prepare = _nothing
+    validate: Validate = _nothing
+    validate_update: ValidateUpdate = _nothing
+    validate_name: Callable[[str], list[str]] | None = None
+    graceful: Callable[[Obj, int | None], int] | None = None
+    generation: bool = False
+    durability: str = "durable"
+    ttl_seconds: int | None = None
+    schema: str = ""
+    """The facts' type name, such as ``io.k8s.api.core.v1.Pod``; "" derives it."""
+    storage_prefix: str = ""
+    example: Mapping[str, Any] = field(default_factory=dict)
+    """A manifest: docs, round-trip and discovery tests use it."""
+
+    def __post_init__(self) -> None:
+        set_ = object.__setattr__  # frozen, but derived fields belong to the value
+        set_(self, "singular", self.singular or self.kind.lower())
+        set_(
+            self, "storage_prefix", self.storage_prefix or f"/{self.group or 'core'}/{self.plural}/"
+        )
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def root(self) -> str:
+        """``/api/v1`` or ``/apis/GROUP/VERSION``."""
+        return f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+
+    @property
+    def has_status(self) -> bool:
+        return any(s.name == "status" for s in self.subresources)
+
+    def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
+        """The URL path of a collection, an object or its subresource."""
+        parts = [self.root]
+        if self.namespaced and namespace:
+            parts += ["namespaces", namespace]
+        parts += [p for p in (self.plural, name, subresource) if p]
+        return "/".join(parts)
+
+    def __hash__(self) -> int:
+        return hash((self.group, self.version, self.kind))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Kind) and (
+            (self.group, self.version, self.kind) == (other.group, other.version, other.kind)
+        )
+
+    def __repr__(self) -> str:
+        return f"<Kind {self.api_version}/{self.kind}>"

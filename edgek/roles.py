@@ -1,0 +1,72 @@
+"""Roles: the processes edgek can be.
+
+``server`` and ``agent`` never import each other; each publishes a ``ROLE`` under the entry point
+group ``edgek.roles``. The CLI and ``edgek server`` (which runs an agent beside itself unless
+told not to) find them here at run time.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any
+
+GROUP = "edgek.roles"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """One setting of a role: ``--data-dir`` = EDGEK_DATA_DIR = ``data-dir:`` in config.yaml.
+
+    ``type`` is str, int, float or bool; ``multiple`` collects a tuple of ``type``. A ``secret``
+    value never shows in logs, errors or ``--help``.
+    """
+
+    name: str
+    type: type = str
+    default: Any = None
+    multiple: bool = False
+    secret: bool = False
+    metavar: str = ""
+    help: str = ""
+
+    @property
+    def key(self) -> str:
+        return self.name.replace("-", "_")
+
+    @property
+    def env(self) -> str:
+        return "EDGEK_" + self.key.upper()
+
+
+Settings = Mapping[str, Any]
+"""Option.key -> value, every option of the role present, secrets as plain str."""
+
+
+class UsageError(Exception):
+    """A setting the user must mend; its text is the one line they see (exit code 2)."""
+
+
+class StartError(Exception):
+    """The role cannot start or go on; its text says why and what to do (exit code 1)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Role:
+    """``run(settings, stop)`` serves until ``stop`` is set, then ends in good order.
+
+    Raises UsageError for a setting that cannot be, StartError when it cannot do its job.
+    """
+
+    name: str
+    help: str
+    options: tuple[Option, ...]
+    run: Callable[[Settings, asyncio.Event], Awaitable[None]]
+
+
+def find_role(name: str) -> Role:
+    """Raises UsageError where this installation lacks the role."""
+    for entry in entry_points(group=GROUP, name=name):
+        role: Role = entry.load()
+        return role
+    raise UsageError(f"this installation has no {name!r} role; reinstall edgek")

@@ -1,0 +1,53 @@
+"""Should it be: plugins mutate in order, then, on the final object, validate in order.
+
+The order is the tuple in server/app.py; a plugin may do either or both.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from edgek.api.meta import Obj
+from edgek.kinds.kind import Kind
+from server.request.model import User
+
+
+@dataclass(kw_only=True)
+class Attributes:
+    """One operation under admission.
+
+    ``obj`` is the request's own copy, free to mutate while admitting, and None on DELETE and
+    CONNECT; ``old`` is shared and must not be mutated (None on CREATE). ``operation`` is CREATE,
+    UPDATE, DELETE or CONNECT.
+    """
+
+    operation: str
+    kind: Kind
+    namespace: str
+    name: str
+    user: User
+    subresource: str = ""
+    obj: Any = None
+    old: Obj | None = None
+    dry_run: bool = False
+
+
+class Plugin(Protocol):
+    async def admit(self, attributes: Attributes) -> None:
+        """May change ``attributes.obj``. Raises Forbidden, Invalid... to refuse."""
+
+    async def validate(self, attributes: Attributes) -> None:
+        """Must change nothing. Raises to refuse."""
+
+
+@dataclass(frozen=True)
+class Chain:
+    plugins: Sequence[Plugin] = ()
+
+    async def admit(self, attributes: Attributes) -> None:
+        for plugin in self.plugins:
+            await plugin.admit(attributes)
+
+    async def validate(self, attributes: Attributes) -> None:
+        for plugin in self.plugins:
+            await plugin.validate(attributes)

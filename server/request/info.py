@@ -1,0 +1,75 @@
+"""URL + method -> RequestInfo, parsed once; every later stage reads it and nothing re-parses.
+
+As apiserver pkg/endpoints/request/requestinfo.go.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_VERBS = {"POST": "create", "GET": "get", "HEAD": "get", "PUT": "update", "PATCH": "patch",
+          "DELETE": "delete"}  # fmt: skip
+_NAMESPACE_SUBRESOURCES = ("status", "finalize")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestInfo:
+    """What a request means. For a non-resource URL only ``verb`` (lower-case method) and
+    ``path`` are set. ``parts`` are the segments after the version, namespace stripped."""
+
+    is_resource: bool = False
+    verb: str = ""
+    path: str = ""
+    group: str = ""
+    version: str = ""
+    namespace: str = ""
+    resource: str = ""
+    subresource: str = ""
+    name: str = ""
+    parts: tuple[str, ...] = ()
+
+
+def parse_request_info(method: str, path: str, query: Mapping[str, str]) -> RequestInfo:
+    parts = [p for p in path.split("/") if p]
+    plain = RequestInfo(verb=method.lower(), path=path)
+    if len(parts) < 3 or parts[0] not in ("api", "apis"):
+        return plain
+    if parts[0] == "apis":
+        if len(parts) < 4:
+            return plain
+        group, version, rest = parts[1], parts[2], parts[3:]
+    else:
+        group, version, rest = "", parts[1], parts[2:]
+    namespace, rest = _split_namespace(rest)
+    name = rest[1] if len(rest) > 1 else ""
+    return RequestInfo(
+        is_resource=True,
+        verb=_verb(method, name, query),
+        path=path,
+        group=group,
+        version=version,
+        namespace=namespace,
+        resource=rest[0],
+        name=name,
+        subresource=rest[2] if len(rest) > 2 else "",
+        parts=tuple(rest),
+    )
+
+
+def _split_namespace(rest: list[str]) -> tuple[str, list[str]]:
+    """``namespaces/x/pods/y`` is a pod in x; ``namespaces/x`` and its own subresources are not."""
+    if rest[0] != "namespaces" or len(rest) < 2:
+        return "", rest
+    if len(rest) == 2 or (len(rest) == 3 and rest[2] in _NAMESPACE_SUBRESOURCES):
+        return rest[1], rest
+    return rest[1], rest[2:]
+
+
+def _verb(method: str, name: str, query: Mapping[str, str]) -> str:
+    verb = _VERBS.get(method, "")
+    if verb == "get" and not name:
+        verb = "list"
+    if verb in ("get", "list") and query.get("watch", "") in ("true", "1"):
+        verb = "watch"
+    if verb == "delete" and not name:
+        verb = "deletecollection"
+    return verb
