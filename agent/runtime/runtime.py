@@ -170,7 +170,7 @@ class Runtime(Protocol):
 
     async def version(self) -> RuntimeVersion: ...
 
-    async def list(self) -> list[Container]:
+    async def containers(self) -> list[Container]:
         """Every container that carries an ``io.edgek.pod-uid`` label, running or not."""
 
     async def inspect(self, container_id: str) -> Container | None: ...

@@ -30,7 +30,7 @@ def parse_quantity(text: str | int | float) -> Fraction:
     if match is None:
         raise ValueError(_MESSAGE)
     sign, digits, exponent, suffix = match.groups()
-    number = Fraction(digits) * (-1 if sign == "-" else 1)
+    number: Fraction = Fraction(digits) * (-1 if sign == "-" else 1)
     if exponent:
         return number * _power(10, int(exponent[1:]))
     if suffix in _BINARY:
