@@ -34,7 +34,7 @@ def parse_quantity(text: str | int | float) -> Fraction:
     if exponent:
         return number * _power(10, int(exponent[1:]))
     if suffix in _BINARY:
-        return number * 1024 ** _BINARY[suffix]
+        return number * _power(1024, _BINARY[suffix])
     return number * _power(10, _DECIMAL[suffix])
 
 
