@@ -1,0 +1,243 @@
+"""Reconciler and the engine that runs it: a level-based control loop over keys.
+
+A reconciler says what it watches as values and brings one key to its desired state; no event
+type ever reaches it. The engine turns changes into keys on a work queue and runs workers, at
+most one per key. A reconcile that raises is tried again with per-key exponential backoff; one
+that returns ``Result(requeue_after=s)`` runs again after ``s`` seconds. With nothing changed,
+nothing runs.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+from edgek.aio.clock import Clock
+from edgek.aio.tasks import Tasks
+from edgek.api.errors import ApiError, Conflict
+from edgek.api.meta import Key, Obj, controller_of, key_of, namespace
+from edgek.client.client import Client
+from edgek.control.events import EventRecorder
+from edgek.control.informer import Informer, Informers
+from edgek.control.workqueue import WorkQueue
+from edgek.kinds.kind import Kind
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Result:
+    """``requeue_after`` seconds later the key runs again, whether or not anything changed."""
+
+    requeue_after: float | None = None
+
+
+DONE = Result()
+
+When = Callable[[Obj | None, Obj | None], bool]
+
+
+def always(old: Obj | None, new: Obj | None) -> bool:
+    return True
+
+
+class Watch(Protocol):
+    """A source of keys: changes of a kind (narrowed by selectors), as ``keys(old, new)``."""
+
+    @property
+    def kind(self) -> Kind: ...
+    @property
+    def label_selector(self) -> str: ...
+    @property
+    def field_selector(self) -> str: ...
+    def keys(self, old: Obj | None, new: Obj | None) -> Iterable[Key]: ...
+
+
+@dataclass(frozen=True)
+class ForKind:
+    """Each change of an object queues the object itself, if ``when(old, new)`` holds."""
+
+    kind: Kind
+    when: When = field(default=always, kw_only=True)
+    label_selector: str = field(default="", kw_only=True)
+    field_selector: str = field(default="", kw_only=True)
+
+    def keys(self, old: Obj | None, new: Obj | None) -> Iterable[Key]:
+        obj = new or old
+        return (key_of(obj),) if obj is not None and self.when(old, new) else ()
+
+
+@dataclass(frozen=True)
+class OwnedBy:
+    """Each change of an object queues its controller, if that is an ``owner``; the old one too,
+    where the controller changed."""
+
+    kind: Kind
+    owner: Kind = field(kw_only=True)
+    when: When = field(default=always, kw_only=True)
+    label_selector: str = field(default="", kw_only=True)
+    field_selector: str = field(default="", kw_only=True)
+
+    def keys(self, old: Obj | None, new: Obj | None) -> Iterable[Key]:
+        if not self.when(old, new):
+            return ()
+        found = (owner_key(obj, self.owner) for obj in (old, new) if obj is not None)
+        return dict.fromkeys(key for key in found if key is not None)
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """Each change of an object queues the keys ``fn`` names, for its old and its new form."""
+
+    kind: Kind
+    fn: Callable[[Obj], Iterable[Key]]
+    when: When = field(default=always, kw_only=True)
+    label_selector: str = field(default="", kw_only=True)
+    field_selector: str = field(default="", kw_only=True)
+
+    def keys(self, old: Obj | None, new: Obj | None) -> Iterable[Key]:
+        if not self.when(old, new):
+            return ()
+        return dict.fromkeys(k for obj in (old, new) if obj is not None for k in self.fn(obj))
+
+
+@dataclass(frozen=True)
+class Reads:
+    """Queues nothing: the reconciler reads the kind and wants its cache full before it runs."""
+
+    kind: Kind
+    label_selector: str = field(default="", kw_only=True)
+    field_selector: str = field(default="", kw_only=True)
+
+    def keys(self, old: Obj | None, new: Obj | None) -> Iterable[Key]:
+        return ()
+
+
+def owner_key(obj: Obj, owner: Kind) -> Key | None:
+    """The key of the object's controller if it is of kind ``owner`` (of whatever version)."""
+    ref = controller_of(obj)
+    if ref is None or ref.get("kind") != owner.kind:
+        return None
+    group = ref.get("apiVersion", "").rpartition("/")[0]
+    if group != owner.group:
+        return None
+    return Key(namespace(obj) if owner.namespaced else "", ref["name"])
+
+
+class Reconciler(Protocol):
+    """``name`` as upstream names the controller; ``kind`` is what its keys name."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> Kind: ...
+    @property
+    def watches(self) -> Sequence[Watch]: ...
+
+    async def reconcile(self, key: Key) -> Result:
+        """Brings the object named to its desired state, from any state, any number of times.
+
+        Absent objects are normal, not errors. Whatever is raised means: again, later.
+        """
+
+
+@runtime_checkable
+class Loop(Protocol):
+    """A controller with an engine of its own, because its work is not keyed by one kind."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def run(self) -> None:
+        """Runs until cancelled; no task of it outlives that."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What every controller is built from; nothing else reaches it."""
+
+    client: Client
+    informers: Informers
+    events: EventRecorder
+    clock: Clock
+
+
+Builder = Callable[[Context], Reconciler | Loop]
+
+
+async def run_controllers(context: Context, builders: Sequence[Builder]) -> None:
+    """Runs them all until cancelled, or until one dies of a bug in its engine."""
+    async with Tasks("controllers") as tasks:
+        built = [build(context) for build in builders]
+        loops = [b if isinstance(b, Loop) else Controller(b, context.informers) for b in built]
+        for loop in loops:
+            tasks.spawn(loop.run(), name=loop.name)
+        await tasks.wait()
+
+
+class Controller:
+    """Runs one reconciler. ``run`` returns only by cancellation; workers end with it."""
+
+    def __init__(self, reconciler: Reconciler, informers: Informers, *, workers: int = 4) -> None:
+        self.reconciler = reconciler
+        self.queue: WorkQueue[Key] = WorkQueue()
+        self._workers = workers
+        self._informers = [self._watch(informers, watch) for watch in reconciler.watches]
+
+    @property
+    def name(self) -> str:
+        return self.reconciler.name
+
+    def _watch(self, informers: Informers, watch: Watch) -> Informer:
+        informer = informers.get(
+            watch.kind, label_selector=watch.label_selector, field_selector=watch.field_selector
+        )
+
+        def changed(old: Obj | None, new: Obj | None) -> None:
+            for key in watch.keys(old, new):
+                self.queue.add(key)
+
+        informer.on_change(changed)
+        return informer
+
+    async def run(self) -> None:
+        for informer in self._informers:
+            await informer.wait_synced()
+        async with Tasks(self.reconciler.name) as tasks:
+            for number in range(self._workers):
+                tasks.spawn(self._work(), name=f"worker-{number}")
+            await tasks.wait()
+
+    async def _work(self) -> None:
+        while True:
+            key = await self.queue.get()
+            try:
+                await self._reconcile(key)
+            finally:
+                self.queue.done(key)
+
+    async def _reconcile(self, key: Key) -> None:
+        try:
+            result = await self.reconciler.reconcile(key)
+        except Exception as err:  # the loop outlives any one key
+            self._log(key, err)
+            self.queue.add_rate_limited(key)
+            return
+        self.queue.forget(key)
+        if result.requeue_after is not None:
+            self.queue.add_after(key, result.requeue_after)
+
+    def _log(self, key: Key, err: Exception) -> None:
+        """Conflicts are the normal way to learn of a newer object; bugs show their traceback."""
+        level = logging.DEBUG if isinstance(err, Conflict) else logging.WARNING
+        log.log(
+            level,
+            "reconcile failed kind=%s key=%s controller=%s failures=%d err=%s",
+            self.reconciler.kind.kind,
+            key,
+            self.reconciler.name,
+            self.queue.failures(key) + 1,
+            err,
+            exc_info=None if isinstance(err, ApiError | asyncio.TimeoutError) else err,
+        )
