@@ -19,7 +19,8 @@ class Option:
     """One setting of a role: ``--data-dir`` = EDGEK_DATA_DIR = ``data-dir:`` in config.yaml.
 
     ``type`` is str, int, float or bool; ``multiple`` collects a tuple of ``type``. A ``secret``
-    value never shows in logs, errors or ``--help``.
+    value never shows in logs, errors or ``--help``. ``other_envs`` are further names read from
+    the environment, for those that users know (EDGEK_URL for ``--server``).
     """
 
     name: str
@@ -29,6 +30,7 @@ class Option:
     secret: bool = False
     metavar: str = ""
     help: str = ""
+    other_envs: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -38,6 +40,16 @@ class Option:
     def env(self) -> str:
         return "EDGEK_" + self.key.upper()
 
+
+CONFIG = Option(
+    name="config",
+    default="/etc/edgek/config.yaml",
+    metavar="FILE",
+    help="Read settings from this YAML file; it has the names of these flags.",
+)
+DEBUG = Option(name="debug", type=bool, default=False, help="Log every decision.")
+COMMON = (CONFIG, DEBUG)
+"""What every role has; the CLI adds them, and a role may list them as well."""
 
 Settings = Mapping[str, Any]
 """Option.key -> value, every option of the role present, secrets as plain str."""
