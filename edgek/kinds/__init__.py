@@ -10,7 +10,7 @@ from edgek.kinds.deployment import DEPLOYMENT
 from edgek.kinds.endpoint_slice import ENDPOINT_SLICE
 from edgek.kinds.endpoints import ENDPOINTS
 from edgek.kinds.event import EVENT
-from edgek.kinds.kind import Column, Kind, ScalePaths, Subresource
+from edgek.kinds.kind import Ago, Column, Kind, ScalePaths, Subresource
 from edgek.kinds.lease import LEASE
 from edgek.kinds.namespace import NAMESPACE
 from edgek.kinds.node import NODE
@@ -67,6 +67,7 @@ __all__ = [
     "SECRET",
     "SERVICE",
     "SERVICE_ACCOUNT",
+    "Ago",
     "Column",
     "Kind",
     "ScalePaths",

@@ -7,9 +7,11 @@ discovery, OpenAPI, storage prefix, RBAC names, Table output and the CLI's short
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from edgek.api.meta import Obj, get_path
+from edgek.api.time import human_duration, parse_time
 from edgek.api.validation import FieldErrors
 
 ALL_VERBS = (
@@ -17,13 +19,31 @@ ALL_VERBS = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Ago:
+    """A cell that depends on the time of reading: ``before + AGE + after``.
+
+    ``time`` is RFC 3339 text. The table renderer calls ``render`` for such cells; everything
+    else about a column stays a pure function of the object.
+    """
+
+    time: str | None
+    before: str = ""
+    after: str = ""
+
+    def render(self, now: datetime) -> str:
+        age = human_duration(now - parse_time(self.time)) if self.time else "<unknown>"
+        return f"{self.before}{age}{self.after}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """One Table column. ``read(obj)`` gives the cell: str, int, float, bool or None.
+    """One Table column. ``read(obj)`` gives the cell: str, int, float, bool, None or ``Ago``.
 
     ``type``/``format`` are OpenAPI's; ``priority`` 0 is always shown, 1 only with ``-o wide``.
     A timestamp that should print as an age (as "Age") is returned as its RFC 3339 text with
-    ``type="date"``; the table renderer turns it into "5m".
+    ``type="date"``; the table renderer turns it into "5m". Where the age is only part of the
+    cell ("3 (5m ago)"), ``read`` returns an ``Ago`` and ``type`` is what upstream says.
     """
 
     name: str
