@@ -12,8 +12,9 @@ PRIVATE = 0o600
 
 
 def make_private_dir(path: Path) -> None:
-    """The directory and its parents; what is made here only its owner can enter."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """The directory, which only its owner can enter, and whatever parents are missing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.mkdir(mode=0o700, exist_ok=True)
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int = PRIVATE) -> None:

@@ -46,3 +46,14 @@ def public_pem(key_pem: bytes) -> bytes:
 def fingerprint(public_der: bytes) -> str:
     """``SHA256:<hex>`` of a public key (SubjectPublicKeyInfo in DER): the name of a key."""
     return "SHA256:" + hashlib.sha256(public_der).hexdigest()
+
+
+def key_fingerprint(key_pem: bytes) -> str:
+    """Of the public half of a private key. Raises ValueError where it is none."""
+    from cryptography.hazmat.primitives import serialization
+
+    return fingerprint(
+        load_key(key_pem)
+        .public_key()
+        .public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    )
