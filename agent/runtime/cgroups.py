@@ -1,0 +1,124 @@
+"""Cgroups of pods: ``<root>/<qos>/pod<uid>``, under which Podman puts ``libpod-<id>`` and
+``conmon``. The same layout on v1 (one tree per controller) and v2 (one tree).
+
+The root is at the top of the tree, as the kubelet's cgroupfs driver has it: under a systemd unit
+of our own the leftovers of a killed agent would keep the unit from starting again. systemd keeps
+the controllers on while the unit says ``Delegate=yes``.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from agent.runtime.machine import CGROUP, Machine
+from agent.runtime.runtime import Resources
+
+log = logging.getLogger(__name__)
+
+_KINDS = ("cpu", "memory", "pids")
+_TRIES = 6
+"""Waiting 20 ms and doubling: what conmon needs to end after its container was removed."""
+
+
+class Cgroups:
+    def __init__(self, *, machine: Machine, root: str = "/edgek", base: Path = CGROUP) -> None:
+        self._machine, self._base, self.root = machine, base, root
+
+    def pod_path(self, qos: str, pod_uid: str) -> str:
+        """What a ContainerSpec names as its cgroup_parent. ``qos`` as in status.qosClass."""
+        return f"{self.root}/{qos.lower()}/pod{pod_uid}"
+
+    def create(self, path: str, resources: Resources | None = None) -> None:
+        """Makes it and sets its limits; may be repeated. Raises OSError."""
+        for top in self._tops():
+            (top / path.lstrip("/")).mkdir(parents=True, exist_ok=True)
+        if self._machine.cgroup_v2:
+            self._delegate(path)
+        for name, value in plan_limits(resources or Resources(), machine=self._machine):
+            kind = name.partition(".")[0]
+            top = self._base if self._machine.cgroup_v2 else self._base / kind
+            (top / path.lstrip("/") / name).write_text(value)
+
+    async def remove(self, path: str) -> bool:
+        """Takes it away with all that Podman left in it. False where a process is still inside."""
+        for attempt in range(_TRIES):
+            left = [d for d in self._directories(path) if not _remove_tree(d)]
+            if not left:
+                return True
+            await asyncio.sleep(0.02 * 2**attempt)
+        return False
+
+    def pods(self) -> dict[str, str]:
+        """Uid -> path of the pods that have a cgroup."""
+        found = {}
+        for top in self._tops():
+            for directory in (top / self.root.lstrip("/")).glob("*/pod*"):
+                uid = directory.name.removeprefix("pod")
+                found[uid] = f"{self.root}/{directory.parent.name}/{directory.name}"
+        return found
+
+    def _tops(self) -> list[Path]:
+        if self._machine.cgroup_v2:
+            return [self._base]
+        return [self._base / kind for kind in _KINDS if self._machine.has(kind)]
+
+    def _directories(self, path: str) -> Iterator[Path]:
+        """crun makes the path in every controller of v1, so all are looked at."""
+        tops = [self._base] if self._machine.cgroup_v2 else self._base.iterdir()
+        for top in tops:
+            if (directory := top / path.lstrip("/")).is_dir():
+                yield directory
+
+    def _delegate(self, path: str) -> None:
+        """v2: a child has only the controllers its parent hands on."""
+        wanted = " ".join(f"+{kind}" for kind in _KINDS if self._machine.has(kind))
+        directory = self._base
+        for part in ("", *path.strip("/").split("/")[:-1]):
+            directory /= part
+            try:
+                (directory / "cgroup.subtree_control").write_text(wanted)
+            except OSError as err:  # a root that holds processes, as in a container
+                log.warning("cannot hand on cgroup controllers path=%s error=%s", directory, err)
+
+
+def plan_limits(resources: Resources, *, machine: Machine) -> list[tuple[str, str]]:
+    """(file, value) for the limits that are set and have a controller. Pure."""
+    memory, pids = resources.memory_limit_bytes, resources.pids_limit
+    out: list[tuple[str, str]] = []
+    if machine.has("cpu"):
+        out += _cpu_limits(resources, v2=machine.cgroup_v2)
+    if memory and machine.has("memory"):
+        out.append(("memory.max" if machine.cgroup_v2 else "memory.limit_in_bytes", str(memory)))
+    if pids and machine.has("pids"):
+        out.append(("pids.max", str(pids)))
+    return out
+
+
+def _cpu_limits(resources: Resources, *, v2: bool) -> Iterator[tuple[str, str]]:
+    shares, quota, period = resources.cpu_shares, resources.cpu_quota_us, resources.cpu_period_us
+    if v2:
+        if shares:
+            yield "cpu.weight", str(cpu_weight(shares))
+        if quota:
+            yield "cpu.max", f"{quota} {period}"
+        return
+    if shares:
+        yield "cpu.shares", str(shares)
+    if quota:
+        yield "cpu.cfs_period_us", str(period)
+        yield "cpu.cfs_quota_us", str(quota)
+
+
+def cpu_weight(shares: int) -> int:
+    """As the kubelet's CPUSharesToCPUWeight: 2..262144 onto 1..10000."""
+    return 1 + (max(2, min(shares, 262144)) - 2) * 9999 // 262142
+
+
+def _remove_tree(top: Path) -> bool:
+    for directory, _, _ in os.walk(top, topdown=False):
+        with contextlib.suppress(OSError):
+            Path(directory).rmdir()
+    return not top.exists()

@@ -1,0 +1,81 @@
+"""Mounts that Podman's service needs: shared directories and a mount namespace of its own.
+
+crun refuses a tree where cgroup v2 is mounted beside v1. There Podman lives in a mount namespace
+without the v2 tree, which is pinned as a file, because container roots are mounted in it and a
+restarted service must find them again. It is a slave of the host's: what the agent mounts on a
+shared directory (pinned namespaces, volumes) appears in it too.
+"""
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+from edgek.roles import StartError
+
+SECONDS = 10.0
+
+
+async def run(*argv: str | Path) -> None:
+    """A short-lived tool. Raises StartError with what it said."""
+    process = await asyncio.create_subprocess_exec(
+        *map(str, argv), stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(SECONDS):
+            output, _ = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        raise StartError(f"{argv[0]} does not end") from None
+    if process.returncode:
+        raise StartError(f"{' '.join(map(str, argv))}: {output.decode(errors='replace').strip()}")
+
+
+def mount_points(mountinfo: str) -> dict[str, bool]:
+    """Mount point -> is it shared; the topmost mount of each point counts."""
+    points = {}
+    for line in mountinfo.splitlines():
+        fields = line.split()
+        optional = fields[6 : fields.index("-")]
+        points[fields[4]] = any(f.startswith("shared:") for f in optional)
+    return points
+
+
+def _points() -> dict[str, bool]:
+    return mount_points(Path("/proc/self/mountinfo").read_text())
+
+
+def _points_below(top: Path) -> list[str]:
+    """In the order they were mounted; a point with two mounts comes twice."""
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    points = [line.split()[4] for line in lines]
+    return [p for p in points if p == str(top) or p.startswith(f"{top}/")]
+
+
+async def make_shared(directory: Path) -> None:
+    """Mounts made below are passed on to other namespaces from now on."""
+    shared = _points().get(str(directory))
+    if shared is None:
+        await run("mount", "--bind", directory, directory)
+    if not shared:
+        await run("mount", "--make-shared", directory)
+
+
+async def pin_mount_namespace(pin: Path, *, without: Path) -> None:
+    """A mount namespace that lacks ``without``, kept by the file ``pin``; made once."""
+    points = _points()
+    if str(pin) in points:
+        return
+    # The kernel takes a pin only on a private mount: it would otherwise show inside itself.
+    if str(pin.parent) not in points:
+        await run("mount", "--bind", pin.parent, pin.parent)
+    await run("mount", "--make-private", pin.parent)
+    await run("touch", pin)
+    await run("unshare", f"--mount={pin}", "--propagation", "slave", "umount", without)
+
+
+async def unmount_below(top: Path) -> None:
+    """Everything mounted at or below ``top``, last first."""
+    for point in reversed(_points_below(top)):
+        with contextlib.suppress(StartError):
+            await run("umount", "--lazy", point)

@@ -1,0 +1,303 @@
+"""PodmanRuntime: the real engine, and the only importer of podman.
+
+Ordinary calls go through podman-py in a few threads; sessions, stops and pulls, which last, over
+raw connections (libpod.py). Errors are translated here once. Never calls Podman's ``version`` and
+``info`` in passing: they take half a second, because they run other programs.
+
+How an exit is known: the pidfd of each running container fires, Podman is asked until it knows
+the exit code too (it lags by some 50 ms), and only then is the id handed out. Where Podman never
+learns it, because conmon was killed, the container counts as lost.
+"""
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from agent.runtime.command import run_in_container
+from agent.runtime.exits import Exits
+from agent.runtime.failure import Refused, create_error, pull_error, translated, with_reason
+from agent.runtime.libpod import VERSION, Libpod, error_text
+from agent.runtime.machine import Machine
+from agent.runtime.observed import (
+    from_earlier_boot,
+    lost,
+    observe_image,
+    observe_inspected,
+    observe_listed,
+)
+from agent.runtime.processes import Processes
+from agent.runtime.reference import normalize_reference
+from agent.runtime.runtime import (
+    Container,
+    ContainerSpec,
+    ExecResult,
+    Image,
+    RuntimeFailure,
+    RuntimeUnavailable,
+    RuntimeVersion,
+    Stream,
+)
+from agent.runtime.session import open_attach, open_exec
+from agent.runtime.spec import plan_spec
+from edgek.aio.clock import Clock, SystemClock
+from edgek.aio.tasks import Tasks
+
+POD_LABEL = "io.edgek.pod-uid"
+THREADS = 4
+CALL_SECONDS = 60.0
+PULL_SECONDS = 1800.0
+EXIT_CODE_SECONDS = 5.0
+"""How long Podman may take to learn of an exit before the container counts as lost."""
+
+
+class PodmanRuntime:
+    """``boot`` names this boot of the machine; ``enter`` leads into Podman's mount namespace."""
+
+    def __init__(
+        self,
+        socket: str,
+        *,
+        machine: Machine,
+        boot: str,
+        enter: tuple[str, ...] = (),
+        clock: Clock | None = None,
+    ) -> None:
+        from podman.api.client import APIClient
+
+        self._api = APIClient(
+            f"unix://{socket}", version=VERSION[1:], timeout=CALL_SECONDS, max_pool_size=THREADS
+        )
+        self._raw = Libpod(socket)
+        self._machine, self._boot, self._enter = machine, boot, enter
+        self._clock = clock or SystemClock()
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="podman")
+        self._exits = Exits()
+        self._processes = Processes(self._process_ended)
+        self._ended: dict[str, Container] = {}
+        """What exited containers were when they were last looked at: an exit is final."""
+        self._learning: set[str] = set()
+        self._tasks = Tasks("podman", on_error=lambda name, err: None)
+
+    async def close(self) -> None:
+        """Containers and Podman go on."""
+        await self._tasks.close()
+        self._processes.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._api.close()
+
+    def came_back(self) -> None:
+        """The service was away: tell everyone to list again."""
+        self._exits.publish("")
+
+    # Containers.
+
+    async def version(self) -> RuntimeVersion:
+        data = await self._call("GET", "/version")
+        version = str(data.get("Version") or "")
+        return RuntimeVersion(name="podman", version=version, api_version=version)
+
+    async def containers(self) -> list[Container]:
+        filters = json.dumps({"label": [POD_LABEL]})
+        params = {"all": "true", "filters": filters}
+        entries = await self._call("GET", "/containers/json", params=params)
+        listed = [observe_listed(entry) for entry in entries or ()]
+        known = {c.id for c in listed}
+        self._ended = {k: v for k, v in self._ended.items() if k in known}
+        found = [await self._full(c) for c in listed]
+        return [self._settle(c) for c in found if c is not None]
+
+    async def inspect(self, container_id: str) -> Container | None:
+        if (known := self._ended.get(container_id)) is not None:
+            return known
+        container = await self._inspect(container_id)
+        return None if container is None else self._settle(container)
+
+    async def create(self, spec: ContainerSpec) -> str:
+        body = plan_spec(spec, machine=self._machine, boot=self._boot)
+        try:
+            made = await self._call("POST", "/containers/create", body=body)
+        except RuntimeFailure as err:
+            raise create_error(spec.image, err) from err
+        return str(made["Id"])
+
+    async def start(self, container_id: str) -> None:
+        try:
+            await self._call("POST", f"/containers/{container_id}/start")
+        except RuntimeFailure as err:
+            raise with_reason(err, "RunContainerError") from err
+        container = await self.inspect(container_id)
+        if container is not None and container.state == "exited":
+            self._exits.publish(container_id)
+
+    async def stop(self, container_id: str, *, grace_seconds: int) -> None:
+        path = f"/containers/{container_id}/stop"
+        params = {"timeout": grace_seconds, "ignore": "true"}
+        try:
+            await self._lasting("POST", path, timeout=grace_seconds + 30.0, params=params)
+        except Refused as err:
+            if err.status not in (304, 404):
+                raise
+
+    async def remove(self, container_id: str) -> None:
+        path = f"/containers/{container_id}"
+        params = {"force": "true", "timeout": 0, "v": "true"}
+        try:
+            await self._lasting("DELETE", path, timeout=CALL_SECONDS, params=params)
+        except Refused as err:
+            if err.status != 404:
+                raise
+        self._ended.pop(container_id, None)
+
+    def exits(self) -> AsyncIterator[str]:
+        return self._exits.subscribe()
+
+    # Commands and sessions.
+
+    async def exec(
+        self, container_id: str, command: tuple[str, ...], *, timeout: float
+    ) -> ExecResult:
+        return await run_in_container(container_id, command, enter=self._enter, timeout=timeout)
+
+    async def exec_stream(
+        self, container_id: str, command: tuple[str, ...], *, stdin: bool, tty: bool
+    ) -> Stream:
+        return await open_exec(self._raw, container_id, command, stdin=stdin, tty=tty)
+
+    async def attach(self, container_id: str, *, stdin: bool, tty: bool) -> Stream:
+        return await open_attach(self._raw, container_id, stdin=stdin, tty=tty)
+
+    # Images.
+
+    async def images(self) -> list[Image]:
+        return [observe_image(e) for e in await self._call("GET", "/images/json") or ()]
+
+    async def find_image(self, reference: str) -> Image | None:
+        name = normalize_reference(reference)
+        try:
+            return observe_image(await self._call("GET", f"/images/{name}/json"))
+        except Refused as err:
+            if err.status == 404:
+                return None
+            raise
+
+    async def pull(self, reference: str, *, auth: Mapping[str, str] | None = None) -> Image:
+        name = normalize_reference(reference)
+        headers = {"X-Registry-Auth": _auth_header(auth)} if auth else {}
+        try:
+            data = await self._lasting(
+                "POST", "/images/pull", timeout=PULL_SECONDS,
+                params={"reference": name}, headers=headers,
+            )  # fmt: skip
+        except RuntimeFailure as err:
+            raise with_reason(err, "ErrImagePull") from err
+        if error := pull_error(data):
+            raise RuntimeFailure(error, reason="ErrImagePull")
+        if (image := await self.find_image(name)) is None:
+            raise RuntimeFailure(f"{name}: pulled, but not found", reason="ErrImagePull")
+        return image
+
+    async def remove_image(self, image_id: str) -> None:
+        try:
+            await self._call("DELETE", f"/images/{image_id}", params={"force": "true"})
+        except Refused as err:
+            if err.status != 404:
+                raise
+
+    # What is true of a container.
+
+    async def _full(self, listed: Container) -> Container | None:
+        """A list leaves out how an exited container ended."""
+        if listed.state != "exited" or listed.id in self._ended:
+            return listed
+        return await self._inspect(listed.id)
+
+    def _settle(self, container: Container) -> Container:
+        """Corrects what Podman says and keeps watch over what runs."""
+        if (known := self._ended.get(container.id)) is not None:
+            return known
+        if from_earlier_boot(container, boot=self._boot):
+            return self._remember(lost(container, at=self._clock.now()))
+        if container.state == "exited":
+            return self._remember(container)
+        if container.state == "running" and not self._processes.watch(container.id, container.pid):
+            self._process_ended(container.id)  # just now, or long ago and conmon was killed
+        return container
+
+    def _remember(self, container: Container) -> Container:
+        self._ended[container.id] = container
+        return container
+
+    def _process_ended(self, container_id: str) -> None:
+        if container_id not in self._learning:
+            self._learning.add(container_id)
+            self._tasks.spawn(self._learn_exit(container_id), name=f"exit-{container_id[:12]}")
+
+    async def _learn_exit(self, container_id: str) -> None:
+        """Publishes the exit once Podman knows its code, or never will."""
+        try:
+            await self._wait_exited(container_id)
+            container = await self._inspect(container_id)
+            if container is not None and container.state == "running":
+                container = lost(container, at=self._clock.now())
+            if container is not None and container.state == "exited":
+                self._remember(container)
+        except RuntimeUnavailable:
+            pass  # whoever lists when Podman is back learns it then
+        finally:
+            self._learning.discard(container_id)
+            self._exits.publish(container_id)
+
+    async def _wait_exited(self, container_id: str) -> None:
+        """Podman lags by some 50 ms; where conmon was killed it never learns and this gives up."""
+        path, params = f"/containers/{container_id}/wait", {"interval": "20ms"}
+        try:
+            async with asyncio.timeout(EXIT_CODE_SECONDS):
+                await self._lasting("POST", path, timeout=CALL_SECONDS, params=params)
+        except (TimeoutError, Refused):
+            pass
+
+    async def _inspect(self, container_id: str) -> Container | None:
+        try:
+            return observe_inspected(await self._call("GET", f"/containers/{container_id}/json"))
+        except Refused as err:
+            if err.status == 404:
+                return None
+            raise
+
+    # Calls.
+
+    async def _lasting(self, method: str, path: str, *, timeout: float, **what: Any) -> bytes:
+        with translated(f"{method} {path}"):
+            return await self._raw.call(method, path, timeout=timeout, **what)
+
+    async def _call(
+        self, method: str, path: str, *, params: Mapping[str, Any] | None = None, body: Any = None
+    ) -> Any:
+        loop = asyncio.get_running_loop()
+        with translated(f"{method} {path}"):
+            async with asyncio.timeout(CALL_SECONDS):
+                return await loop.run_in_executor(
+                    self._threads, self._call_now, method, path, params, body
+                )
+
+    def _call_now(self, method: str, path: str, params: Mapping[str, Any] | None, body: Any) -> Any:
+        """In a thread."""
+        from podman.errors import APIError
+
+        data = None if body is None else json.dumps(body)
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        send = getattr(self._api, method.lower())
+        try:
+            response = send(path, params=params, data=data, headers=headers)
+        except APIError as err:
+            raise ConnectionError(str(err.__cause__ or err)) from err
+        if response.status_code >= 400:
+            raise Refused(response.status_code, error_text(response.content))
+        return json.loads(response.content) if response.content else None
+
+
+def _auth_header(auth: Mapping[str, str]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(dict(auth)).encode()).decode()

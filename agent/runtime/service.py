@@ -1,0 +1,214 @@
+"""PodmanService: fits Podman to the machine and keeps ``podman system service`` running.
+
+It has a socket and a containers.conf of its own under the run directory, and Podman's default
+storage, so ``podman ps`` on the host shows the pods. The service is not what containers live in:
+they run on under conmon while it, or the agent, is gone.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import re
+import secrets
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from agent.runtime.libpod import Libpod, LibpodError
+from agent.runtime.machine import CGROUP, Machine
+from agent.runtime.mounts import make_shared, pin_mount_namespace, unmount_below
+from edgek.roles import StartError
+
+log = logging.getLogger(__name__)
+
+ANSWER_SECONDS = 30.0
+BACKOFF = (0.2, 1.0, 5.0, 15.0)
+STEADY_SECONDS = 60.0
+"""A service that ran this long starts over with the shortest wait."""
+
+# Podman 4.3 starts conmon in its own directory and looks for conmon's note of an OOM kill in the
+# container's (containers/conmon issue 504): start it where Podman will look.
+CONMON_WRAPPER = """#!/bin/sh
+prev=
+for arg do
+    [ "$prev" = -b ] && { cd "$arg" || :; break; }
+    prev=$arg
+done
+exec %s "$@"
+"""
+
+
+class PodmanService:
+    """``shared`` are directories where the agent mounts what containers are to see."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        *,
+        run_dir: Path = Path("/run/edgek"),
+        data_dir: Path = Path("/var/lib/edgek/agent"),
+        shared: tuple[Path, ...] = (),
+        on_back: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._machine, self._run, self._data, self._shared = machine, run_dir, data_dir, shared
+        self._on_back = on_back
+        self._process: asyncio.subprocess.Process | None = None
+        self.boot = ""
+
+    @property
+    def socket(self) -> str:
+        return str(self._run / "podman.sock")
+
+    @property
+    def enter(self) -> tuple[str, ...]:
+        """What a command is prefixed with to run where Podman runs."""
+        if not self._machine.hybrid:
+            return ()
+        # --wdns: a working directory inside; with the host's, Podman cannot tell where it is.
+        return ("nsenter", f"--mount={self._pin}", "--wdns=/")
+
+    @property
+    def _pin(self) -> Path:
+        return self._run / "ns" / "mnt"
+
+    async def start(self) -> None:
+        """Ready to be called when this returns. Raises StartError."""
+        if shutil.which("podman") is None:
+            raise StartError("podman is not installed: apt-get install podman")
+        if shutil.which("crun") is None:
+            raise StartError("crun is not installed: apt-get install crun")
+        self._prepare_files()
+        if self._machine.hybrid:
+            for directory in (self._run, *self._shared):
+                directory.mkdir(parents=True, exist_ok=True)
+                await make_shared(directory)
+            await pin_mount_namespace(self._pin, without=CGROUP / "unified")
+        if missing := "; ".join(self._machine.shortcomings()):
+            log.warning("this machine does not offer everything missing=%r", missing)
+        _end_stale(self._run / "podman.pid", self.socket)
+        await self._spawn()
+
+    async def run(self) -> None:
+        """Restarts the service whenever it ends; returns only by cancellation."""
+        loop = asyncio.get_running_loop()
+        failures = 0
+        while True:
+            began = loop.time()
+            assert self._process is not None, "start first"
+            code = await self._process.wait()
+            if loop.time() - began > STEADY_SECONDS:
+                failures = 0
+            log.warning("podman's service ended; starting it again code=%s", code)
+            while True:
+                await asyncio.sleep(BACKOFF[min(failures, len(BACKOFF) - 1)])
+                failures += 1
+                try:
+                    await self._spawn()
+                    break
+                except StartError as err:
+                    log.error("podman's service does not start error=%s", err)
+            self._on_back()
+
+    async def stop(self) -> None:
+        """Ends the service. Containers run on."""
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        process.terminate()
+        try:
+            async with asyncio.timeout(5):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+    async def teardown(self) -> None:
+        """After ``stop`` and with no container left: no mount and no file remains."""
+        for directory in (*self._shared, self._run):
+            await unmount_below(directory)
+        shutil.rmtree(self._run, ignore_errors=True)
+
+    def _prepare_files(self) -> None:
+        (self._run / "ns").mkdir(parents=True, exist_ok=True)
+        self._data.mkdir(parents=True, exist_ok=True)
+        # Not under /run, which Debian may mount noexec.
+        wrapper = self._data / "conmon"
+        _write(wrapper, CONMON_WRAPPER % (shutil.which("conmon") or "/usr/bin/conmon"), mode=0o755)
+        conf = containers_conf(self._machine, conmon=wrapper)
+        _write(self._run / "containers.conf", conf, mode=0o644)
+        self.boot = _boot_name(self._run / "boot")
+
+    async def _spawn(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.socket)
+        # Nothing of our settings (a token!) may show in another program's environment.
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("EDGEK_")}
+        environment["CONTAINERS_CONF"] = str(self._run / "containers.conf")
+        self._process = await asyncio.create_subprocess_exec(
+            *self.enter, "podman", "system", "service", "--time=0", f"unix://{self.socket}",
+            stdin=asyncio.subprocess.DEVNULL, env=environment, cwd="/", start_new_session=True,
+        )  # fmt: skip
+        _write(self._run / "podman.pid", str(self._process.pid), mode=0o600)
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self._answers(self._process)
+        except TimeoutError:
+            self._process.kill()
+            raise StartError(f"podman does not answer at {self.socket}; try: podman info") from None
+
+    async def _answers(self, process: asyncio.subprocess.Process) -> None:
+        raw = Libpod(self.socket)
+        while process.returncode is None:
+            try:
+                await raw.call("GET", "/_ping", timeout=ANSWER_SECONDS)
+                return
+            except (OSError, LibpodError, asyncio.IncompleteReadError, ValueError):
+                await asyncio.sleep(0.01)  # a socket not yet there gives nothing to wait for
+        raise StartError(
+            f"podman's service ended at once with code {process.returncode}; try: podman info"
+        )
+
+
+def containers_conf(machine: Machine, *, conmon: Path) -> str:
+    """Replaces the system's containers.conf for our service alone. Pure."""
+    limits = f'"nofile={machine.nofile}:{machine.nofile}", "nproc={machine.nproc}:{machine.nproc}"'
+    return f"""# Written by edgek at each start.
+[containers]
+default_ulimits = [{limits}]
+pids_limit = 0
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+runtime = "crun"
+exit_command_delay = 5
+conmon_path = ["{conmon}"]
+"""
+
+
+def _boot_name(path: Path) -> str:
+    """Lives in /run, so it is new after a reboot, also that of a node which is a namespace."""
+    if not path.exists():
+        _write(path, secrets.token_hex(8), mode=0o644)
+    return path.read_text()
+
+
+def _write(path: Path, text: str, *, mode: int) -> None:
+    """Atomic: a start that was killed half way must not leave half a file."""
+    new = path.with_name(f".{path.name}.new")
+    new.write_text(text)
+    new.chmod(mode)
+    new.replace(path)
+
+
+def _end_stale(pid_file: Path, socket: str) -> None:
+    """The service of an agent that was killed: it would keep our socket's name."""
+    try:
+        pid = int(pid_file.read_text())
+        cmdline = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+    except (OSError, ValueError):
+        return
+    if re.search(r"podman\0system\0service\0", cmdline) and socket in cmdline:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
