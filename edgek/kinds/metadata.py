@@ -4,6 +4,7 @@ As apimachinery pkg/api/validation ValidateObjectMeta and ValidateObjectMetaUpda
 server itself sets (uid, creationTimestamp, generation) is only checked for not being changed.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -44,7 +45,7 @@ def validate_object_meta(
 def _validate_names(meta: Obj, errors: FieldErrors, rule: NameRule) -> None:
     if prefix := meta.get("generateName"):
         # A generated name may end where the prefix may not.
-        for problem in rule(prefix[:-1] + "a" if prefix.endswith("-") else prefix):
+        for problem in rule(re.sub(r"(?<=.)-$", "a", prefix)):
             errors.invalid(METADATA.child("generateName"), prefix, problem)
     name = meta.get("name")
     if not name:

@@ -1,6 +1,7 @@
 """ServiceAccount: an identity for processes in pods."""
 
-from edgek.kinds.kind import Kind
+from edgek.kinds.columns import count
+from edgek.kinds.kind import AGE, NAME, Column, Kind
 
 SERVICE_ACCOUNT = Kind(
     group="",
@@ -8,4 +9,14 @@ SERVICE_ACCOUNT = Kind(
     kind="ServiceAccount",
     plural="serviceaccounts",
     short_names=("sa",),
+    columns=(
+        NAME,
+        Column(name="Secrets", read=count("secrets"), description="How many secrets it may use."),
+        AGE,
+    ),
+    example={
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": "builder", "namespace": "default"},
+    },
 )

@@ -26,8 +26,8 @@ def carry_metadata(obj: Obj, old: Obj, *fields: str) -> None:
 
 
 def keep_status(obj: Obj, old: Obj | None) -> None:
-    """Users write spec; status is dropped on create and kept on update."""
-    carry(obj, old, "status")
+    """Users write spec; status is emptied on create and kept on update."""
+    obj["status"] = (old or {}).get("status") or {}
 
 
 def only_status(obj: Obj, old: Obj | None) -> None:

@@ -1,0 +1,92 @@
+"""Cells that several kinds' tables share, as pkg/printers/internalversion prints them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from edgek.api.meta import Obj, get_path
+from edgek.kinds.kind import Column
+
+NONE = "<none>"
+UNKNOWN = "<unknown>"
+
+
+def cell(*path: str | int, default: Any = None) -> Callable[[Obj], Any]:
+    """A reader of one path."""
+
+    def read(obj: Obj) -> Any:
+        return get_path(obj, *path, default=default)
+
+    return read
+
+
+def count(*path: str) -> Callable[[Obj], Any]:
+    """A reader of how many entries the list or dict at ``path`` has."""
+
+    def read(obj: Obj) -> Any:
+        return len(get_path(obj, *path, default=()))
+
+    return read
+
+
+def number(*path: str) -> Callable[[Obj], Any]:
+    return cell(*path, default=0)
+
+
+def format_labels(labels: Mapping[str, str] | None) -> str:
+    """``a=b,c=d`` in order of keys, or "<none>"."""
+    return ",".join(f"{k}={v}" for k, v in sorted((labels or {}).items())) or NONE
+
+
+def format_label_selector(selector: Mapping[str, Any] | None) -> str:
+    """As metav1.FormatLabelSelector: ``a=b,c in (d,e),!f``; "<none>" where it selects nothing."""
+    if not selector:
+        return NONE
+    terms = [f"{k}={v}" for k, v in (selector.get("matchLabels") or {}).items()]
+    terms += [_expression(e) for e in selector.get("matchExpressions") or ()]
+    return ",".join(sorted(terms)) or NONE
+
+
+def _expression(term: Mapping[str, Any]) -> str:
+    values = ",".join(sorted(term.get("values") or ()))
+    match term.get("operator"):
+        case "Exists":
+            return str(term["key"])
+        case "DoesNotExist":
+            return f"!{term['key']}"
+        case "NotIn":
+            return f"{term['key']} notin ({values})"
+    return f"{term['key']} in ({values})"
+
+
+def _each_container(field: str) -> Callable[[Obj], str]:
+    def read(obj: Obj) -> str:
+        found: Sequence[Obj] = get_path(obj, "spec", "template", "spec", "containers", default=())
+        return ",".join(c.get(field) or "" for c in found)
+
+    return read
+
+
+def _selector(obj: Obj) -> str:
+    return format_label_selector(get_path(obj, "spec", "selector"))
+
+
+TEMPLATE_COLUMNS = (
+    Column(
+        name="Containers",
+        read=_each_container("name"),
+        priority=1,
+        description="Names of the containers in the template.",
+    ),
+    Column(
+        name="Images",
+        read=_each_container("image"),
+        priority=1,
+        description="Images of the containers in the template.",
+    ),
+    Column(
+        name="Selector",
+        read=_selector,
+        priority=1,
+        description="Which pods belong to this workload.",
+    ),
+)
