@@ -1,0 +1,164 @@
+"""What users see of a pod in each of the situations it can be in."""
+
+from typing import Any
+
+import pytest
+
+from agent.pods.state import Backoff, Failure, PodState, Waiting
+from agent.pods.status import make_status
+from edgek.api.conditions import find_condition
+from edgek.api.meta import Obj
+from tests.support.pods import at, deleting, make_pod, ran, state_of
+
+
+def status(pod: Obj, state: PodState, seconds: float = 0) -> Obj:
+    return make_status(pod, state, now=at(seconds), host_ip="192.0.2.1")
+
+
+def condition(got: Obj, kind: str) -> Any:
+    found = find_condition(got["conditions"], kind)
+    assert found is not None
+    return found
+
+
+def test_a_pod_that_runs_is_running_and_ready() -> None:
+    got = status(make_pod(), state_of(ran("main")))
+    assert got["phase"] == "Running"
+    assert got["podIPs"] == [{"ip": "10.42.0.2"}]
+    assert (got["hostIP"], got["qosClass"]) == ("192.0.2.1", "BestEffort")
+    (container,) = got["containerStatuses"]
+    assert container == {
+        "name": "main", "ready": True, "started": True, "restartCount": 0,
+        "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}, "lastState": {},
+        "image": "main:1", "imageID": "sha", "containerID": "podman://main-0",
+    }  # fmt: skip
+    for kind in ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady"):
+        assert condition(got, kind)["status"] == "True"
+        assert condition(got, kind)["observedGeneration"] == 1
+
+
+def test_a_pod_that_waits_says_for_what() -> None:
+    got = status(make_pod("web", "a", "b"), PodState(waiting={"a": Waiting(reason="ErrImagePull",
+                                                                      message="no")}))  # fmt: skip
+    assert got["phase"] == "Pending"
+    states = [c["state"] for c in got["containerStatuses"]]
+    assert states == [
+        {"waiting": {"reason": "ErrImagePull", "message": "no"}},
+        {"waiting": {"reason": "ContainerCreating"}},
+    ]
+    assert condition(got, "Ready")["message"] == "containers with unready status: [a b]"
+    assert condition(got, "PodReadyToStartContainers")["status"] == "False"
+
+
+def test_a_crash_loop_shows_the_backoff_and_the_last_end() -> None:
+    state = state_of(
+        ran("main", 3, exit_code=7, end=5),
+        ran("main", 2, exit_code=1, end=1),
+        backoffs={"main": Backoff(seconds=80, since=at(0))},
+    )
+    (got,) = status(make_pod(), state, 6)["containerStatuses"]
+    assert got["state"] == {"waiting": {
+        "reason": "CrashLoopBackOff",
+        "message": "back-off 1m20s restarting failed container=main pod=web_default(uid-web)",
+    }}  # fmt: skip
+    assert got["lastState"]["terminated"]["exitCode"] == 7
+    assert got["restartCount"] == 3
+    assert status(make_pod(), state, 6)["phase"] == "Running"
+
+
+def test_an_end_by_the_oom_killer_is_named() -> None:
+    state = state_of(ran("main", 1), ran("main", 0, exit_code=137, oom_killed=True, end=5))
+    (got,) = status(make_pod(), state)["containerStatuses"]
+    assert got["lastState"]["terminated"]["reason"] == "OOMKilled"
+
+
+@pytest.mark.parametrize(
+    ("policy", "codes", "phase"),
+    [
+        ("Never", (0, 0), "Succeeded"),
+        ("Never", (0, 1), "Failed"),
+        ("OnFailure", (0, 0), "Succeeded"),
+        ("OnFailure", (0, 1), "Running"),
+        ("Always", (0, 0), "Running"),
+    ],
+)
+def test_phase_of_pods_whose_containers_have_ended(
+    policy: str, codes: tuple[int, int], phase: str
+) -> None:
+    pod = make_pod("web", "a", "b", restartPolicy=policy)
+    state = state_of(ran("a", exit_code=codes[0], end=5), ran("b", exit_code=codes[1], end=5))
+    got = status(pod, state, 5)
+    assert got["phase"] == phase
+    if phase == "Succeeded":
+        assert condition(got, "Ready")["reason"] == "PodCompleted"
+
+
+def test_initialization_is_told_step_by_step() -> None:
+    pod = make_pod(initContainers=[{"name": "i", "image": "i"}])
+    got = status(pod, state_of(ran("i")))
+    assert (got["phase"], condition(got, "Initialized")["message"]) == (
+        "Pending",
+        "containers with incomplete status: [i]",
+    )
+    assert got["containerStatuses"][0]["state"] == {"waiting": {"reason": "PodInitializing"}}
+    got = status(pod, state_of(ran("i", end=1), ran("main")))
+    assert got["initContainerStatuses"][0]["ready"]
+    assert condition(got, "Initialized")["status"] == "True"
+
+
+def test_a_failed_init_container_of_a_pod_that_never_restarts_fails_it() -> None:
+    pod = make_pod(restartPolicy="Never", initContainers=[{"name": "i", "image": "i"}])
+    assert status(pod, state_of(ran("i", exit_code=1, end=1)))["phase"] == "Failed"
+
+
+def test_probes_decide_ready_and_started() -> None:
+    (got,) = status(make_pod(), state_of(ran("main"), ready={"main-0": False}))["containerStatuses"]
+    assert (got["ready"], got["started"]) == (False, True)
+    (got,) = status(make_pod(), state_of(ran("main"), started={"main-0": False}))[
+        "containerStatuses"
+    ]
+    assert (got["ready"], got["started"]) == (False, False)
+
+
+def test_readiness_gates_hold_readiness_back_until_their_condition_is_true() -> None:
+    pod = make_pod(readinessGates=[{"conditionType": "x.io/lb"}])
+    got = status(pod, state_of(ran("main")))
+    assert condition(got, "Ready")["reason"] == "ReadinessGatesNotReady"
+    assert condition(got, "ContainersReady")["status"] == "True"
+    pod["status"]["conditions"] = [{"type": "x.io/lb", "status": "True"}]
+    got = status(pod, state_of(ran("main")))
+    assert condition(got, "Ready")["status"] == "True"
+    assert condition(got, "x.io/lb")["status"] == "True"
+
+
+def test_a_refused_pod_is_failed_with_the_reason() -> None:
+    refused = PodState(failure=Failure(reason="NodePorts", message="port 80 is taken"))
+    got = status(make_pod(), refused)
+    assert (got["phase"], got["reason"], got["message"]) == (
+        "Failed",
+        "NodePorts",
+        "port 80 is taken",
+    )
+
+
+def test_phases_are_final_and_a_deleted_pod_ends_by_its_exit_codes() -> None:
+    pod = make_pod()
+    pod["status"]["phase"] = "Succeeded"
+    assert status(pod, PodState())["phase"] == "Succeeded"
+    gone = deleting(make_pod())
+    assert status(gone, state_of(ran("main", end=5)))["phase"] == "Succeeded"
+    assert status(gone, state_of(ran("main", exit_code=143, end=5)))["phase"] == "Failed"
+
+
+def test_a_status_computed_twice_is_the_same() -> None:
+    pod = make_pod()
+    first = status(pod, state_of(ran("main")))
+    assert status(pod | {"status": first}, state_of(ran("main")), 60) == first
+
+
+def test_what_is_lost_in_a_reboot_is_last_seen_as_unknown() -> None:
+    pod = make_pod()
+    pod["status"] = status(pod, state_of(ran("main", 2)))
+    (got,) = status(pod, PodState())["containerStatuses"]
+    assert got["lastState"]["terminated"]["reason"] == "ContainerStatusUnknown"
+    assert (got["restartCount"], got["state"]) == (2, {"waiting": {"reason": "ContainerCreating"}})
