@@ -44,6 +44,8 @@ class ApiError(Exception):
         super().__init__(message)
         self.message = message
         self.details: dict[str, Any] = dict(details or {})
+        self.metadata: dict[str, Any] = {}
+        """ListMeta of the Status: an Expired list carries a token to go on with."""
 
     @property
     def retry_after(self) -> int | None:
@@ -54,7 +56,7 @@ class ApiError(Exception):
         status: dict[str, Any] = {
             "kind": "Status",
             "apiVersion": "v1",
-            "metadata": {},
+            "metadata": self.metadata,
             "status": "Failure",
             "message": self.message,
             "reason": self.reason,

@@ -1,1 +1,1 @@
-"""TODO"""
+"""The parts of an object that have a URL of their own."""

@@ -1,0 +1,80 @@
+"""PATCH of an object, or of its status: JSON Patch, merge patch, strategic merge patch.
+
+The patch is applied to whatever is stored at the moment of the write, so two patches that
+touch different fields never conflict.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from edgek.api.patch import json_patch, merge_patch
+from edgek.schema.strategic import strategic_merge
+
+from edgek.api import errors
+from edgek.api.meta import Obj
+from edgek.kinds.kind import Kind
+from server.endpoints.body import complete, decode_patch, media_type, schema_for
+from server.endpoints.env import Env
+from server.endpoints.negotiate import negotiate
+from server.endpoints.query import dry_run
+from server.endpoints.route import Target
+from server.registry.registry import MAIN, STATUS, How, WriteContext, copy_of
+from server.request.model import Request, Response
+
+Apply = Callable[[Kind, Obj, Any], Any]
+
+
+def _json(kind: Kind, obj: Obj, patch: Any) -> Any:
+    return json_patch(obj, patch)
+
+
+def _merge(kind: Kind, obj: Obj, patch: Any) -> Any:
+    return merge_patch(obj, patch)
+
+
+def _strategic(kind: Kind, obj: Obj, patch: Any) -> Any:
+    return strategic_merge(obj, patch, schema_for(kind))
+
+
+APPLIERS: Mapping[str, Apply] = {
+    "application/json-patch+json": _json,
+    "application/merge-patch+json": _merge,
+    "application/strategic-merge-patch+json": _strategic,
+}
+
+
+async def patch(env: Env, request: Request, target: Target) -> Response:
+    return await _patch(env, request, target, MAIN)
+
+
+async def patch_status(env: Env, request: Request, target: Target) -> Response:
+    return await _patch(env, request, target, STATUS)
+
+
+async def _patch(env: Env, request: Request, target: Target, how: How) -> Response:
+    view = negotiate(env, request, target.kind)
+    context = WriteContext(user=request.user, dry_run=dry_run(request.query))
+    transform = patcher(request, target.kind)
+    entry = await env.registry.update(target.kind, target.key, transform, context, how=how)
+    return view.one(entry)
+
+
+def patcher(request: Request, kind: Kind) -> Callable[[Obj], Obj]:
+    """The request's patch as a function of the stored object. Raises BadRequest,
+    UnsupportedMediaType at once; what it returns raises where the patch does not fit."""
+    apply = APPLIERS.get(media_type(request))
+    if apply is None:
+        supported = ", ".join(APPLIERS)
+        raise errors.UnsupportedMediaType(
+            f"the body of the request was in an unknown format - accepted media types include: "
+            f"{supported}"
+        )
+    body = decode_patch(request)
+
+    def transform(stored: Obj) -> Obj:
+        patched = apply(kind, copy_of(stored), copy_of(body))
+        if not isinstance(patched, dict):
+            raise errors.Invalid("patch makes the object something else than an object")
+        return complete(request, kind, patched)
+
+    return transform

@@ -1,0 +1,66 @@
+"""Query parameters, read once with upstream's errors."""
+
+from collections.abc import Mapping
+
+from edgek.api import errors
+from edgek.api.selectors import FieldSelector, Selector, parse_field_selector, parse_selector
+from edgek.kinds.kind import Kind
+
+_TRUE = ("true", "1", "t", "T", "TRUE", "True")
+_ALWAYS = ("metadata.name", "metadata.namespace")
+
+
+def flag(query: Mapping[str, str], name: str) -> bool:
+    return query.get(name, "") in _TRUE
+
+
+def number(query: Mapping[str, str], name: str) -> int:
+    """A non-negative count; 0 where absent."""
+    text = query.get(name, "")
+    if not text:
+        return 0
+    try:
+        value = int(text) if len(text) < 20 else -1
+    except ValueError:
+        value = -1
+    if value < 0:
+        raise errors.BadRequest(f'invalid value "{text[:40]}" for query parameter {name}')
+    return value
+
+
+def revision(query: Mapping[str, str]) -> int | None:
+    """``resourceVersion``; None where absent or empty."""
+    text = query.get("resourceVersion", "")
+    if not text:
+        return None
+    if not text.isdecimal() or len(text) > 19:
+        raise errors.BadRequest(
+            f'Invalid value: "{text[:40]}": strconv.ParseUint: parsing "{text[:40]}": '
+            "invalid syntax"
+        )
+    return int(text)
+
+
+def label_selector(query: Mapping[str, str]) -> Selector:
+    try:
+        return parse_selector(query.get("labelSelector", ""))
+    except ValueError as err:
+        raise errors.BadRequest(f"unable to parse requirement: {err}") from err
+
+
+def field_selector(query: Mapping[str, str], kind: Kind) -> FieldSelector:
+    try:
+        selector = parse_field_selector(query.get("fieldSelector", ""))
+    except ValueError as err:
+        raise errors.BadRequest(str(err)) from err
+    for term in selector.terms:
+        if term.path not in _ALWAYS and term.path not in kind.selectable:
+            raise errors.BadRequest(f"field label not supported: {term.path}")
+    return selector
+
+
+def dry_run(query: Mapping[str, str]) -> bool:
+    value = query.get("dryRun", "")
+    if value not in ("", "All"):
+        raise errors.Invalid(f'dryRun: Unsupported value: "{value[:40]}": supported values: "All"')
+    return bool(value)

@@ -1,0 +1,67 @@
+"""From RequestInfo to a kind and a handler: the last step before a verb.
+
+A resource URL names a kind that is served and a verb (or subresource) that it has; everything
+else is 404 or 405 in upstream's words.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from edgek.api import errors
+from edgek.api.meta import Key
+from edgek.kinds.kind import Kind
+from server.endpoints.env import Env
+from server.request.model import Request, Response
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What a request is about. ``key.name`` is "" for a collection."""
+
+    kind: Kind
+    key: Key
+    subresource: str = ""
+
+
+Verb = Callable[[Env, Request, Target], Awaitable[Response]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Routes:
+    """``verbs`` by verb; ``subresources`` by (plural or "*", subresource), then by verb."""
+
+    env: Env
+    verbs: Mapping[str, Verb]
+    subresources: Mapping[tuple[str, str], Mapping[str, Verb]] = field(default_factory=dict)
+
+    async def handle(self, request: Request) -> Response:
+        info = request.info
+        kind = self.env.kinds.find(info.group, info.version, info.resource)
+        if kind is None or (len(info.parts) > 3 and not info.subresource):
+            raise errors.NotFound.path()
+        namespace = info.namespace if kind.namespaced else ""
+        target = Target(kind=kind, key=Key(namespace, info.name), subresource=info.subresource)
+        verb = self._verb(target, info.verb)
+        if info.verb == "watch" and info.name:
+            raise errors.MethodNotAllowed("watch of one object: use a field selector")
+        return await verb(self.env, request, target)
+
+    def _verb(self, target: Target, verb: str) -> Verb:
+        if not target.subresource:
+            found = self.verbs.get(verb) if verb in target.kind.verbs else None
+        else:
+            found = self._subresource(target, verb)
+        if found is None:
+            raise errors.MethodNotAllowed(
+                "the server does not allow this method on the requested resource"
+            )
+        return found
+
+    def _subresource(self, target: Target, verb: str) -> Verb | None:
+        names = {s.name: s for s in target.kind.subresources}
+        offered = names.get(target.subresource)
+        if offered is None:
+            raise errors.NotFound.path()
+        table = self.subresources.get((target.kind.plural, offered.name))
+        table = table or self.subresources.get(("*", offered.name))
+        return table.get(verb) if table and verb in offered.verbs else None

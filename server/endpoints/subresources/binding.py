@@ -1,0 +1,71 @@
+"""POST pods/NAME/binding: the scheduler's decision, written once.
+
+As apiserver registry/core/pod/storage BindingREST.assignPod.
+"""
+
+from typing import Any
+
+from edgek.api import errors
+from edgek.api.conditions import with_condition
+from edgek.api.meta import Key, Obj
+from edgek.api.time import format_time
+from edgek.kinds import POD
+from edgek.kinds.kind import Kind
+from server.endpoints.body import read_typed
+from server.endpoints.env import Env
+from server.endpoints.query import dry_run
+from server.endpoints.route import Target
+from server.registry.registry import How, WriteContext, copy_of
+from server.request.model import Request, Response
+
+
+def _untouched(kind: Kind, obj: Obj, old: Obj) -> None:
+    """The transform has said all that changes."""
+
+
+BINDING = How(subresource="binding", prepare=_untouched, validate=False)
+
+
+async def bind(env: Env, request: Request, target: Target) -> Response:
+    binding = await read_typed(request, "v1", "Binding")
+    node = (binding.get("target") or {}).get("name") or ""
+    if not node:
+        raise errors.Invalid("Binding is invalid: target.name: Required value")
+    now = format_time(env.clock.now())
+
+    def assign(stored: Obj) -> Obj:
+        return assigned(stored, binding, node=node, now=now)
+
+    context = WriteContext(user=request.user, dry_run=dry_run(request.query))
+    await env.registry.update(POD, Key(target.key.namespace, target.key.name), assign, context,
+                              how=BINDING)  # fmt: skip
+    return Response(
+        status=201,
+        obj={"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
+             "code": 201},
+    )  # fmt: skip
+
+
+def assigned(pod: Obj, binding: Obj, *, node: str, now: str) -> Obj:
+    """The pod, bound. Raises Conflict where it is bound or going already."""
+    name = pod["metadata"]["name"]
+    uid = (binding.get("metadata") or {}).get("uid")
+    if uid and uid != pod["metadata"]["uid"]:
+        why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: "
+        raise errors.Conflict.of(POD, name, why + pod["metadata"]["uid"])
+    if pod["metadata"].get("deletionTimestamp"):
+        raise errors.Conflict.of(
+            POD, name, f"pod {name} is being deleted, cannot be assigned to a host"
+        )
+    if bound := pod["spec"].get("nodeName"):
+        raise errors.Conflict.of(POD, name, f'pod {name} is already assigned to node "{bound}"')
+    if pod["spec"].get("schedulingGates"):
+        raise errors.Conflict.of(POD, name, f"pod {name} has non-empty .spec.schedulingGates")
+    new = copy_of(pod)
+    new["spec"]["nodeName"] = node
+    if extra := (binding.get("metadata") or {}).get("annotations"):
+        new["metadata"]["annotations"] = {**(new["metadata"].get("annotations") or {}), **extra}
+    status: dict[str, Any] = new.setdefault("status", {})
+    condition = {"type": "PodScheduled", "status": "True", "lastProbeTime": None}
+    status["conditions"] = with_condition(status.get("conditions"), condition, now=now)
+    return new

@@ -1,0 +1,187 @@
+"""Watches: what is there (if asked), then each change as it happens, with bookmarks.
+
+As apiserver storage/cacher and handlers/watch.go. A selector turns changes into what the
+watcher would see: an object that leaves it is DELETED to this watcher. A reader that falls too
+far behind is cut off and resumes from history.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import orjson
+
+from edgek.api import errors
+from edgek.client.transport import WatchEvent
+from server.endpoints.env import Env
+from server.endpoints.negotiate import View, bookmark_object, line_of, negotiate
+from server.endpoints.query import flag, number, revision
+from server.endpoints.route import Target
+from server.endpoints.select import Selection
+from server.registry.errors import store_errors
+from server.request.model import Request, Response
+from server.storage.store import Change, Entry, Watcher
+
+MIN_SECONDS = 1800
+"""A watch without timeoutSeconds ends after this to twice this, as apiserver's
+--min-request-timeout spreads them."""
+BATCH = 512
+"""Initial objects per chunk: bounds memory and the time other requests wait."""
+
+Chunk = list[tuple[WatchEvent | None, bytes]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """``initial``: send what is there first; ``mark_end``: then say so with a bookmark."""
+
+    selection: Selection
+    view: View
+    in_process: bool
+    bookmarks: bool
+    initial: bool
+    mark_end: bool
+    seconds: float
+
+
+async def watch(env: Env, request: Request, target: Target) -> Response:
+    plan = _plan(env, request, target)
+    asked = revision(request.query)
+    try:
+        watcher, entries, at = _open(env, plan, asked)
+    except errors.Expired as err:
+        # As upstream's cacher: a watch from too old a revision starts, and says so in its stream.
+        return Response(watch=_error(err))
+    return Response(watch=_events(plan, watcher, entries, at))
+
+
+def _plan(env: Env, request: Request, target: Target) -> _Plan:
+    query = request.query
+    send_initial = flag(query, "sendInitialEvents")
+    if send_initial and query.get("resourceVersionMatch") != "NotOlderThan":
+        raise errors.Invalid(
+            "resourceVersionMatch: Forbidden: sendInitialEvents requires setting "
+            "resourceVersionMatch to NotOlderThan"
+        )
+    if query.get("resourceVersionMatch") and "sendInitialEvents" not in query:
+        raise errors.Invalid(
+            "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless "
+            "sendInitialEvents is provided"
+        )
+    bookmarks = flag(query, "allowWatchBookmarks")
+    seconds = number(query, "timeoutSeconds") or random.uniform(MIN_SECONDS, 2 * MIN_SECONDS)
+    return _Plan(
+        selection=Selection.of(target.kind, target.key.namespace, query),
+        view=negotiate(env, request, target.kind),
+        in_process=request.in_process,
+        bookmarks=bookmarks,
+        initial=send_initial or ("sendInitialEvents" not in query and not revision(query)),
+        mark_end=send_initial and bookmarks,
+        seconds=seconds,
+    )
+
+
+def _open(env: Env, plan: _Plan, asked: int | None) -> tuple[Watcher, list[Entry], int]:
+    """Subscribes and reads in one step of the loop: nothing can come in between."""
+    selection, store = plan.selection, env.registry.store
+    section = selection.kind.storage_prefix
+    if plan.in_process:
+        store.keep_decoded(section)
+    with store_errors(selection.kind):
+        since = store.revision_of(section)
+        if asked and (not plan.initial or asked > since):
+            since = asked
+        watcher = store.watch(
+            section, since=since, namespace=selection.namespace, index=selection.index
+        )
+    entries = list(selection.entries(env.registry)) if plan.initial else []
+    return watcher, entries, since
+
+
+async def _events(
+    plan: _Plan, watcher: Watcher, entries: list[Entry], at: int
+) -> AsyncIterator[Chunk]:
+    first = True
+    try:
+        for start in range(0, len(entries), BATCH):
+            chunk = [_one(plan, "ADDED", e, first=first and e is entries[0])
+                     for e in entries[start : start + BATCH]]  # fmt: skip
+            first = False
+            yield chunk
+        if plan.mark_end:
+            yield [_bookmark(plan, at, initial_end=True)]
+        async for chunk in _follow(plan, watcher, first=first):
+            yield chunk
+    finally:
+        watcher.close()
+
+
+async def _follow(plan: _Plan, watcher: Watcher, *, first: bool) -> AsyncIterator[Chunk]:
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + plan.seconds
+    while not watcher.ended:
+        try:
+            async with asyncio.timeout_at(deadline):
+                changes = await watcher.next()
+        except TimeoutError:
+            break
+        chunk = []
+        for change in changes:
+            if (seen := _seen(plan.selection, change)) is not None:
+                chunk.append(_one(plan, *seen, first=first))
+                first = False
+        if not chunk and plan.bookmarks and not watcher.ended:
+            chunk = [_bookmark(plan, watcher.revision)]
+        if chunk:
+            yield chunk
+    if plan.bookmarks and not watcher.ended:
+        yield [_bookmark(plan, watcher.revision)]
+
+
+def _seen(selection: Selection, change: Change) -> tuple[str, Entry] | None:
+    """The change as a watcher with this selection sees it; None where it does not."""
+    if not selection:
+        return change.type, change.new
+    was = change.old is not None and selection.matches(change.old.decoded())
+    is_ = change.type != "DELETED" and selection.matches(change.new.decoded())
+    if is_:
+        return ("MODIFIED" if was else "ADDED"), change.new
+    if not was or change.old is None:
+        return None
+    return "DELETED", (change.new if change.type == "DELETED" else _left(change.old, change.new))
+
+
+def _left(old: Entry, new: Entry) -> Entry:
+    """The last state that matched, at the revision at which it left."""
+    obj = old.decoded()
+    obj = {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(new.revision)}}
+    return Entry(
+        old.name,
+        namespace=old.namespace,
+        revision=new.revision,
+        raw=orjson.dumps(obj),
+        obj=obj,
+        decode=orjson.loads,
+    )
+
+
+def _one(plan: _Plan, type_: str, entry: Entry, *, first: bool) -> tuple[WatchEvent | None, bytes]:
+    if plan.in_process:
+        return WatchEvent(type_, entry.decoded()), b""
+    return None, plan.view.line(type_, entry, first=first)
+
+
+def _bookmark(
+    plan: _Plan, at: int, *, initial_end: bool = False
+) -> tuple[WatchEvent | None, bytes]:
+    if plan.in_process:
+        kind = plan.selection.kind
+        obj = bookmark_object(kind.api_version, kind.kind, str(at), initial_end=initial_end)
+        return WatchEvent("BOOKMARK", obj), b""
+    return None, plan.view.bookmark(str(at), initial_end=initial_end)
+
+
+async def _error(err: errors.ApiError) -> AsyncIterator[Chunk]:
+    status = err.to_status()
+    yield [(WatchEvent("ERROR", status), line_of("ERROR", orjson.dumps(status)))]

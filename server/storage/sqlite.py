@@ -1,0 +1,89 @@
+"""SQLite as the engine: the only file that touches sqlite3.
+
+WAL with ``synchronous=FULL``: a commit that returned survives a power cut. sqlite-utils makes
+and migrates the schema; the hot path uses its connection directly.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from server.storage.store import Name, Record, StoreUnavailable
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+_UPSERT = (
+    "INSERT INTO objects(section, namespace, name, revision, value) VALUES (?,?,?,?,?) "
+    "ON CONFLICT(section, namespace, name) DO UPDATE SET revision=excluded.revision, "
+    "value=excluded.value"
+)
+_DELETE = "DELETE FROM objects WHERE section=? AND namespace=? AND name=?"
+_MARK = "UPDATE state SET revision=max(revision, ?)"
+
+
+class SqliteEngine:
+    """One database file, or ``:memory:``. ``durable=False`` skips the fsync of each commit."""
+
+    def __init__(self, path: str | Path, *, durable: bool = True) -> None:
+        # Late: sqlite-utils is needed to make and migrate the schema, not to serve.
+        from sqlite_utils import Database
+
+        try:
+            self._db = sqlite3.connect(str(path), isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA busy_timeout=5000")
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
+            # One server, one writer: a second process must fail at once, not corrupt our image.
+            self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
+            self._db.execute("PRAGMA cache_size=-2000")
+            migrate(Database(self._db))
+        except sqlite3.Error as err:
+            raise StoreUnavailable(f"{path}: {err}") from err
+
+    def load(self) -> tuple[int, Iterable[Record]]:
+        row = self._db.execute("SELECT revision FROM state").fetchone()
+        return int(row[0]), self._records()
+
+    def _records(self) -> Iterator[Record]:
+        rows = self._db.execute("SELECT section, namespace, name, revision, value FROM objects")
+        for section, namespace, name, revision, value in rows:
+            yield Record(Name(section, namespace, name), revision, value)
+
+    def persist(self, records: Sequence[Record], revision: int) -> None:
+        db = self._db
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                for name, at, value in records:
+                    if value is None:
+                        db.execute(_DELETE, name)
+                    else:
+                        db.execute(_UPSERT, (*name, at, value))
+                db.execute(_MARK, (revision,))
+                db.execute("COMMIT")
+            except BaseException:
+                # SQLite rolls some failures back itself (disk full): then there is none left.
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as err:
+            raise StoreUnavailable(f"datastore: {err}") from err
+
+    def close(self) -> None:
+        self._db.close()
+
+
+def migrate(db: "Database") -> None:
+    """Brings a database of any earlier version to this one; idempotent."""
+    with db.conn:
+        db.table("objects").create(
+            {"section": str, "namespace": str, "name": str, "revision": int, "value": bytes},
+            pk=("section", "namespace", "name"),
+            not_null=("revision", "value"),
+            if_not_exists=True,
+        )
+        db.table("state").create({"revision": int}, if_not_exists=True)
+        if not db.table("state").count:
+            db.table("state").insert({"revision": 0})
