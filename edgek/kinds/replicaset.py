@@ -1,6 +1,27 @@
 """ReplicaSet: keeps a number of equal pods running."""
 
-from edgek.kinds.kind import SCALE, STATUS, Kind
+from edgek.api.meta import Obj
+from edgek.api.validation import FieldErrors
+from edgek.kinds.columns import TEMPLATE_COLUMNS, number
+from edgek.kinds.kind import AGE, NAME, SCALE, STATUS, Column, Kind, ScalePaths
+from edgek.kinds.strategy import keep_status, only_status
+from edgek.kinds.workload import (
+    default_replicas,
+    default_workload,
+    validate_workload,
+    validate_workload_status,
+    validate_workload_update,
+)
+
+
+def _default(obj: Obj) -> None:
+    default_replicas(default_workload(obj))
+
+
+def _validate(obj: Obj, errors: FieldErrors) -> None:
+    validate_workload(obj, "deployment", errors)  # upstream says so of ReplicaSets, too
+    validate_workload_status(obj, errors)
+
 
 REPLICA_SET = Kind(
     group="apps",
@@ -8,8 +29,51 @@ REPLICA_SET = Kind(
     kind="ReplicaSet",
     plural="replicasets",
     short_names=("rs",),
-    subresources=(
-        STATUS,
-        SCALE,
+    categories=("all",),
+    columns=(
+        NAME,
+        Column(
+            name="Desired",
+            read=number("spec", "replicas"),
+            type="integer",
+            description="How many pods there should be.",
+        ),
+        Column(
+            name="Current",
+            read=number("status", "replicas"),
+            type="integer",
+            description="How many pods there are.",
+        ),
+        Column(
+            name="Ready",
+            read=number("status", "readyReplicas"),
+            type="integer",
+            description="How many of them are ready.",
+        ),
+        AGE,
+        *TEMPLATE_COLUMNS,
     ),
+    subresources=(STATUS, SCALE),
+    scale=ScalePaths(),
+    selectable=("status.replicas",),
+    read_field=lambda obj, path: str(number(*path.split("."))(obj)),
+    default=_default,
+    prepare=keep_status,
+    prepare_status=only_status,
+    validate=_validate,
+    validate_update=validate_workload_update,
+    generation=True,
+    example={
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "metadata": {"name": "web", "namespace": "default"},
+        "spec": {
+            "replicas": 2,
+            "selector": {"matchLabels": {"app": "web"}},
+            "template": {
+                "metadata": {"labels": {"app": "web"}},
+                "spec": {"containers": [{"name": "web", "image": "docker.io/library/nginx:1.29"}]},
+            },
+        },
+    },
 )
