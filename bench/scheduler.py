@@ -1,0 +1,86 @@
+"""Pods placed per second by the pure scheduling step: no API server, no disk.
+
+    python bench/scheduler.py [pods]
+
+One line per cluster size and kind of pod. The whole path (watch, bind, commit) is what
+``bench/api.py`` measures; this is the part of it that the scheduler can be blamed for.
+"""
+
+import sys
+import time
+from typing import Any
+
+from server.scheduler.plugins import CLUSTER, FILTERS, SCORES
+from server.scheduler.pod_info import pod_info
+from server.scheduler.ranking import Profile, Rankings
+from server.scheduler.snapshot import Snapshot
+
+
+def node(number: int) -> dict[str, Any]:
+    return {
+        "metadata": {"name": f"node-{number}", "labels": {"zone": f"z{number % 3}"}},
+        "spec": {},
+        "status": {"allocatable": {"cpu": "16", "memory": "64Gi", "pods": "110"}},
+    }
+
+
+def pod(number: int, more: dict[str, Any]) -> dict[str, Any]:
+    owner = {"kind": "ReplicaSet", "name": "web", "uid": "rs", "controller": True}
+    return {
+        "metadata": {
+            "name": f"web-{number}",
+            "namespace": "default",
+            "uid": f"uid-{number}",
+            "labels": {"app": "web"},
+            "ownerReferences": [owner],
+        },
+        "spec": {
+            "containers": [
+                {
+                    "name": "web",
+                    "image": "web",
+                    "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}},
+                }
+            ],
+            **more,
+        },
+    }
+
+
+SPREAD = {
+    "topologySpreadConstraints": [
+        {
+            "topologyKey": "zone",
+            "maxSkew": 1,
+            "whenUnsatisfiable": "DoNotSchedule",
+            "labelSelector": {"matchLabels": {"app": "web"}},
+        }
+    ]
+}
+
+
+def run(nodes: int, pods: int, more: dict[str, Any]) -> float:
+    snapshot = Snapshot()
+    for number in range(nodes):
+        snapshot.set_node(node(number))
+    profile = Profile(filters=FILTERS, scores=SCORES, cluster=CLUSTER)
+    rankings = Rankings(snapshot, profile)
+    waiting = [pod(number, more) for number in range(pods)]
+    began = time.perf_counter()
+    for obj in waiting:
+        info = pod_info(obj)
+        placed = rankings.place(info)
+        assert isinstance(placed, str), placed
+        snapshot.assume(info, placed)
+    return pods / (time.perf_counter() - began)
+
+
+def main() -> None:
+    pods = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    for nodes in (100, 500):
+        for label, more in (("plain", {}), ("zone spread", SPREAD)):
+            print(f"{nodes} nodes, {pods} pods, {label}: {run(nodes, pods, more):,.0f} pods/s")
+
+
+if __name__ == "__main__":
+    main()
