@@ -6,6 +6,8 @@ As apiserver pkg/endpoints/request/requestinfo.go.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from edgek.api.selectors import parse_field_selector
+
 _VERBS = {"POST": "create", "GET": "get", "HEAD": "get", "PUT": "update", "PATCH": "patch",
           "DELETE": "delete"}  # fmt: skip
 _NAMESPACE_SUBRESOURCES = ("status", "finalize")
@@ -14,7 +16,8 @@ _NAMESPACE_SUBRESOURCES = ("status", "finalize")
 @dataclass(frozen=True, kw_only=True)
 class RequestInfo:
     """What a request means. For a non-resource URL only ``verb`` (lower-case method) and
-    ``path`` are set. ``parts`` are the segments after the version, namespace stripped."""
+    ``path`` are set. ``parts`` are the segments after the version, namespace stripped.
+    ``field_selector`` is the raw text, kept for list and watch only."""
 
     is_resource: bool = False
     verb: str = ""
@@ -26,6 +29,22 @@ class RequestInfo:
     subresource: str = ""
     name: str = ""
     parts: tuple[str, ...] = ()
+    field_selector: str = ""
+
+    @property
+    def asked_name(self) -> str:
+        """The one object this is about, also where a field selector and not the path says so:
+        what permissions by name are held against."""
+        return self.name or self.asked_field("metadata.name")
+
+    def asked_field(self, path: str) -> str:
+        """The value the field selector demands at ``path``; "" where it leaves it open."""
+        if not self.field_selector:
+            return ""
+        try:
+            return parse_field_selector(self.field_selector).exact(path) or ""
+        except ValueError:  # the verb will say so; until then it selects nothing
+            return ""
 
 
 def parse_request_info(method: str, path: str, query: Mapping[str, str]) -> RequestInfo:
@@ -41,9 +60,10 @@ def parse_request_info(method: str, path: str, query: Mapping[str, str]) -> Requ
         group, version, rest = "", parts[1], parts[2:]
     namespace, rest = _split_namespace(rest)
     name = rest[1] if len(rest) > 1 else ""
+    verb = _verb(method, name, query)
     return RequestInfo(
         is_resource=True,
-        verb=_verb(method, name, query),
+        verb=verb,
         path=path,
         group=group,
         version=version,
@@ -52,6 +72,7 @@ def parse_request_info(method: str, path: str, query: Mapping[str, str]) -> Requ
         name=name,
         subresource=rest[2] if len(rest) > 2 else "",
         parts=tuple(rest),
+        field_selector=query.get("fieldSelector", "") if verb in ("list", "watch") else "",
     )
 
 

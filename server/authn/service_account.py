@@ -1,0 +1,100 @@
+"""Service-account tokens: signed by us, not expired, meant for us, and all they name still there.
+
+As pkg/serviceaccount/claims.go Validate. Signatures are verified once per token and remembered;
+dates and the bound objects are looked at on every request, so that deleting a pod or an account
+ends its tokens at once.
+"""
+
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+from edgek.aio.clock import Clock
+from edgek.api.errors import Unauthorized
+from edgek.api.meta import Key, Obj, get_path, uid
+from edgek.api.time import parse_time
+from edgek.kinds.kind import Kind
+from edgek.kinds.node import NODE
+from edgek.kinds.pod import POD
+from edgek.kinds.secret import SECRET
+from edgek.kinds.service_account import SERVICE_ACCOUNT
+from server.authn.bearer import bearer_token
+from server.authn.jwt import Claims, looks_like_jwt
+from server.authn.tokens import TokenIssuer
+from server.request.model import Request, User
+from server.request.principals import AUTHENTICATED, SERVICE_ACCOUNTS, service_account_user
+from server.request.reader import Reader
+
+LEEWAY = timedelta(seconds=60)
+"""For clocks, and for a pod's last words after its grace period."""
+_EXTRA = "authentication.kubernetes.io/"
+
+
+class ServiceAccountAuthenticator:
+    def __init__(self, *, issuer: TokenIssuer, reader: Reader, clock: Clock) -> None:
+        self._issuer = issuer
+        self._reader = reader
+        self._clock = clock
+        self._verify = lru_cache(maxsize=1024)(issuer.key.verify)
+
+    async def authenticate(self, request: Request) -> User | None:
+        token = bearer_token(request)
+        if not looks_like_jwt(token):
+            return None
+        try:
+            claims = self._verify(token)
+            return self._user(claims)
+        except (ValueError, KeyError, TypeError) as err:
+            raise Unauthorized from err
+
+    def _user(self, claims: Claims) -> User:
+        """Raises ValueError, KeyError or TypeError for claims that do not hold."""
+        now = self._clock.now()
+        if claims["iss"] != self._issuer.issuer:
+            raise ValueError("issued by another cluster")
+        if not set(self._issuer.audiences) & set(claims["aud"]):
+            raise ValueError("meant for others")
+        if now > _moment(claims["exp"]) + LEEWAY or now < _moment(claims["nbf"]) - LEEWAY:
+            raise ValueError("expired or not valid yet")
+        private = claims["kubernetes.io"]
+        self._check_objects(private, now)
+        namespace, account = private["namespace"], private["serviceaccount"]
+        user_name = service_account_user(namespace, account["name"])
+        if claims["sub"] != user_name:
+            raise ValueError("the subject is not the account")
+        return User(
+            name=user_name,
+            uid=account["uid"],
+            groups=(SERVICE_ACCOUNTS, f"{SERVICE_ACCOUNTS}:{namespace}", AUTHENTICATED),
+            extra=_extra(claims),
+        )
+
+    def _check_objects(self, private: Claims, now: datetime) -> None:
+        namespace = private["namespace"]
+        self._check(SERVICE_ACCOUNT, namespace, private["serviceaccount"], now)
+        if "pod" in private:
+            self._check(POD, namespace, private["pod"], now)
+        elif "node" in private:  # beside a pod it only informs: the pod is the binding
+            self._check(NODE, "", private["node"], now)
+        if "secret" in private:
+            self._check(SECRET, namespace, private["secret"], now)
+
+    def _check(self, kind: Kind, namespace: str, ref: Obj, now: datetime) -> None:
+        obj = self._reader.get(kind, Key(namespace, ref["name"]))
+        if obj is None or uid(obj) != ref["uid"]:
+            raise ValueError(f"its {kind.kind} is gone")
+        deleted = get_path(obj, "metadata", "deletionTimestamp")
+        if deleted and now > parse_time(deleted) + LEEWAY:
+            raise ValueError(f"its {kind.kind} is being deleted")
+
+
+def _moment(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _extra(claims: Claims) -> dict[str, tuple[str, ...]]:
+    extra: dict[str, tuple[str, ...]] = {f"{_EXTRA}credential-id": (f"JTI={claims['jti']}",)}
+    for label in ("pod", "node"):
+        if ref := claims["kubernetes.io"].get(label):
+            extra[f"{_EXTRA}{label}-name"] = (ref["name"],)
+            extra[f"{_EXTRA}{label}-uid"] = (ref["uid"],)
+    return extra

@@ -1,0 +1,168 @@
+"""Node authorizer: an agent may read what the pods on its node need, and nothing beyond.
+
+As plugin/pkg/auth/authorizer/node with AuthorizeNodeWithSelectors. Upstream keeps a graph; here
+the pods of one node are few and indexed, so their references are simply looked through. What a
+node may do to its own objects in detail (no foreign labels, no foreign status) is for admission:
+``server/admission/node_restriction.py``.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from edgek.api.meta import Key, Obj, get_path, name, namespace
+from edgek.kinds.pod import POD
+from server.authz.authorizer import NO_OPINION, Decision, Verdict
+from server.authz.default_roles import NODE_RULES
+from server.authz.rules import rule_allows
+from server.request.info import RequestInfo
+from server.request.model import User
+from server.request.principals import NODES, node_of
+from server.request.reader import Reader
+
+_ALLOW = Verdict(Decision.ALLOW)
+_READ = ("get", "list", "watch")
+
+
+def _no(reason: str) -> Verdict:
+    return Verdict(Decision.NO_OPINION, reason)
+
+
+class NodeAuthorizer:
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._special: dict[tuple[str, str], Callable[[str, RequestInfo], Verdict]] = {
+            ("", "secrets"): self._read_referenced,
+            ("", "configmaps"): self._read_referenced,
+            ("", "persistentvolumeclaims"): self._read_referenced,
+            ("", "serviceaccounts"): self._account_token,
+            ("", "pods"): self._pods,
+            ("", "nodes"): self._nodes,
+            ("coordination.k8s.io", "leases"): self._leases,
+        }
+
+    def authorize(self, user: User, info: RequestInfo) -> Verdict:
+        if NODES not in user.groups:
+            return NO_OPINION
+        node = node_of(user)
+        if not node:
+            return _no(f'unknown node for user "{user.name}"')
+        special = self._special.get((info.group, info.resource)) if info.is_resource else None
+        return special(node, info) if special else _by_rules(info)
+
+    def _read_referenced(self, node: str, info: RequestInfo) -> Verdict:
+        if info.verb not in _READ:
+            return _no("can only read resources of this type")
+        if info.subresource and info.resource != "persistentvolumeclaims":
+            return _no("cannot read subresource")
+        if not info.asked_name:
+            return _no("can only read namespaced object of this type by name")
+        wanted = (info.resource, info.asked_name)
+        if any(wanted in references(pod) for pod in self._pods_of(node, info.namespace)):
+            return _ALLOW
+        return self._unrelated(node)
+
+    def _account_token(self, node: str, info: RequestInfo) -> Verdict:
+        if info.verb != "create" or info.subresource != "token":
+            return _no("can only create tokens for individual service accounts")
+        for pod in self._pods_of(node, info.namespace):
+            if get_path(pod, "spec", "serviceAccountName") == info.name:
+                return _ALLOW
+        return self._unrelated(node)
+
+    def _pods(self, node: str, info: RequestInfo) -> Verdict:
+        if info.subresource or info.verb not in _READ:
+            return _by_rules(info)
+        if info.verb == "get" or info.asked_name:
+            pod = self._reader.get(POD, Key(info.namespace, info.asked_name))
+            if pod is None and info.verb == "get":
+                return _ALLOW  # it may learn that its pod is gone
+            if pod is not None and get_path(pod, "spec", "nodeName") == node:
+                return _ALLOW
+            return self._unrelated(node)
+        if info.asked_field("spec.nodeName") == node:
+            return _ALLOW
+        return _no(f"can only list/watch pods with spec.nodeName={node} field selector")
+
+    def _nodes(self, node: str, info: RequestInfo) -> Verdict:
+        if info.verb == "create" and not info.subresource:
+            return _ALLOW
+        if info.verb in (*_READ, "update", "patch") and info.asked_name == node:
+            return _ALLOW if info.subresource in ("", "status") else _by_rules(info)
+        return _no(f"node '{node}' cannot {info.verb} other nodes, only its own")
+
+    def _leases(self, node: str, info: RequestInfo) -> Verdict:
+        if info.namespace != "kube-node-lease":
+            return _no('can only access leases in the "kube-node-lease" system namespace')
+        if info.verb in ("get", "update", "patch", "delete") and info.name != node:
+            return _no("can only access node lease with the same name as the requesting node")
+        return _by_rules(info)
+
+    def _pods_of(self, node: str, space: str) -> Iterator[Obj]:
+        for pod in self._reader.indexed(POD, "spec.nodeName", node):
+            if namespace(pod) == space:
+                yield pod
+
+    def _unrelated(self, node: str) -> Verdict:
+        return _no(f"no relationship found between node '{node}' and this object")
+
+
+def _by_rules(info: RequestInfo) -> Verdict:
+    return _ALLOW if any(rule_allows(rule, info) for rule in NODE_RULES) else NO_OPINION
+
+
+def references(pod: Obj) -> set[tuple[str, str]]:
+    """(plural, name) of the secrets, configmaps and claims that a pod's node must read.
+
+    As pkg/api/pod VisitPodSecretNames and VisitPodConfigmapNames.
+    """
+    spec = pod.get("spec") or {}
+    found = {("secrets", r.get("name", "")) for r in spec.get("imagePullSecrets") or ()}
+    for container in _containers(spec):
+        found |= set(_environment(container))
+    for volume in spec.get("volumes") or ():
+        found |= set(_volume(volume, name(pod)))
+    found.discard(("secrets", ""))
+    return found
+
+
+def _containers(spec: Obj) -> Iterator[Obj]:
+    for group in ("initContainers", "containers", "ephemeralContainers"):
+        yield from spec.get(group) or ()
+
+
+def _environment(container: Obj) -> Iterator[tuple[str, str]]:
+    sources = [(s, "secretRef", "configMapRef") for s in container.get("envFrom") or ()]
+    sources += [
+        (e.get("valueFrom") or {}, "secretKeyRef", "configMapKeyRef")
+        for e in container.get("env") or ()
+    ]
+    for source, secret, config_map in sources:
+        yield from _named(source, (("secrets", secret, "name"), ("configmaps", config_map, "name")))
+
+
+_VOLUME_SOURCES = (
+    ("secrets", "secret", "secretName"),
+    ("configmaps", "configMap", "name"),
+    ("persistentvolumeclaims", "persistentVolumeClaim", "claimName"),
+)
+_SECRET_REFS = ("cephfs", "flexVolume", "iscsi", "rbd", "scaleIO", "storageos")
+
+
+def _volume(volume: Obj, pod_name: str) -> Iterator[tuple[str, str]]:
+    yield from _named(volume, _VOLUME_SOURCES)
+    for source in get_path(volume, "projected", "sources", default=()):
+        yield from _named(
+            source, (("secrets", "secret", "name"), ("configmaps", "configMap", "name"))
+        )
+    for kind in _SECRET_REFS:
+        if secret := get_path(volume, kind, "secretRef", "name"):
+            yield "secrets", secret
+    if secret := get_path(volume, "csi", "nodePublishSecretRef", "name"):
+        yield "secrets", secret
+    if "ephemeral" in volume:
+        yield "persistentvolumeclaims", f"{pod_name}-{volume['name']}"
+
+
+def _named(source: Obj, fields: Iterable[tuple[str, str, str]]) -> Iterator[tuple[str, str]]:
+    for plural, field, key in fields:
+        if found := get_path(source, field, key):
+            yield plural, found
