@@ -1,0 +1,108 @@
+"""Which objects belong to a controller: by owner reference, and by selector where none is set.
+
+As pkg/controller/controller_ref_manager.go. An object whose controller is the owner is kept
+while the selector matches it and released when it no longer does; an object without a
+controller that the selector matches is adopted, after the owner was seen alive at the server
+(a cache may show an owner that is deleted already, and adopting for a ghost would strand it).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from edgek.api.errors import Conflict, Invalid, NotFound
+from edgek.api.meta import (
+    Obj,
+    controller_of,
+    is_deleting,
+    key_of,
+    labels,
+    namespace,
+    owner_reference,
+    owner_references,
+    resource_version,
+    uid,
+)
+from edgek.api.selectors import Selector
+from edgek.client.client import Client
+from edgek.control.informer import OWNER, Informer
+from edgek.kinds.kind import Kind
+
+ORPHANS = "orphans"
+"""The index of objects without a controller, by namespace."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claims:
+    """``keep`` is owned already; ``adopt`` and ``release`` need a write each."""
+
+    keep: list[Obj]
+    adopt: list[Obj]
+    release: list[Obj]
+
+
+def plan_claims(owner: Obj, selector: Selector, candidates: Iterable[Obj]) -> Claims:
+    """Pure; an owner that is being deleted neither adopts nor releases."""
+    keep: list[Obj] = []
+    adopt: list[Obj] = []
+    release: list[Obj] = []
+    for obj in candidates:
+        ref = controller_of(obj)
+        matches = selector.matches(labels(obj))
+        if ref is not None and ref.get("uid") == uid(owner):
+            if matches:
+                keep.append(obj)
+            elif not is_deleting(owner):
+                release.append(obj)
+        elif ref is None and matches and not is_deleting(owner) and not is_deleting(obj):
+            adopt.append(obj)
+    return Claims(keep=keep, adopt=adopt, release=release)
+
+
+def index_orphans(informer: Informer) -> None:
+    """Makes ``claim`` cost work by what is owned or orphaned, not by what the namespace holds."""
+    informer.add_index(ORPHANS, lambda o: () if controller_of(o) else (namespace(o),))
+
+
+def candidates(informer: Informer, owner: Obj) -> list[Obj]:
+    owned = informer.by_index(OWNER, uid(owner))
+    return owned + informer.by_index(ORPHANS, namespace(owner))
+
+
+async def claim(
+    client: Client, kinds: tuple[Kind, Kind], informer: Informer, owner: Obj, selector: Selector
+) -> list[Obj]:
+    """The owner's objects after adopting and releasing; ``kinds`` are owner's and object's."""
+    owner_kind, kind = kinds
+    plan = plan_claims(owner, selector, candidates(informer, owner))
+    claimed = list(plan.keep)
+    if plan.adopt and await _is_alive(client, owner_kind, owner):
+        for obj in plan.adopt:
+            refs = [*owner_references(obj), owner_reference(owner)]
+            if (adopted := await _set_owners(client, kind, obj, refs)) is not None:
+                claimed.append(adopted)
+    for obj in plan.release:
+        await _set_owners(
+            client, kind, obj, [r for r in owner_references(obj) if r.get("uid") != uid(owner)]
+        )
+    return claimed
+
+
+async def _is_alive(client: Client, kind: Kind, owner: Obj) -> bool:
+    try:
+        fresh = await client.get(kind, key_of(owner))
+    except NotFound:
+        return False
+    return uid(fresh) == uid(owner) and not is_deleting(fresh)
+
+
+async def _set_owners(client: Client, kind: Kind, obj: Obj, refs: list[Obj]) -> Obj | None:
+    """None where the object is gone, or another one under its name. Raises other Conflicts."""
+    meta = {"ownerReferences": refs, "uid": uid(obj), "resourceVersion": resource_version(obj)}
+    try:
+        return await client.patch(kind, key_of(obj), {"metadata": meta})
+    except (NotFound, Invalid):
+        return None
+    except Conflict:
+        if uid(await client.get(kind, key_of(obj))) == uid(obj):
+            raise
+        return None
