@@ -6,8 +6,12 @@ plain API clients: nothing here reaches the registry or the store.
 
 from edgek.control.controller import Builder, Context
 from edgek.control.controller import run_controllers as _run
+from server.controllers import deployment, replicaset
 
-ALL: tuple[Builder, ...] = ()
+ALL: tuple[Builder, ...] = (
+    deployment.build,
+    replicaset.build,
+)
 
 
 async def run_controllers(context: Context, builders: tuple[Builder, ...] = ALL) -> None:
