@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,8 +25,15 @@ _TRIES = 6
 
 
 class Cgroups:
-    def __init__(self, *, machine: Machine, root: str = "/edgek", base: Path = CGROUP) -> None:
-        self._machine, self._base, self.root = machine, base, root
+    def __init__(
+        self,
+        *,
+        machine: Machine,
+        root: str = "/edgek",
+        base: Path = CGROUP,
+        litter: Path = Path("/run/edgek/unified"),
+    ) -> None:
+        self._machine, self._base, self.root, self._litter = machine, base, root, litter
 
     def pod_path(self, qos: str, pod_uid: str) -> str:
         """What a ContainerSpec names as its cgroup_parent. ``qos`` as in status.qosClass."""
@@ -44,6 +52,8 @@ class Cgroups:
 
     async def remove(self, path: str) -> bool:
         """Takes it away with all that Podman left in it. False where a process is still inside."""
+        # What crun takes for cgroups where the v2 tree of a hybrid was: plain files.
+        shutil.rmtree(self._litter / path.lstrip("/"), ignore_errors=True)
         for attempt in range(_TRIES):
             left = [d for d in self._directories(path) if not _remove_tree(d)]
             if not left:

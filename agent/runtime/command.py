@@ -6,6 +6,7 @@ The command gets the container's environment, directory and cgroup.
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 from pathlib import Path
@@ -13,8 +14,8 @@ from pathlib import Path
 from agent.runtime.runtime import ExecResult, RuntimeFailure
 
 OUTPUT_BYTES = 16 * 1024
-_COULD_NOT_START = 255
-"""crun's own failure. A command may exit with 255 too, but does not speak with crun's words."""
+_CRUN_FAILED = (1, 255)
+"""A command may exit with these too, but does not end on a line of crun's log."""
 
 
 async def run_in_container(
@@ -23,7 +24,7 @@ async def run_in_container(
     """``enter`` is the way into Podman's mount namespace. Raises TimeoutError, RuntimeFailure."""
     try:
         process = await asyncio.create_subprocess_exec(
-            *enter, "crun", "exec", container_id, *argv,
+            *enter, "crun", "--log-format=json", "exec", container_id, *argv,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT, cwd="/",
         )  # fmt: skip
@@ -40,15 +41,27 @@ async def run_in_container(
 
 
 def plan_result(code: int, output: bytes) -> ExecResult:
-    """As a shell: 127 where the command is missing, 126 where it may not run, 128+n by signal."""
+    """As a shell: 127 where the command is missing, 126 where it may not run, 128+n by signal.
+    Raises RuntimeFailure where the container does not run."""
     if code < 0:
         return ExecResult(exit_code=128 - code, output=output)
-    if code == _COULD_NOT_START:
-        if b"executable file" in output and b"not found" in output:
-            return ExecResult(exit_code=127, output=output)
-        if b"exec" in output and b"ermission denied" in output:
-            return ExecResult(exit_code=126, output=output)
-    return ExecResult(exit_code=code, output=output)
+    error = _crun_error(output) if code in _CRUN_FAILED else ""
+    if not error:
+        return ExecResult(exit_code=code, output=output)
+    if "executable file" in error and "not found" in error:
+        return ExecResult(exit_code=127, output=error.encode())
+    if "ermission denied" in error:
+        return ExecResult(exit_code=126, output=error.encode())
+    raise RuntimeFailure(error)
+
+
+def _crun_error(output: bytes) -> str:
+    last = output.strip().rpartition(b"\n")[2]
+    try:
+        entry = json.loads(last)
+        return str(entry["msg"]) if entry["level"] == "error" and entry["time"] else ""
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 async def _read_bounded(process: asyncio.subprocess.Process) -> bytes:

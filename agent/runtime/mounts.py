@@ -61,8 +61,9 @@ async def make_shared(directory: Path) -> None:
         await run("mount", "--make-shared", directory)
 
 
-async def pin_mount_namespace(pin: Path, *, without: Path) -> None:
-    """A mount namespace that lacks ``without``, kept by the file ``pin``; made once."""
+async def pin_mount_namespace(pin: Path, *, hide: Path, behind: Path) -> None:
+    """A mount namespace, kept by the file ``pin``, where the directory ``behind`` stands in the
+    place of the mount ``hide``. Made once."""
     points = _points()
     if str(pin) in points:
         return
@@ -71,7 +72,21 @@ async def pin_mount_namespace(pin: Path, *, without: Path) -> None:
         await run("mount", "--bind", pin.parent, pin.parent)
     await run("mount", "--make-private", pin.parent)
     await run("touch", pin)
-    await run("unshare", f"--mount={pin}", "--propagation", "slave", "umount", without)
+    # crun makes plain directories where the v2 tree was; ours can be cleared, the tmpfs of
+    # /sys/fs/cgroup below it could not.
+    script = 'umount "$1" && mount --bind "$2" "$1"'
+    await run(
+        "unshare",
+        f"--mount={pin}",
+        "--propagation",
+        "slave",
+        "sh",
+        "-c",
+        script,
+        "sh",
+        hide,
+        behind,
+    )
 
 
 async def unmount_below(top: Path) -> None:

@@ -53,7 +53,7 @@ class PodmanService:
         on_back: Callable[[], None] = lambda: None,
     ) -> None:
         self._machine, self._run, self._data, self._shared = machine, run_dir, data_dir, shared
-        self._on_back = on_back
+        self.on_back = on_back
         self._process: asyncio.subprocess.Process | None = None
         self.boot = ""
 
@@ -84,7 +84,9 @@ class PodmanService:
             for directory in (self._run, *self._shared):
                 directory.mkdir(parents=True, exist_ok=True)
                 await make_shared(directory)
-            await pin_mount_namespace(self._pin, without=CGROUP / "unified")
+            await pin_mount_namespace(
+                self._pin, hide=CGROUP / "unified", behind=self._run / "unified"
+            )
         if missing := "; ".join(self._machine.shortcomings()):
             log.warning("this machine does not offer everything missing=%r", missing)
         _end_stale(self._run / "podman.pid", self.socket)
@@ -109,7 +111,7 @@ class PodmanService:
                     break
                 except StartError as err:
                     log.error("podman's service does not start error=%s", err)
-            self._on_back()
+            self.on_back()
 
     async def stop(self) -> None:
         """Ends the service. Containers run on."""
@@ -131,7 +133,8 @@ class PodmanService:
         shutil.rmtree(self._run, ignore_errors=True)
 
     def _prepare_files(self) -> None:
-        (self._run / "ns").mkdir(parents=True, exist_ok=True)
+        for directory in (self._run / "ns", self._run / "unified"):
+            directory.mkdir(parents=True, exist_ok=True)
         self._data.mkdir(parents=True, exist_ok=True)
         # Not under /run, which Debian may mount noexec.
         wrapper = self._data / "conmon"

@@ -41,7 +41,10 @@ INIT = r"""
 set -e
 dir=$1; hostname "$2"; shift 2
 # crun refuses a hybrid tree (v1 and v2 together): hide the v2 one in here.
-if [ -d /sys/fs/cgroup/memory ]; then umount /sys/fs/cgroup/unified 2>/dev/null || :; fi
+if [ -d /sys/fs/cgroup/memory ] && umount /sys/fs/cgroup/unified 2>/dev/null; then
+    mkdir -p "$dir/run/edgek/unified"          # crun makes directories there: keep them ours
+    mount --bind "$dir/run/edgek/unified" /sys/fs/cgroup/unified
+fi
 for place; do
     mkdir -p "/$place"
     [ "$place" = run ] || mount --bind "$dir/$place" "/$place"
