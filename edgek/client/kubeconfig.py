@@ -11,7 +11,6 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from edgek.api.meta import Obj
 from edgek.client.http import Access
@@ -143,33 +142,3 @@ def _data(entry: Obj, field: str) -> bytes:
     except OSError as err:
         raise KubeconfigError(f"cannot read the {field} of the kubeconfig: {err}") from None
     return b""
-
-
-def make_kubeconfig(access: Access, *, cluster: str, user: str, namespace: str = "") -> Obj:
-    """A self-contained kubeconfig object for one context, named as the cluster."""
-
-    def text(data: bytes) -> str:
-        return base64.b64encode(data).decode()
-
-    cluster_fields: dict[str, Any] = {
-        "server": access.server,
-        "certificate-authority-data": text(access.ca),
-    }
-    user_fields: dict[str, Any] = {
-        "client-certificate-data": text(access.client_cert),
-        "client-key-data": text(access.client_key),
-        "token": access.token,
-    }
-    context = {"cluster": cluster, "user": user, "namespace": namespace}
-    return {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": cluster, "cluster": _filled(cluster_fields)}],
-        "users": [{"name": user, "user": _filled(user_fields)}],
-        "contexts": [{"name": cluster, "context": _filled(context)}],
-        "current-context": cluster,
-    }
-
-
-def _filled(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in fields.items() if v}

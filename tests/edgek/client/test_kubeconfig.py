@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from edgek.client.http import Access
-from edgek.client.kubeconfig import KubeconfigError, load_kubeconfig, make_kubeconfig
+from edgek.client.kubeconfig import KubeconfigError, load_kubeconfig
 
 
 def b64(text: str) -> str:
@@ -36,13 +36,6 @@ def test_embedded_data_and_files_beside_it_are_read(tmp_path: Path) -> None:
     assert got.access == Access(
         server="https://h:6443", ca=b"ca", client_cert=b"cert", client_key=b"key"
     )
-
-
-def test_what_we_write_we_read(tmp_path: Path) -> None:
-    access = Access(server="https://h", ca=b"ca", client_cert=b"c", client_key=b"k")
-    path = tmp_path / "config"
-    path.write_text(yaml.safe_dump(make_kubeconfig(access, cluster="edgek", user="admin")))
-    assert load_kubeconfig(path).access == access
 
 
 def test_files_of_the_variable_are_merged_and_the_first_wins(tmp_path: Path) -> None:

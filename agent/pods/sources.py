@@ -1,0 +1,148 @@
+"""ConfigMaps and Secrets of local pods, each watched singly while a pod refers to it.
+
+The Node authorizer lets an agent see an object only by name and only while one of its pods names
+it, so there is one informer per object. Until the server has answered, the object remembered
+from before (the checkpoint) stands in.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from edgek.aio.tasks import Tasks, cancel_and_wait
+from edgek.api.meta import Key, Obj, get_path, namespace
+from edgek.client.client import Client
+from edgek.control.informer import Informer
+from edgek.kinds import CONFIG_MAP, SECRET
+from edgek.kinds.kind import Kind
+from edgek.kinds.pods import containers, init_containers
+
+
+class Ref(NamedTuple):
+    kind: Kind
+    key: Key
+
+
+class NotSynced(Exception):
+    """The server has not said yet whether the object exists."""
+
+
+Lookup = Callable[[Kind, str, str], Obj | None]
+"""(kind, namespace, name) -> the object or None; raises NotSynced while that is not known."""
+
+
+def references(pod: Obj) -> set[Ref]:
+    """Every ConfigMap and Secret that the pod's containers, volumes and image pulls name."""
+    refs: set[Ref] = set()
+
+    def add(kind: Kind, source: Any, field_: str = "name") -> None:
+        if source and source.get(field_):
+            refs.add(Ref(kind, Key(namespace(pod), source[field_])))
+
+    for container in (*containers(pod), *init_containers(pod)):
+        for source in container.get("envFrom") or ():
+            add(CONFIG_MAP, source.get("configMapRef"))
+            add(SECRET, source.get("secretRef"))
+        for variable in container.get("env") or ():
+            add(CONFIG_MAP, get_path(variable, "valueFrom", "configMapKeyRef"))
+            add(SECRET, get_path(variable, "valueFrom", "secretKeyRef"))
+    for volume in _volume_sources(pod):
+        add(CONFIG_MAP, volume.get("configMap"))
+        add(SECRET, volume.get("secret"), "name" if "name" in (volume.get("secret") or {})
+            else "secretName")  # fmt: skip
+    for secret in get_path(pod, "spec", "imagePullSecrets", default=[]):
+        add(SECRET, secret)
+    return refs
+
+
+def _volume_sources(pod: Obj) -> Iterator[Mapping[str, Any]]:
+    for volume in get_path(pod, "spec", "volumes", default=[]):
+        yield volume
+        yield from get_path(volume, "projected", "sources", default=[])
+
+
+@dataclass
+class _Watched:
+    informer: Informer
+    task: "asyncio.Task[None]"
+    pods: set[str] = field(default_factory=set)
+
+
+class Sources:
+    """``changed(uid)`` is called for each pod that an object's change concerns."""
+
+    def __init__(self, client: Client, tasks: Tasks, *, changed: Callable[[str], None]) -> None:
+        self._client = client
+        self._tasks = tasks
+        self._changed = changed
+        self._watched: dict[Ref, _Watched] = {}
+        self._by_pod: dict[str, set[Ref]] = {}
+        self._remembered: dict[Ref, Obj] = {}
+
+    def remember(self, ref: Ref, obj: Obj) -> None:
+        self._remembered[ref] = obj
+
+    def known(self) -> Iterable[tuple[Ref, Obj]]:
+        """Everything there is, for the checkpoint."""
+        for ref in sorted(self._watched, key=lambda r: (r.kind.kind, r.key)):
+            try:
+                obj = self.get(ref.kind, ref.key.namespace, ref.key.name)
+            except NotSynced:
+                continue
+            if obj is not None:
+                yield ref, obj
+
+    def get(self, kind: Kind, namespace: str, name: str) -> Obj | None:
+        ref = Ref(kind, Key(namespace, name))
+        watched = self._watched.get(ref)
+        if watched is not None and watched.informer.synced.is_set():
+            return watched.informer.get(ref.key)
+        if ref in self._remembered:
+            return self._remembered[ref]
+        raise NotSynced(f"{kind.singular} {ref.key} is not known yet")
+
+    def use(self, uid: str, refs: set[Ref]) -> None:
+        """The pod needs exactly these from now on; none at its end."""
+        for ref in self._by_pod.get(uid, set()) - refs:
+            self._drop(uid, ref)
+        for ref in refs - self._by_pod.get(uid, set()):
+            self._watch(ref).pods.add(uid)
+        if refs:
+            self._by_pod[uid] = set(refs)
+        else:
+            self._by_pod.pop(uid, None)
+
+    def _watch(self, ref: Ref) -> _Watched:
+        if ref not in self._watched:
+            selector = f"metadata.name={ref.key.name}"
+            informer = Informer(
+                self._client, ref.kind, namespace=ref.key.namespace, field_selector=selector
+            )
+            name = f"watch/{ref.kind.plural}/{ref.key}"
+            task = self._tasks.spawn(self._run(ref, informer), name=name)
+            self._watched[ref] = _Watched(informer, task)
+            informer.on_change(lambda old, new: self._tell(ref))
+        return self._watched[ref]
+
+    async def _run(self, ref: Ref, informer: Informer) -> None:
+        waiter = asyncio.ensure_future(informer.wait_synced())
+        # An object that does not exist changes nothing, but whoever waits must learn of that.
+        waiter.add_done_callback(lambda _: self._tell(ref))
+        try:
+            await informer.run()
+        finally:
+            await cancel_and_wait(waiter)
+
+    def _tell(self, ref: Ref) -> None:
+        watched = self._watched.get(ref)
+        for uid in list(watched.pods) if watched else ():
+            self._changed(uid)
+
+    def _drop(self, uid: str, ref: Ref) -> None:
+        watched = self._watched[ref]
+        watched.pods.discard(uid)
+        if not watched.pods:
+            watched.task.cancel()
+            del self._watched[ref]
+            self._remembered.pop(ref, None)
