@@ -50,6 +50,8 @@ class Plugin:
         self._node: NodeConfig | None = None
         self._vxlan = self._mtu = 0
         self._peers: frozenset[Peer] | None = None
+        self._services: tuple[Service, ...] | None = None
+        self._host_ports: tuple[HostPort, ...] = ()
         self._lock = threading.Lock()
         """Guards links and tables of the node; sandboxes have none but the lease file's."""
 
@@ -72,6 +74,8 @@ class Plugin:
             links.sink(node.pod_cidr)
             self._remove_leftovers(links)
             self._sync().adopt(rules.table(node))
+            if self._services is not None:
+                self._apply_elements()
 
     def _sync(self) -> TableSync:
         if self._table is None:
@@ -108,7 +112,7 @@ class Plugin:
             self._leases.remove()
             with contextlib.suppress(OSError):
                 self._run_dir.rmdir()
-            self._node, self._peers = None, None
+            self._node, self._peers, self._services, self._host_ports = None, None, None, ()
 
     # -- sandboxes -----------------------------------------------------------------------
 
@@ -181,13 +185,39 @@ class Plugin:
             links.add_peer(self._vxlan, peer)
         self._peers = wanted
 
-    def set_services(self, services: Iterable[Service], host_ports: Sequence[HostPort]) -> None:
+    def set_services(self, services: Sequence[Service]) -> None:
+        """All virtual IPs and node ports."""
+        self._change_elements(services=tuple(services))
+
+    def set_host_ports(self, host_ports: Sequence[HostPort]) -> None:
+        """All host ports of this node's sandboxes."""
+        self._change_elements(host_ports=tuple(host_ports))
+
+    def _change_elements(
+        self,
+        *,
+        services: tuple[Service, ...] | None = None,
+        host_ports: tuple[HostPort, ...] | None = None,
+    ) -> None:
         with self._lock:
-            node = self._configured()
-            desired = plan_elements(services, host_ports, pod_cidr=node.pod_cidr)
-            change = self._sync().apply(desired.chains, desired.elements)
-            self._forget_clients(change, desired.elements)
+            self._configured()
+            if services is not None:
+                self._services = services
+            if host_ports is not None:
+                self._host_ports = host_ports
+            change = self._apply_elements()
         self._conntrack.forget(stale_udp(change.remove, change.add))
+
+    def _apply_elements(self) -> Change:
+        node, sync = self._configured(), self._sync()
+        desired = plan_elements(self._services or (), self._host_ports, pod_cidr=node.pod_cidr)
+        elements = desired.elements
+        if self._services is None:
+            # Nobody has named the services since the start: those found stay as they are.
+            elements = {name: {**sync.loaded(name), **new} for name, new in elements.items()}
+        change = sync.apply(desired.chains, elements)
+        self._forget_clients(change, elements)
+        return change
 
     def _forget_clients(self, change: Change, wanted: dict[str, dict[Key, Key]]) -> None:
         if not change.remove.get("sticky") and not change.remove.get("npsticky"):

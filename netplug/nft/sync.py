@@ -104,6 +104,10 @@ class TableSync:
         self._loaded = {name: dict(content) for name, content in wanted.items()}
         self._write_note()
 
+    def loaded(self, name: str) -> Content:
+        """What is known to be in a map."""
+        return self._loaded.get(name, {})
+
     def learned(self, name: str) -> dict[Key, Key]:
         assert self._table is not None
         return self._nft.learned(self._table, name)

@@ -1,7 +1,8 @@
-"""The translator: Pods, Services, Nodes -> netplug values. The only importer of netplug.
+"""The contract: what the rest of the agent asks of the network.
 
 Pods ask for sandboxes (namespaces with an address); controllers of services and peers hand in
-the whole desired state and this makes it so.
+the whole desired state and this makes it so. ``kernel.NetplugNetwork`` is the real one,
+``fake.FakeNetwork`` keeps it in memory.
 """
 
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ class NodeNetwork:
     cluster_cidr: str
     service_cidr: str
     dns_ip: str
+    cluster_domain: str = "cluster.local"
     device: str = ""
     """The underlay's link; "" finds the one that has ``node_ip``."""
 
@@ -66,3 +68,6 @@ class Network(Protocol):
 
     async def teardown(self) -> None:
         """Removes every link, route, table, namespace and file that edgek made on this node."""
+
+    async def close(self) -> None:
+        """Ends what runs in this process (DNS, threads); the kernel's state stays."""

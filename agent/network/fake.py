@@ -1,0 +1,69 @@
+"""The network in memory: addresses without namespaces, and what was asked is readable."""
+
+import ipaddress
+from collections.abc import Sequence
+
+from agent.network.network import NetworkFailure, NodeNetwork, Sandbox
+from edgek.api.meta import Obj
+
+
+class FakeNetwork:
+    def __init__(self) -> None:
+        self.node: NodeNetwork | None = None
+        self.nodes: Sequence[Obj] = ()
+        self.services: Sequence[Obj] = ()
+        self.slices: Sequence[Obj] = ()
+        self.host_ports: dict[str, tuple[str, Sequence[Obj]]] = {}
+        self.fail_with = ""
+        self._sandboxes: dict[str, Sandbox] = {}
+        self._next = 0
+
+    def _check(self) -> None:
+        if self.fail_with:
+            raise NetworkFailure(self.fail_with)
+
+    async def setup(self, node: NodeNetwork) -> None:
+        self._check()
+        self.node = node
+
+    async def attach(self, pod_uid: str, *, hostname: str) -> Sandbox:
+        self._check()
+        if self.node is None:
+            raise NetworkFailure("the node's network is not set up yet")
+        if pod_uid not in self._sandboxes:
+            self._next += 1
+            self._sandboxes[pod_uid] = Sandbox(
+                pod_uid=pod_uid,
+                ip=str(ipaddress.IPv4Network(self.node.pod_cidr)[self._next]),
+                net=f"/run/edgek/pods/{pod_uid}/net",
+                ipc=f"/run/edgek/pods/{pod_uid}/ipc",
+                uts=f"/run/edgek/pods/{pod_uid}/uts",
+            )
+        return self._sandboxes[pod_uid]
+
+    async def detach(self, pod_uid: str) -> None:
+        self._check()
+        self._sandboxes.pop(pod_uid, None)
+        self.host_ports.pop(pod_uid, None)
+
+    async def sandboxes(self) -> dict[str, Sandbox]:
+        return dict(self._sandboxes)
+
+    async def set_nodes(self, nodes: Sequence[Obj]) -> None:
+        self.nodes = nodes
+
+    async def set_services(self, services: Sequence[Obj], slices: Sequence[Obj]) -> None:
+        self.services, self.slices = services, slices
+
+    async def set_host_ports(self, pod_uid: str, ip: str, ports: Sequence[Obj]) -> None:
+        if ports:
+            self.host_ports[pod_uid] = (ip, ports)
+        else:
+            self.host_ports.pop(pod_uid, None)
+
+    async def teardown(self) -> None:
+        self._sandboxes.clear()
+        self.host_ports.clear()
+
+    async def close(self) -> None:
+        pass
