@@ -102,7 +102,7 @@ class Images:
         pull.pods.discard(uid)
         pull.done_for.pop(uid, None)
         pull.announced.discard(uid)
-        if not (pull.pods or pull.task or pull.done_for or pull.error):
+        if not (pull.pods or pull.task or pull.done_for):
             del self._pulls[name]
 
     def _pull(

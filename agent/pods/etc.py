@@ -1,0 +1,144 @@
+"""/etc/hosts, /etc/hostname and /etc/resolv.conf of a pod. Pure but for ``write_etc``.
+
+As kubelet_pods.go ensureHostsFile and pkg/kubelet/network/dns. The files are written in place,
+because containers bind the file itself and would keep an old one that was replaced.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgek.api.meta import Obj, get_path, name, namespace
+
+HOST_RESOLV = Path("/etc/resolv.conf")
+MAX_NAMESERVERS = 3
+MAX_HOSTNAME = 63
+
+
+@dataclass(frozen=True, kw_only=True)
+class DnsSettings:
+    cluster_dns: str
+    cluster_domain: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolv:
+    nameservers: tuple[str, ...] = ()
+    searches: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+
+    def text(self) -> str:
+        lines = [f"nameserver {n}" for n in self.nameservers]
+        if self.searches:
+            lines.insert(0, "search " + " ".join(self.searches))
+        if self.options:
+            lines.append("options " + " ".join(self.options))
+        return "".join(f"{line}\n" for line in lines)
+
+
+def hostname(pod: Obj) -> str:
+    return (get_path(pod, "spec", "hostname") or name(pod))[:MAX_HOSTNAME].rstrip("-.")
+
+
+def host_network(pod: Obj) -> bool:
+    return bool(get_path(pod, "spec", "hostNetwork"))
+
+
+def hosts_text(pod: Obj, *, pod_ip: str, domain: str, host_hosts: str) -> str:
+    aliases = get_path(pod, "spec", "hostAliases", default=[])
+    extra = "".join(f"{a['ip']}\t{' '.join(a.get('hostnames') or ())}\n" for a in aliases)
+    if extra:
+        extra = f"\n# Entries added by HostAliases.\n{extra}"
+    if host_network(pod):
+        return host_hosts + extra
+    own = hostname(pod)
+    subdomain = get_path(pod, "spec", "subdomain")
+    if subdomain:
+        own = f"{own}.{subdomain}.{namespace(pod)}.svc.{domain}\t{own}"
+    return (
+        "# Kubernetes-managed hosts file.\n"
+        "127.0.0.1\tlocalhost\n"
+        "::1\tlocalhost ip6-localhost ip6-loopback\n"
+        "fe00::\tip6-localnet\n"
+        "fe00::\tip6-mcastprefix\n"
+        "fe00::1\tip6-allnodes\n"
+        "fe00::2\tip6-allrouters\n"
+        f"{pod_ip}\t{own}\n{extra}"
+    )
+
+
+def parse_resolv(text: str) -> Resolv:
+    found: dict[str, list[str]] = {"nameserver": [], "search": [], "options": []}
+    for line in text.splitlines():
+        word, *rest = line.split() or [""]
+        if word == "search":
+            found["search"] = rest
+        elif word in found:
+            found[word] += rest
+    return Resolv(
+        nameservers=tuple(found["nameserver"]),
+        searches=tuple(found["search"]),
+        options=tuple(found["options"]),
+    )
+
+
+def pod_resolv(pod: Obj, *, dns: DnsSettings, host: Resolv) -> Resolv:
+    policy = get_path(pod, "spec", "dnsPolicy", default="ClusterFirst")
+    if policy == "ClusterFirst" and host_network(pod):
+        policy = "Default"
+    base = host
+    if policy == "None":
+        base = Resolv()
+    elif policy != "Default" and dns.cluster_dns:
+        domain = dns.cluster_domain
+        own = (f"{namespace(pod)}.svc.{domain}", f"svc.{domain}", domain)
+        base = Resolv(
+            nameservers=(dns.cluster_dns,),
+            searches=(*own, *(s for s in host.searches if s not in own)),
+            options=("ndots:5",),
+        )
+    config = get_path(pod, "spec", "dnsConfig", default={})
+    return Resolv(
+        nameservers=_merged(base.nameservers, config.get("nameservers"))[:MAX_NAMESERVERS],
+        searches=_merged(base.searches, config.get("searches")),
+        options=_options(base.options, config.get("options") or ()),
+    )
+
+
+def _merged(first: Sequence[str], more: Sequence[str] | None) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*first, *(more or ()))))
+
+
+def _options(base: Sequence[str], more: Sequence[Obj]) -> tuple[str, ...]:
+    """dnsConfig's values win over those of the same name."""
+    found = dict.fromkeys(base, "")
+    named = {o.partition(":")[0]: o for o in found}
+    for option in more:
+        text = option["name"] + (f":{option['value']}" if option.get("value") else "")
+        named[option["name"]] = text
+    return tuple(named.values())
+
+
+def write_etc(directory: Path, pod: Obj, *, pod_ip: str, dns: DnsSettings, host_name: str) -> None:
+    """Blocking: call it in a thread. Writes only what differs."""
+    host_hosts = _read(Path("/etc/hosts"))
+    host = parse_resolv(_read(HOST_RESOLV))
+    own_name = host_name if host_network(pod) else hostname(pod)
+    files = {
+        "hosts": hosts_text(pod, pod_ip=pod_ip, domain=dns.cluster_domain, host_hosts=host_hosts),
+        "hostname": f"{own_name}\n",
+        "resolv.conf": pod_resolv(pod, dns=dns, host=host).text(),
+    }
+    directory.mkdir(parents=True, exist_ok=True)
+    for file, text in files.items():
+        path = directory / file
+        if _read(path) != text:
+            path.write_text(text)
+            path.chmod(0o644)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

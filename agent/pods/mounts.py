@@ -1,0 +1,85 @@
+"""mount(8) and umount(8) in killable child processes; nothing here touches what is mounted.
+
+A server that hangs (NFS) must hang neither the agent nor a deletion: every child has a time
+limit, one that cannot even be killed is left to the kernel, and unmounting is lazy. Whether
+something is mounted is read from the kernel's table, because asking the path itself may hang.
+"""
+
+import asyncio
+import contextlib
+import os
+import re
+import shutil
+import signal
+from pathlib import Path
+
+MOUNT_SECONDS = 30.0
+UNMOUNT_SECONDS = 10.0
+
+
+class MountError(Exception):
+    """What mount(8) said, fit for an event."""
+
+
+async def mount(
+    source: str, target: Path, *, kind: str, options: tuple[str, ...] = (),
+    seconds: float = MOUNT_SECONDS,
+) -> None:  # fmt: skip
+    """Mounts unless something is mounted there already."""
+    if target in mounts_below(target):
+        return
+    command = ["mount", "-t", kind, *(["-o", ",".join(options)] if options else []), "--"]
+    code, said = await _run([*command, source, str(target)], seconds=seconds)
+    if code != 0:
+        raise MountError(f"mount of {source} failed: {said or f'exit status {code}'}")
+
+
+async def unmount_below(directory: Path) -> None:
+    """Unmounts everything at and below the directory, the deepest first. Lazy: it returns even
+    where the other side is gone."""
+    for target in sorted(mounts_below(directory), key=lambda p: -len(p.parts)):
+        code, said = await _run(["umount", "-l", "--", str(target)], seconds=UNMOUNT_SECONDS)
+        if code != 0 and target in mounts_below(target):
+            raise MountError(f"umount of {target} failed: {said}")
+
+
+async def remove_tree(directory: Path) -> None:
+    """Removes a directory with all in it, never what is mounted in it."""
+    await unmount_below(directory)
+    if mounts_below(directory):
+        raise MountError(f"{directory} still has something mounted in it")
+    await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+
+
+def mounts_below(directory: Path) -> list[Path]:
+    table = Path("/proc/self/mountinfo").read_bytes().decode(errors="surrogateescape")
+    points = [Path(_unescape(line.split(" ")[4])) for line in table.splitlines()]
+    return [p for p in points if p == directory or directory in p.parents]
+
+
+def _unescape(text: str) -> str:
+    """The kernel writes blanks and the like as octal escapes."""
+    return re.sub(r"\\([0-7]{3})", lambda m: chr(int(m.group(1), 8)), text)
+
+
+async def _run(command: list[str], *, seconds: float) -> tuple[int, str]:
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,  # helpers such as mount.nfs are killed with it
+        )
+    except OSError as err:
+        return 127, f"{command[0]}: {err.strerror}"
+    try:
+        async with asyncio.timeout(seconds):
+            said, _ = await process.communicate()
+    except (TimeoutError, asyncio.CancelledError) as err:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        if isinstance(err, asyncio.CancelledError):
+            raise
+        return 124, f"no answer within {seconds:.0f} seconds"
+    return process.returncode or 0, said.decode(errors="replace").strip()
