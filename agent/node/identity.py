@@ -1,0 +1,127 @@
+"""Who this machine is to the server, as kept in ``<data-dir>/agent``::
+
+    node.key  node.crt  server-ca.crt  token
+
+Each file is written whole or not at all; the certificate last, so that where it is, the others
+are too. With them an agent starts without its server. How they are got is in ``join.py``.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from edgek.client.http import Access
+from edgek.pki import files
+from edgek.pki.certificates import describe
+from edgek.pki.keys import key_fingerprint, load_key, new_key
+from edgek.pki.tokens import JoinToken, parse_join_token
+from edgek.roles import StartError
+
+SERVER_NAME = "kubernetes"
+"""What the serving certificate is checked for: whatever address leads to the server through NAT
+and port forwarding, this name is always in it, and our CA signs no other servers."""
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class NodeIdentity:
+    node_name: str
+    ca: bytes
+    certificate: bytes
+    key: bytes
+    not_after: datetime
+    renew_at: datetime
+    """At two thirds of the certificate's life."""
+
+    def __repr__(self) -> str:
+        return f"NodeIdentity({self.node_name!r}, until {self.not_after})"
+
+    def access(self, server: str) -> Access:
+        return Access(
+            server=server,
+            ca=self.ca,
+            client_cert=self.certificate,
+            client_key=self.key,
+            server_name=SERVER_NAME,
+        )
+
+
+def user_of(node_name: str) -> str:
+    return f"system:node:{node_name}"
+
+
+def identity_of(node_name: str, *, ca: bytes, certificate: bytes, key: bytes) -> NodeIdentity:
+    """Raises ValueError where the certificate cannot be read, or is not this node's and key's."""
+    described = describe(certificate)
+    if described.key != key_fingerprint(key) or described.common_name != user_of(node_name):
+        raise ValueError("the certificate is another node's or key's")
+    life = described.not_after - described.not_before
+    return NodeIdentity(
+        node_name=node_name,
+        ca=ca,
+        certificate=certificate,
+        key=key,
+        not_after=described.not_after,
+        renew_at=described.not_before + life * 2 / 3,
+    )
+
+
+class IdentityStore:
+    """The files. Raises StartError where the directory cannot be used."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._home = data_dir / "agent"
+        try:
+            files.make_private_dir(self._home)
+        except OSError as err:
+            raise StartError(f"cannot use {self._home}: {err.strerror}") from err
+
+    def load(self, node_name: str) -> NodeIdentity | None:
+        """None where there is none, or what is there is damaged or another node's."""
+        ca, certificate, key = self.ca(), self._read("node.crt"), self._read("node.key")
+        if not ca or not certificate or not key:
+            return None
+        try:
+            return identity_of(node_name, ca=ca, certificate=certificate, key=key)
+        except ValueError:
+            return None
+
+    def ca(self) -> bytes | None:
+        return self._read("server-ca.crt")
+
+    def node_key(self) -> bytes:
+        """Made once: it is how the server knows this machine again."""
+        key = self._read("node.key")
+        try:
+            if key:
+                load_key(key)
+                return key
+        except ValueError as err:
+            raise StartError(f"{self._home}/node.key is damaged; remove it to join anew") from err
+        key = new_key()
+        self._write("node.key", key)
+        return key
+
+    def token(self) -> JoinToken | None:
+        stored = self._read("token")
+        try:
+            return parse_join_token(stored.decode()) if stored else None
+        except ValueError:
+            return None
+
+    def save(self, identity: NodeIdentity, *, token: JoinToken | None = None) -> None:
+        self._write("server-ca.crt", identity.ca)
+        if token is not None:
+            self._write("token", f"{token}\n".encode())
+        self._write("node.crt", identity.certificate)
+
+    def _read(self, name: str) -> bytes | None:
+        try:
+            return files.read(self._home / name)
+        except OSError as err:
+            raise StartError(f"cannot read {self._home / name}: {err.strerror}") from err
+
+    def _write(self, name: str, data: bytes) -> None:
+        try:
+            files.write_if_changed(self._home / name, data)
+        except OSError as err:
+            raise StartError(f"cannot write {self._home / name}: {err.strerror}") from err
