@@ -45,16 +45,6 @@ def _prepare_status(obj: Obj, old: Obj | None) -> None:
         del obj["status"]["conditions"]
 
 
-def prepare_approval(obj: Obj, old: Obj, *, now: str) -> None:
-    """For ``/approval``: only the conditions are taken; ``now`` (RFC 3339) dates new ones."""
-    conditions = [dict(c) for c in _conditions(obj)]
-    for condition in conditions:
-        condition["lastUpdateTime"] = condition.get("lastUpdateTime") or now
-        condition["lastTransitionTime"] = condition.get("lastTransitionTime") or now
-    carry(obj, old, "spec")
-    obj["status"] = {**(old.get("status") or {}), "conditions": conditions}
-
-
 def _conditions(obj: Obj) -> list[Obj]:
     found: list[Obj] = get_path(obj, "status", "conditions", default=[])
     return found

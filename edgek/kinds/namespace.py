@@ -32,13 +32,6 @@ def _prepare_status(obj: Obj, old: Obj | None) -> None:
     carry(obj, old, "spec")
 
 
-def prepare_finalize(obj: Obj, old: Obj) -> None:
-    """For ``/finalize``: of everything sent, only the list of finalizers is taken."""
-    finalizers = ensure(obj, "spec").get("finalizers") or []
-    obj.clear()
-    obj.update(old | {"spec": {**(old.get("spec") or {}), "finalizers": finalizers}})
-
-
 def _validate(obj: Obj, errors: FieldErrors) -> None:
     path = FieldPath("spec.finalizers")
     for index, finalizer in enumerate((obj.get("spec") or {}).get("finalizers") or ()):

@@ -1,7 +1,7 @@
 """Pod: containers that run together on one node."""
 
 from edgek.api.meta import Obj
-from edgek.kinds.kind import STATUS, Kind, read_field
+from edgek.kinds.kind import STATUS, Kind, Subresource, read_field
 from edgek.kinds.pod_columns import POD_COLUMNS
 from edgek.kinds.pod_defaults import default_pod
 from edgek.kinds.pod_prepare import prepare_pod, prepare_pod_status
@@ -51,7 +51,12 @@ POD = Kind(
     short_names=("po",),
     categories=("all",),
     columns=POD_COLUMNS,
-    subresources=(STATUS,),
+    subresources=(
+        STATUS,
+        Subresource(name="binding", verbs=("create",), version="v1", kind="Binding"),
+        Subresource(name="log", verbs=("get",)),
+        Subresource(name="exec", verbs=("create", "get"), version="v1", kind="PodExecOptions"),
+    ),
     selectable=(
         "spec.nodeName",
         "spec.restartPolicy",

@@ -1,8 +1,105 @@
-"""What of a pod may change."""
+"""What of a pod may change (upstream: ValidatePodUpdate, ValidatePodStatusUpdate).
+
+Everything that may not change is compared at once: the fields that may are first set to what
+they were.
+"""
+
+from typing import Any
 
 from edgek.api.meta import Obj
-from edgek.api.validation import FieldErrors
+from edgek.api.validation import FieldErrors, FieldPath
+from edgek.kinds.checks import check_not_negative
+
+SPEC = FieldPath("spec")
+GATED_PLACEMENT = ("nodeSelector", "affinity")
+_FIELDS = (
+    "pod updates may not change fields other than `spec.containers[*].image`,"
+    "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only "
+    "additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set "
+    "to 1 if it was previously negative)"
+)
 
 
 def validate_pod_update(new: Obj, old: Obj, errors: FieldErrors) -> None:
-    pass
+    spec, before = new.get("spec") or {}, old.get("spec") or {}
+    for field in ("containers", "initContainers"):
+        if len(spec.get(field) or ()) != len(before.get(field) or ()):
+            text = "pod updates may not add or remove containers"
+            errors.forbidden(SPEC.child(field), text)
+            return
+    _validate_deadline(spec, before, errors)
+    _validate_tolerations(spec, before, errors)
+    _validate_gates(spec, before, errors)
+    if _filled(_without_changeable(spec, before)) != _filled(before):
+        errors.forbidden(SPEC, _FIELDS)
+    _validate_restarts(new, errors)
+
+
+def _filled(value: Any) -> Any:
+    """Without what is empty: absent, null and empty are one and the same in Go."""
+    if isinstance(value, dict):
+        pruned = {k: _filled(v) for k, v in value.items()}
+        return {k: v for k, v in pruned.items() if v not in (None, "", [], {})}
+    return [_filled(v) for v in value] if isinstance(value, list) else value
+
+
+def _without_changeable(spec: Obj, before: Obj) -> Obj:
+    out = dict(spec)
+    for field in ("containers", "initContainers"):
+        if spec.get(field):
+            pairs = zip(spec[field], before[field], strict=True)
+            out[field] = [{**c, "image": o.get("image")} for c, o in pairs]
+    fields = ["activeDeadlineSeconds", "tolerations", "schedulingGates"]
+    if (before.get("terminationGracePeriodSeconds") or 0) < 0 and (
+        spec.get("terminationGracePeriodSeconds") == 1
+    ):
+        fields.append("terminationGracePeriodSeconds")
+    if before.get("schedulingGates"):
+        fields += GATED_PLACEMENT  # not placed yet, so where it may run can still be narrowed
+    for field in fields:
+        if field in before:
+            out[field] = before[field]
+        else:
+            out.pop(field, None)
+    return out
+
+
+def _validate_deadline(spec: Obj, before: Obj, errors: FieldErrors) -> None:
+    path = SPEC.child("activeDeadlineSeconds")
+    had, has = before.get("activeDeadlineSeconds"), spec.get("activeDeadlineSeconds")
+    if had is None:
+        return
+    if has is None:
+        errors.invalid(path, None, "must not update from a positive integer to nil value")
+    elif has > had:
+        errors.invalid(path, has, "must be less than or equal to previous value")
+
+
+def _validate_tolerations(spec: Obj, before: Obj, errors: FieldErrors) -> None:
+    """Tolerations are added, or their seconds changed; none goes."""
+    has = [_plain(t) for t in spec.get("tolerations") or ()]
+    for toleration in before.get("tolerations") or ():
+        if _plain(toleration) not in has:
+            text = "existing toleration can not be modified except its tolerationSeconds"
+            errors.forbidden(SPEC.child("tolerations"), text)
+            return
+
+
+def _plain(toleration: Obj) -> dict[str, Any]:
+    return {k: v for k, v in toleration.items() if k != "tolerationSeconds"}
+
+
+def _validate_gates(spec: Obj, before: Obj, errors: FieldErrors) -> None:
+    had = {g.get("name") for g in before.get("schedulingGates") or ()}
+    for index, gate in enumerate(spec.get("schedulingGates") or ()):
+        if gate.get("name") not in had:
+            text = f"only deletion is allowed, but found new scheduling gate '{gate.get('name')}'"
+            errors.forbidden(SPEC.child("schedulingGates").index(index), text)
+
+
+def _validate_restarts(new: Obj, errors: FieldErrors) -> None:
+    status = FieldPath("status")
+    for field in ("initContainerStatuses", "containerStatuses"):
+        for index, state in enumerate((new.get("status") or {}).get(field) or ()):
+            path = status.child(field).index(index).child("restartCount")
+            check_not_negative(state.get("restartCount"), path, errors)

@@ -1,7 +1,7 @@
 """ServiceAccount: an identity for processes in pods."""
 
 from edgek.kinds.columns import count
-from edgek.kinds.kind import AGE, NAME, Column, Kind
+from edgek.kinds.kind import AGE, NAME, Column, Kind, Subresource
 
 SERVICE_ACCOUNT = Kind(
     group="",
@@ -13,6 +13,15 @@ SERVICE_ACCOUNT = Kind(
         NAME,
         Column(name="Secrets", read=count("secrets"), description="How many secrets it may use."),
         AGE,
+    ),
+    subresources=(
+        Subresource(
+            name="token",
+            verbs=("create",),
+            group="authentication.k8s.io",
+            version="v1",
+            kind="TokenRequest",
+        ),
     ),
     example={
         "apiVersion": "v1",
