@@ -37,10 +37,12 @@ class Expectations:
         self._expected: dict[Hashable, _Expected] = {}
 
     def expect_creations(self, owner: Hashable, count: int) -> None:
-        self._of(owner).creations += count
+        if count:
+            self._of(owner).creations += count
 
     def expect_deletions(self, owner: Hashable, uids: Iterable[str]) -> None:
-        self._of(owner).deletions |= set(uids)
+        if expected := set(uids):
+            self._of(owner).deletions |= expected
 
     def creation_observed(self, owner: Hashable) -> None:
         """Also for a creation that failed and will never be seen."""

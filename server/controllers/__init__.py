@@ -6,11 +6,12 @@ plain API clients: nothing here reaches the registry or the store.
 
 from edgek.control.controller import Builder, Context
 from edgek.control.controller import run_controllers as _run
-from server.controllers import deployment, replicaset
+from server.controllers import daemonset, deployment, replicaset
 
 ALL: tuple[Builder, ...] = (
     deployment.build,
     replicaset.build,
+    daemonset.build,
 )
 
 

@@ -14,7 +14,6 @@ from edgek.api.errors import ApiError, NotFound
 from edgek.api.meta import (
     Obj,
     controller_of,
-    deep_copy,
     is_deleting,
     key_of,
     name,
@@ -33,19 +32,22 @@ BURST = 500
 
 
 def pod_from_template(template: Obj, owner: Obj) -> Obj:
-    """As GetPodFromTemplate: the template's metadata and spec, controlled by the owner."""
+    """As GetPodFromTemplate: the template's metadata and spec, controlled by the owner.
+
+    Shares what is in the template: a body is only read on its way to the server.
+    """
     meta = template.get("metadata") or {}
     copied = {f: meta[f] for f in ("labels", "annotations", "finalizers") if meta.get(f)}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": deep_copy(copied)
+        "metadata": copied
         | {
             "generateName": f"{name(owner)}-",
             "namespace": namespace(owner),
             "ownerReferences": [owner_reference(owner)],
         },
-        "spec": deep_copy(template.get("spec") or {}),
+        "spec": {**(template.get("spec") or {})},
     }
 
 

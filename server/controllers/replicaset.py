@@ -163,8 +163,8 @@ class ReplicaSetController:
     async def _apply(self, replica_set: Obj, plan: ReplicaPlan) -> None:
         if plan.create:
             template = replica_set["spec"]["template"]
-            pods = [pod_from_template(template, replica_set) for _ in range(plan.create)]
-            await self._control.create(replica_set, pods)
+            pod = pod_from_template(template, replica_set)
+            await self._control.create(replica_set, [pod] * plan.create)
         if plan.delete:
             await self._control.delete(replica_set, plan.delete)
 

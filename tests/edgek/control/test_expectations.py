@@ -52,3 +52,9 @@ def test_owners_do_not_share_notes(expectations):
     assert expectations.satisfied("b")
     expectations.forget("a")
     assert expectations.satisfied("a")
+
+
+def test_expecting_nothing_is_satisfied_at_once(expectations):
+    expectations.expect_creations("rs", 0)
+    expectations.expect_deletions("rs", [])
+    assert expectations.satisfied("rs")

@@ -1,0 +1,228 @@
+"""DaemonSet: one pod of its template on every node that fits.
+
+Owns Pods (one per node, placed by the scheduler through affinity to the node's name) and
+ControllerRevisions (the history of its template); writes its own status. As
+pkg/controller/daemon; what to do is decided in daemonset_plan.py and daemonset_nodes.py.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import replace
+
+from edgek.aio.clock import Clock
+from edgek.api.errors import AlreadyExists, Conflict, NotFound
+from edgek.api.meta import (
+    Key,
+    Obj,
+    controller_of,
+    get_path,
+    is_controlled_by,
+    is_deleting,
+    key_of,
+    labels,
+    name,
+    namespace,
+    resource_version,
+    uid,
+)
+from edgek.api.selectors import Selector, from_label_selector
+from edgek.control.controller import DONE, Context, ForKind, Mapped, OwnedBy, Reads, Result
+from edgek.kinds import CONTROLLER_REVISION, DAEMON_SET, NODE, POD
+from edgek.kinds.pods import available_after
+from server.controllers.adoption import claim, index_orphans
+from server.controllers.controller_revision import (
+    History,
+    find_history,
+    hash_label,
+    new_revision,
+    plan_history_cleanup,
+    revision_of,
+    template_patch,
+)
+from server.controllers.daemonset_nodes import daemon_pod, fit_changed
+from server.controllers.daemonset_plan import (
+    DaemonPlan,
+    Daemons,
+    daemon_set_status,
+    is_rolling,
+    plan_manage,
+    plan_rolling_update,
+    pods_by_node,
+)
+from server.controllers.pod_control import PodControl
+
+BURST = 250
+"""The most creations and the most deletions in one reconcile (BurstReplicas)."""
+FIRST_BACK_OFF, MAX_BACK_OFF = 1.0, 900.0
+
+
+class FailedPods:
+    """How long a pod that failed on a node is left alone: doubling, forgotten after quiet."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._waits: dict[tuple[str, str], tuple[float, float]] = {}
+
+    def left(self, owner: str, node: str) -> float:
+        since, wait = self._waits.get((owner, node), (0.0, 0.0))
+        return max(0.0, since + wait - self._clock.monotonic())
+
+    def failed(self, owner: str, node: str) -> None:
+        now = self._clock.monotonic()
+        fresh = {k: v for k, v in self._waits.items() if now - v[0] <= 2 * MAX_BACK_OFF}
+        _, wait = fresh.get((owner, node), (now, FIRST_BACK_OFF / 2))
+        self._waits = fresh | {(owner, node): (now, min(wait * 2, MAX_BACK_OFF))}
+
+
+class DaemonSetController:
+    """Keeps one pod of the newest template on every fitting node."""
+
+    name = "daemonset-controller"
+    kind = DAEMON_SET
+
+    def __init__(self, context: Context) -> None:
+        self._client = context.client
+        self._clock = context.clock
+        self._source = context.events.source(self.name)
+        self._sets = context.informers.get(DAEMON_SET)
+        self._pods = context.informers.get(POD)
+        self._nodes = context.informers.get(NODE)
+        self._revisions = context.informers.get(CONTROLLER_REVISION)
+        index_orphans(self._pods)
+        index_orphans(self._revisions)
+        self._failed = FailedPods(context.clock)
+        self._control = PodControl(context, DAEMON_SET, self._source)
+        self.watches = (
+            ForKind(DAEMON_SET),
+            OwnedBy(POD, owner=DAEMON_SET),
+            Mapped(POD, self._adopters, when=lambda old, new: new is not None),
+            Mapped(NODE, self._all, when=fit_changed),
+            Reads(CONTROLLER_REVISION),
+        )
+
+    def _adopters(self, pod: Obj) -> Iterable[Key]:
+        if controller_of(pod) is not None:
+            return ()
+        found = self._sets.list(namespace(pod))
+        return [key_of(s) for s in found if _selector(s).matches(labels(pod))]
+
+    def _all(self, node: Obj) -> Iterable[Key]:
+        return [key_of(s) for s in self._sets.list()]
+
+    async def reconcile(self, key: Key) -> Result:
+        daemon_set = self._sets.get(key)
+        if daemon_set is None or is_deleting(daemon_set):  # the garbage collector's
+            return DONE
+        history = await self._history(daemon_set)
+        kinds, selector = (DAEMON_SET, POD), _selector(daemon_set)
+        pods = await claim(self._client, kinds, self._pods, daemon_set, selector)
+        assert history.current is not None
+        daemons = Daemons(
+            daemon_set=daemon_set,
+            nodes=self._nodes.list(),
+            pods=pods_by_node(pods),
+            revision_hash=hash_label(history.current),
+            now=self._clock.now(),
+            back_off=lambda node: self._failed.left(uid(daemon_set), node),
+        )
+        if waiting := self._control.waiting(daemon_set):
+            await self._write_status(daemons, synced=False)
+            return Result(requeue_after=waiting)
+        try:
+            look_again = await self._sync(daemons, history)
+        except BaseException:
+            await self._write_status(daemons, synced=False)
+            raise
+        await self._write_status(daemons, synced=True)
+        return self._next(daemons, look_again)
+
+    async def _sync(self, daemons: Daemons, history: History) -> list[float]:
+        plan = plan_manage(daemons)
+        for notice in plan.notices:
+            say = self._source.warning if notice.warning else self._source.normal
+            say(daemons.daemon_set, notice.reason, notice.message)
+        for node in plan.failed:
+            self._failed.failed(uid(daemons.daemon_set), node)
+        await self._apply(daemons, plan)
+        # Replacements are planned on what is seen: not before the writes above are.
+        if is_rolling(daemons.daemon_set) and not self._control.waiting(daemons.daemon_set):
+            await self._apply(daemons, plan_rolling_update(daemons))
+        await self._clean_history(daemons, history)
+        return plan.look_again
+
+    async def _apply(self, daemons: Daemons, plan: DaemonPlan) -> None:
+        daemon_set, nodes = daemons.daemon_set, plan.create[:BURST]
+        pods = [daemon_pod(daemon_set, node, daemons.revision_hash) for node in nodes]
+        results = await asyncio.gather(
+            self._control.create(daemon_set, pods),
+            self._control.delete(daemon_set, plan.delete[:BURST]),
+            return_exceptions=True,
+        )
+        for result in results:
+            if result is not None:
+                raise result
+
+    async def _write_status(self, daemons: Daemons, *, synced: bool) -> None:
+        daemon_set = daemons.daemon_set
+        status = daemon_set_status(daemons, synced=synced)
+        if status != daemon_set.get("status"):
+            await self._client.update_status(DAEMON_SET, {**daemon_set, "status": status})
+
+    def _next(self, daemons: Daemons, look_again: list[float]) -> Result:
+        """Pods become available, and failed ones may be replaced, by time alone."""
+        pods = (p for found in daemons.pods.values() for p in found)
+        waits = (available_after(p, daemons.min_ready, daemons.now) for p in pods)
+        seconds = [w.total_seconds() for w in waits if w] + look_again
+        return Result(requeue_after=min(seconds)) if seconds else DONE
+
+    # The history of templates
+
+    async def _history(self, daemon_set: Obj) -> History:
+        """With the present template's revision made, or made the newest, where it was not."""
+        kinds, selector = (DAEMON_SET, CONTROLLER_REVISION), _selector(daemon_set)
+        revisions = await claim(self._client, kinds, self._revisions, daemon_set, selector)
+        history = find_history(daemon_set, revisions)
+        current = history.current
+        if current is None:
+            return replace(history, current=await self._snapshot(daemon_set, history))
+        if history.old and revision_of(current) < history.next_revision:  # an undo
+            raised = {**current, "revision": history.next_revision}
+            current = await self._client.update(CONTROLLER_REVISION, raised)
+        return replace(history, current=current)
+
+    async def _snapshot(self, daemon_set: Obj, history: History) -> Obj:
+        wanted = new_revision(daemon_set, history.next_revision)
+        try:
+            return await self._client.create(CONTROLLER_REVISION, wanted)
+        except AlreadyExists:
+            pass
+        try:
+            existing = await self._client.get(CONTROLLER_REVISION, key_of(wanted))
+        except NotFound as err:
+            raise Conflict.of(CONTROLLER_REVISION, name(wanted)) from err
+        same = existing.get("data") == template_patch(daemon_set)
+        if same and is_controlled_by(existing, daemon_set):
+            return existing  # made by us, and not in the cache yet
+        status: Obj = {**(daemon_set.get("status") or {})}
+        status["collisionCount"] = status.get("collisionCount", 0) + 1
+        await self._client.update_status(DAEMON_SET, {**daemon_set, "status": status})
+        raise AlreadyExists.of(CONTROLLER_REVISION, name(wanted))
+
+    async def _clean_history(self, daemons: Daemons, history: History) -> None:
+        pods = (p for found in daemons.pods.values() for p in found)
+        live = {hash_label(pod) for pod in pods}
+        surplus = plan_history_cleanup(daemons.daemon_set, history, live)
+        for revision in surplus:
+            only = {"uid": uid(revision), "resourceVersion": resource_version(revision)}
+            try:
+                await self._client.delete(CONTROLLER_REVISION, key_of(revision), preconditions=only)
+            except NotFound:
+                continue
+
+
+def _selector(obj: Obj) -> Selector:
+    return from_label_selector(get_path(obj, "spec", "selector"))
+
+
+def build(context: Context) -> DaemonSetController:
+    return DaemonSetController(context)
