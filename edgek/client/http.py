@@ -125,9 +125,15 @@ class HttpTransport:
 
     @asynccontextmanager
     async def websocket(
-        self, path: str, *, query: Mapping[str, str] | None = None, protocols: tuple[str, ...] = ()
+        self,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        protocols: tuple[str, ...] = (),
+        heartbeat: float | None = None,
     ) -> "AsyncIterator[aiohttp.ClientWebSocketResponse]":
-        """An open WebSocket (exec, attach, port-forward, the agent's tunnel)."""
+        """An open WebSocket (exec, attach, port-forward, the agent's tunnel). ``heartbeat``
+        seconds apart the peer is pinged, and the socket closes where it does not answer."""
         import aiohttp
 
         try:
@@ -137,6 +143,7 @@ class HttpTransport:
                         self._access.server.rstrip("/") + path,
                         params=dict(query or {}),
                         protocols=protocols,
+                        heartbeat=heartbeat,
                         headers=self._headers(),
                         max_msg_size=MAX_EVENT,
                         server_hostname=self._access.server_name or None,

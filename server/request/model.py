@@ -34,6 +34,8 @@ class Request:
     method: str
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
+    raw_query: str = ""
+    """As in the URL; for the rare parameter that repeats (exec's ``command``)."""
     headers: Mapping[str, str] = field(default_factory=dict)
     raw_body: bytes = b""
     body: Any = None

@@ -1,0 +1,86 @@
+"""pods/NAME/exec and pods/NAME/attach: a client's WebSocket and an agent's, joined.
+
+The agent speaks v5.channel.k8s.io, so for most clients messages pass unread; ``Dialect`` does
+the rest. The agent's verdict comes before the upgrade, so that what fails at once fails as an
+ordinary HTTP answer. SPDY is refused with a 4xx, upon which clients fall back. As
+registry/core/pod/rest/subresources.go.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import parse_qs
+
+from edgek.aio.tasks import cancel_and_wait
+from edgek.api.errors import BadRequest
+from edgek.api.meta import Obj, get_path, name
+from server.endpoints.query import flag
+from server.endpoints.subresources.backend import Backend, Stream
+from server.endpoints.subresources.pod_container import choose_container, running_container_id
+from server.endpoints.subresources.subprotocol import (
+    CHANNELS,
+    Dialect,
+    offered,
+    require_websocket,
+)
+from server.request.model import Request, Response, Upgrade, WebSocket
+
+
+async def handle(request: Request, pod: Obj, backend: Backend) -> Response:
+    command = parse_qs(request.raw_query, keep_blank_values=True).get("command", [])
+    if not command:
+        raise BadRequest("you must specify at least one command for the container")
+    return await _join(request, pod, backend, kind="exec", command=command)
+
+
+async def handle_attach(request: Request, pod: Obj, backend: Backend) -> Response:
+    return await _join(request, pod, backend, kind="attach", command=())
+
+
+async def _join(
+    request: Request, pod: Obj, backend: Backend, *, kind: str, command: Sequence[str]
+) -> Response:
+    params: dict[str, Any] = {
+        stream: flag(request.query, stream) for stream in ("stdin", "stdout", "stderr", "tty")
+    }
+    if not (params["stdin"] or params["stdout"] or params["stderr"]):
+        raise BadRequest("you must specify at least 1 of stdin, stdout, stderr")
+    if params["tty"]:
+        params["stderr"] = False  # a terminal has one output
+    container = choose_container(pod, request.query.get("container", ""))
+    node = get_path(pod, "spec", "nodeName", default="")
+    if not node:
+        raise BadRequest(f"pod {name(pod)} does not have a host assigned")
+    require_websocket(request)
+    protocol = offered(request, CHANNELS)
+    params |= {"containerID": running_container_id(pod, container), "command": list(command)}
+    stream = await backend.open(node, kind, params)
+
+    async def serve(socket: WebSocket) -> None:
+        await relay(socket, stream, Dialect(protocol))
+
+    return Response(upgrade=Upgrade(protocol=protocol, serve=serve))
+
+
+async def relay(socket: WebSocket, stream: Stream, dialect: Dialect) -> None:
+    """Until either side ends; the other is closed then."""
+
+    async def to_agent() -> None:
+        while (message := await socket.receive()) is not None:
+            if (data := dialect.to_agent(message)) is not None:
+                await stream.send(data)
+
+    async def to_client() -> None:
+        while (data := await stream.receive()) is not None:
+            if data and (message := dialect.to_client(data)) is not None:
+                await socket.send(message)
+
+    ways = [asyncio.create_task(to_agent()), asyncio.create_task(to_client())]
+    try:
+        done, _ = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        for way in done:
+            way.exception()  # a side that broke is a side that ended
+    finally:
+        await cancel_and_wait(*ways)
+        await stream.close()
+        await socket.close()
