@@ -52,6 +52,7 @@ class Plugin:
         self._peers: frozenset[Peer] | None = None
         self._services: tuple[Service, ...] | None = None
         self._host_ports: tuple[HostPort, ...] = ()
+        self._loaded_host_ports: tuple[HostPort, ...] = ()
         self._lock = threading.Lock()
         """Guards links and tables of the node; sandboxes have none but the lease file's."""
 
@@ -112,7 +113,8 @@ class Plugin:
             self._leases.remove()
             with contextlib.suppress(OSError):
                 self._run_dir.rmdir()
-            self._node, self._peers, self._services, self._host_ports = None, None, None, ()
+            self._node, self._peers, self._services = None, None, None
+            self._host_ports = self._loaded_host_ports = ()
 
     # -- sandboxes -----------------------------------------------------------------------
 
@@ -214,7 +216,11 @@ class Plugin:
         elements = desired.elements
         if self._services is None:
             # Nobody has named the services since the start: those found stay as they are.
-            elements = {name: {**sync.loaded(name), **new} for name, new in elements.items()}
+            before = plan_elements((), self._loaded_host_ports, pod_cidr=node.pod_cidr).elements
+            for name, new in elements.items():
+                found = sync.loaded(name).items()
+                new.update({k: v for k, v in found if k not in new and k not in before[name]})
+        self._loaded_host_ports = self._host_ports
         change = sync.apply(desired.chains, elements)
         self._forget_clients(change, elements)
         return change
