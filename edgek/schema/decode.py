@@ -1,8 +1,8 @@
-"""Request bodies to Python values, JSON and YAML, with bounds.
+"""JSON bodies to Python values, with bounds.
 
 Malformed, too deep or too bloated input is a BadRequest, never a traceback. Which fields came
 twice is told beside the value, because fieldValidation wants to know; the last one wins, as in
-Go. Protobuf bodies are read in protobuf.py.
+Go. YAML is read in decode_yaml.py, protobuf in protobuf.py.
 """
 
 from collections.abc import Iterator
@@ -11,10 +11,6 @@ from typing import Any
 import orjson
 
 from edgek.api.errors import BadRequest
-
-MAX_YAML_NODES = 200_000
-"""After aliases are followed; a few lines of YAML can name billions."""
-MAX_YAML_DEPTH = 128
 
 
 def decode_json(raw: bytes, *, strict_duplicates: bool = True) -> tuple[Any, list[str]]:

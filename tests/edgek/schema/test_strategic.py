@@ -1,0 +1,115 @@
+"""Strategic merge patches merge lists by key and obey every directive."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from edgek.api.errors import BadRequest
+from edgek.kinds import DEPLOYMENT, POD, SERVICE
+from edgek.schema import schema_of
+from edgek.schema.strategic import strategic_patch
+
+POD_OBJ = {
+    "metadata": {"name": "a", "labels": {"x": "1"}, "finalizers": ["f1", "f2"]},
+    "spec": {
+        "containers": [
+            {"name": "c1", "image": "i1", "ports": [{"containerPort": 80, "name": "http"}]},
+            {"name": "c2", "image": "i2"},
+        ],
+        "volumes": [{"name": "v", "emptyDir": {}}],
+        "tolerations": [{"key": "k"}],
+    },
+}
+
+
+def patched(patch: Any, obj: Any = POD_OBJ, kind: Any = POD) -> Any:
+    before = copy.deepcopy(obj)
+    result = strategic_patch(obj, patch, schema_of(kind))
+    assert obj == before, "the original was changed"
+    return result
+
+
+def names(items: Any) -> list[str]:
+    return [i["name"] for i in items]
+
+
+def test_list_items_merge_by_key_and_new_ones_are_appended() -> None:
+    patch = {"spec": {"containers": [{"name": "c1", "image": "new"}, {"name": "c3"}]}}
+    containers = patched(patch)["spec"]["containers"]
+    assert names(containers) == ["c1", "c2", "c3"]
+    assert containers[0]["image"] == "new"
+    assert containers[0]["ports"] == [{"containerPort": 80, "name": "http"}]
+
+
+def test_a_list_without_merge_strategy_is_replaced() -> None:
+    assert patched({"spec": {"tolerations": []}})["spec"]["tolerations"] == []
+
+
+def test_ports_are_keyed_by_number() -> None:
+    patch = {
+        "spec": {"containers": [{"name": "c1", "ports": [{"containerPort": 80, "name": "w"}]}]}
+    }
+    assert patched(patch)["spec"]["containers"][0]["ports"] == [{"containerPort": 80, "name": "w"}]
+
+
+def test_null_deletes_a_field() -> None:
+    assert "labels" not in patched({"metadata": {"labels": None}})["metadata"]
+    assert patched({"metadata": {"labels": {"x": None, "y": "2"}}})["metadata"]["labels"] == {
+        "y": "2"
+    }
+
+
+def test_delete_directive_removes_a_list_item() -> None:
+    patch = {"spec": {"containers": [{"name": "c1", "$patch": "delete"}]}}
+    assert names(patched(patch)["spec"]["containers"]) == ["c2"]
+
+
+def test_replace_directive_replaces_a_list_or_a_map() -> None:
+    patch: Any = {"spec": {"containers": [{"$patch": "replace"}, {"name": "only"}]}}
+    assert patched(patch)["spec"]["containers"] == [{"name": "only"}]
+    patch = {"metadata": {"labels": {"$patch": "replace", "n": "1"}}}
+    assert patched(patch)["metadata"]["labels"] == {"n": "1"}
+
+
+def test_primitive_lists_gain_and_lose_items() -> None:
+    patch = {"metadata": {"finalizers": ["f3"], "$deleteFromPrimitiveList/finalizers": ["f1"]}}
+    assert patched(patch)["metadata"]["finalizers"] == ["f2", "f3"]
+    only = {"metadata": {"$deleteFromPrimitiveList/finalizers": ["f2"]}}
+    assert patched(only)["metadata"]["finalizers"] == ["f1"]
+
+
+def test_set_element_order_sorts_the_items_it_names() -> None:
+    patch = {"spec": {
+        "$setElementOrder/containers": [{"name": "c3"}, {"name": "c2"}, {"name": "c1"}],
+        "containers": [{"name": "c3", "image": "i3"}],
+    }}  # fmt: skip
+    assert names(patched(patch)["spec"]["containers"]) == ["c3", "c2", "c1"]
+
+
+def test_retain_keys_changes_the_member_of_a_union() -> None:
+    deployment = {"spec": {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}}}}
+    patch = {"spec": {"strategy": {"$retainKeys": ["type"], "type": "Recreate"}}}
+    assert patched(patch, deployment, DEPLOYMENT)["spec"]["strategy"] == {"type": "Recreate"}
+    volume = {"name": "v", "hostPath": {"path": "/x"}, "$retainKeys": ["name", "hostPath"]}
+    assert patched({"spec": {"volumes": [volume]}})["spec"]["volumes"] == [
+        {"name": "v", "hostPath": {"path": "/x"}}
+    ]
+
+
+def test_service_ports_are_keyed_by_port() -> None:
+    service = {"spec": {"ports": [{"port": 80, "name": "a"}, {"port": 81, "name": "b"}]}}
+    patch = {"spec": {"ports": [{"port": 81, "targetPort": 8081}]}}
+    ports = patched(patch, service, SERVICE)["spec"]["ports"]
+    assert ports[1] == {"port": 81, "name": "b", "targetPort": 8081}
+
+
+@pytest.mark.parametrize("patch", [
+    [], "x", {"spec": {"containers": [{"image": "no key"}]}}, {"spec": {"containers": ["x"]}},
+    {"spec": {"$patch": "frobnicate"}}, {"metadata": {"$retainKeys": "x"}},
+    {"metadata": {"$deleteFromPrimitiveList/finalizers": 3}},
+    {"spec": {"$setElementOrder/containers": [{"name": "a"}], "containers": [{"name": "c1"}]}},
+])  # fmt: skip
+def test_a_patch_that_makes_no_sense_is_a_bad_request(patch: Any) -> None:
+    with pytest.raises(BadRequest):
+        patched(patch)
