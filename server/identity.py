@@ -7,9 +7,10 @@
     server/tls/serving.{crt,key}, admin.{crt,key} renewed at start, 90 days before they end
     server/tls/service-account.key                signs service-account tokens
 
-``prepare_identity`` is idempotent and heals what a power cut left half done: a key is written
-before its certificate, so a certificate authority without one was never used and is made anew,
-and a leaf whose halves do not belong together is issued again. It knows nothing of requests.
+``prepare_identity`` is idempotent and heals what a power cut left half done: authorities are
+written before leaves and a key before its certificate, so an authority without a certificate,
+where no leaf is either, was never used and is made anew; a leaf whose halves do not belong
+together is issued again. It knows nothing of requests.
 """
 
 import socket
@@ -148,14 +149,14 @@ def _explained(tls: Path) -> Iterator[None]:
 
 def _ensure_ca(tls: Path, name: str, *, now: datetime) -> KeyPair:
     certificate, key = files.read(tls / f"{name}.crt"), files.read(tls / f"{name}.key")
-    if certificate is None:
+    if certificate is None and not (tls / "serving.crt").exists():
         pair = new_ca(f"edgek-{name}@{int(now.timestamp())}", now=now)
         _write_pair(tls, name, pair)
         return pair
-    described = _described(certificate)
-    if key is None or described is None or _fingerprint(key) != described.key:
+    described = _described(certificate or b"")
+    if not (certificate and key and described) or _fingerprint(key) != described.key:
         raise StartError(
-            f"{tls}/{name}.crt and {name}.key are damaged or do not belong together; restore both "
+            f"{tls}/{name}.crt and {name}.key are missing, damaged or no pair; restore both "
             "from a backup (without them nodes and users cannot be recognised)"
         )
     return KeyPair(certificate=certificate, key=key)

@@ -1,0 +1,59 @@
+"""Settings the server cannot work with are refused in one line; the rest is derived."""
+
+import pytest
+
+from edgek.roles import UsageError
+from server.config import OPTIONS, ServerConfig, parse_config
+
+DEFAULTS = {o.key: () if o.multiple else o.default for o in OPTIONS}
+
+
+def parse(**settings: object) -> ServerConfig:
+    return parse_config({**DEFAULTS, "advertise_address": "192.0.2.1", **settings})
+
+
+def test_defaults_are_those_of_k3s():
+    config = parse()
+    assert (str(config.cluster_cidr), str(config.service_cidr)) == ("10.42.0.0/16", "10.43.0.0/16")
+    assert (config.cluster_dns, config.kubernetes_ip) == ("10.43.0.10", "10.43.0.1")
+    assert (config.port, config.write_kubeconfig_mode) == (6443, 0o600)
+    assert config.issuer == "https://kubernetes.default.svc.cluster.local"
+
+
+def test_repeated_and_comma_separated_names_are_the_same():
+    assert parse(tls_san=("a.b,192.0.2.7", "c")).tls_sans == ("a.b", "192.0.2.7", "c")
+
+
+def test_the_node_ip_is_advertised_where_nothing_else_is_said():
+    assert parse(advertise_address=None, node_ip=("192.0.2.9",)).advertise_address == "192.0.2.9"
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"cluster_cidr": "10.42/16x"}, "--cluster-cidr: '10.42/16x' is not a network"),
+        ({"cluster_cidr": "10.42.0.1/16"}, "--cluster-cidr: '10.42.0.1/16' is not a network"),
+        ({"service_cidr": "10.43.0.0/30"}, "--service-cidr: '10.43.0.0/30' is too small"),
+        ({"service_cidr": "10.42.128.0/17"}, "--service-cidr 10.42.128.0/17 overlap"),
+        ({"https_listen_port": 70000}, "--https-listen-port: 70000 is not a port"),
+        ({"bind_address": "eth0"}, "--bind-address: 'eth0' is not an IP address"),
+        ({"cluster_dns": "10.9.0.10"}, "--cluster-dns: 10.9.0.10 is not in the service network"),
+        ({"service_node_port_range": "9-1"}, "--service-node-port-range: '9-1' is not a range"),
+        ({"node_name": "My_Pi"}, "--node-name: 'My_Pi': a lowercase RFC 1123 subdomain"),
+        ({"node_label": ("a b=c",)}, "--node-label: 'a b=c' is not a label such as zone=attic"),
+        ({"node_taint": ("a=b:Never",)}, "--node-taint: 'a=b:Never' is not a taint"),
+        ({"write_kubeconfig_mode": "0999"}, "--write-kubeconfig-mode: '0999' is not a file mode"),
+        ({"token_file": "/nowhere"}, "--token-file: cannot read /nowhere"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_bad_setting_is_named_and_quoted(settings: dict, line: str):
+    with pytest.raises(UsageError) as caught:
+        parse(**settings)
+    assert line in str(caught.value)
+
+
+def test_a_bad_token_is_named_but_not_quoted():
+    with pytest.raises(UsageError, match="--token: is cut off or damaged") as caught:
+        parse(token="K10hidden")
+    assert "hidden" not in str(caught.value)
