@@ -127,7 +127,7 @@ def _same(data: Path, payload: Mapping[str, File]) -> bool:
 
 def _write(fresh: Path, name: str, file: File, *, gid: int | None) -> None:
     path = fresh / name
-    if ".." in Path(name).parts or path.is_absolute() != fresh.is_absolute():
+    if ".." in Path(name).parts or Path(name).is_absolute():
         raise ConfigError(f"invalid path in volume: {name}")
     path.parent.mkdir(parents=True, exist_ok=True)
     mode = file.mode if gid is None else file.mode | 0o440

@@ -47,7 +47,7 @@ class Volumes:
 
     def path(self, pod_uid: str, volume: Obj) -> Path:
         if "hostPath" in volume:
-            return Path(volume["hostPath"]["path"])
+            return Path(str(volume["hostPath"]["path"]))
         return self.pod_dir(pod_uid) / "volumes" / volume_type(volume) / volume["name"]
 
     async def prepare(self, pod: Obj, around: Surroundings) -> None:

@@ -1,0 +1,154 @@
+"""Starting one attempt at a container: image, environment, spec, create, start; with events.
+
+An outcome that is no success is a ``Waiting`` in the kubelet's words and a time to try again, or
+None where a change will tell.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from agent.pods.container_spec import Place, make_spec
+from agent.pods.environment import ConfigError, Surroundings, make_environment
+from agent.pods.images import Images, NotThere, credentials
+from agent.pods.plan import Start
+from agent.pods.sources import Lookup, NotSynced
+from agent.pods.state import Waiting
+from agent.pods.store import Containers
+from agent.pods.volumes import VolumeError
+from agent.runtime.runtime import Image, ImageMissing, Runtime, RuntimeFailure, RuntimeUnavailable
+from edgek.aio.clock import Clock
+from edgek.api.meta import Obj, get_path, namespace, uid
+from edgek.control.events import Source
+from edgek.kinds import SECRET
+from edgek.kinds.pods import init_containers
+
+RETRY = timedelta(seconds=10)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launched:
+    """``start_error`` where the container was made but would not start."""
+
+    container_id: str = ""
+    start_error: str = ""
+    not_there: NotThere | None = None
+
+
+def field_path(pod: Obj, name: str) -> str:
+    """What an event about a container points at."""
+    init = any(c["name"] == name for c in init_containers(pod))
+    return f"spec.{'initContainers' if init else 'containers'}{{{name}}}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launcher:
+    runtime: Runtime
+    containers: Containers
+    images: Images
+    events: Source
+    clock: Clock
+    lookup: Lookup
+    told: dict[tuple[str, str], str] = field(default_factory=dict)
+    """(uid, container) -> its last configuration problem: told once, not at every try."""
+
+    async def launch(
+        self,
+        pod: Obj,
+        container: Obj,
+        start: Start,
+        *,
+        around: Surroundings,
+        place: Callable[[], Place],
+    ) -> Launched:
+        """Raises RuntimeUnavailable, which concerns more than this pod."""
+        image = await self.images.ensure(
+            uid(pod),
+            container,
+            attempt=start.number,
+            auths=self._auths(pod, container),
+            tell=self._teller(pod, container),
+        )
+        if isinstance(image, NotThere):
+            return Launched(not_there=image)
+        try:
+            return await self._make(pod, container, start, image=image, around=around, place=place)
+        except RuntimeUnavailable:
+            raise
+        except ImageMissing:  # removed between the look and the creation
+            return self._failed(pod, container, "CreateContainerError", "image is gone")
+        except (ConfigError, VolumeError, NotSynced) as err:
+            return self._failed(pod, container, "CreateContainerConfigError", str(err))
+        except RuntimeFailure as err:
+            return self._failed(pod, container, "CreateContainerError", str(err))
+
+    def forget(self, pod_uid: str) -> None:
+        for key in [k for k in self.told if k[0] == pod_uid]:
+            del self.told[key]
+
+    async def _make(
+        self,
+        pod: Obj,
+        container: Obj,
+        start: Start,
+        *,
+        image: Image,
+        around: Surroundings,
+        place: Callable[[], Place],
+    ) -> Launched:
+        env = make_environment(pod, container, around)
+        spec = await asyncio.to_thread(
+            lambda: make_spec(
+                pod, container, attempt=start.number, image=image, env=env, place=place()
+            )
+        )
+        Path(spec.log_path).parent.mkdir(parents=True, exist_ok=True)
+        container_id = await self.runtime.create(spec)
+        path = field_path(pod, container["name"])
+        self.events.normal(
+            pod, "Created", f"Created container: {container['name']}", field_path=path
+        )
+        try:
+            await self.runtime.start(container_id)
+        except RuntimeUnavailable:
+            raise
+        except RuntimeFailure as err:
+            self.events.warning(pod, "Failed", f"Error: {err}", field_path=path)
+            await self.containers.look(container_id)
+            return Launched(container_id=container_id, start_error=str(err))
+        self.events.normal(
+            pod, "Started", f"Started container {container['name']}", field_path=path
+        )
+        self.told.pop((uid(pod), container["name"]), None)
+        await self.containers.look(container_id)
+        return Launched(container_id=container_id)
+
+    def _failed(self, pod: Obj, container: Obj, reason: str, message: str) -> Launched:
+        key = (uid(pod), container["name"])
+        if self.told.get(key) != message:
+            self.told[key] = message
+            path = field_path(pod, container["name"])
+            self.events.warning(pod, "Failed", f"Error: {message}", field_path=path)
+        waiting = Waiting(reason=reason, message=message)
+        return Launched(not_there=NotThere(waiting=waiting, retry_at=self.clock.now() + RETRY))
+
+    def _teller(self, pod: Obj, container: Obj) -> Callable[[str, str, str], None]:
+        path = field_path(pod, container["name"])
+
+        def tell(type_: str, reason: str, message: str) -> None:
+            send = self.events.normal if type_ == "Normal" else self.events.warning
+            send(pod, reason, message, field_path=path)
+
+        return tell
+
+    def _auths(self, pod: Obj, container: Obj) -> list[dict[str, str]]:
+        secrets: list[Obj] = []
+        for ref in get_path(pod, "spec", "imagePullSecrets", default=[]):
+            try:
+                found = self.lookup(SECRET, namespace(pod), ref.get("name", ""))
+            except NotSynced:
+                continue
+            secrets += [found] if found else []
+        return [dict(a) for a in credentials(secrets, container["image"])]

@@ -1,0 +1,108 @@
+"""Writes pod statuses to the API, and the last deletion; sync never waits for the server.
+
+Only what differs is sent. While nobody answers, the newest status of each pod waits here and is
+tried again every half minute at most.
+"""
+
+import logging
+from typing import Any
+
+from agent.pods.status import OWN_CONDITIONS
+from agent.pods.store import Pods
+from edgek.aio.tasks import Tasks
+from edgek.api.errors import ApiError, Conflict, NotFound
+from edgek.api.meta import Obj, key_of, resource_version, uid
+from edgek.client.client import Client
+from edgek.control.workqueue import WorkQueue
+from edgek.kinds import POD
+
+log = logging.getLogger(__name__)
+
+WORKERS = 4
+MAX_RETRY = 30.0
+OWN_FIELDS = (
+    "phase", "reason", "message", "hostIP", "hostIPs", "podIP", "podIPs", "startTime", "qosClass",
+    "conditions", "containerStatuses", "initContainerStatuses", "observedGeneration",
+)  # fmt: skip
+
+
+class StatusWriter:
+    def __init__(self, client: Client, pods: Pods) -> None:
+        self._client = client
+        self._pods = pods
+        self._wanted: dict[str, Obj] = {}
+        self._finished: set[str] = set()
+        self._queue: WorkQueue[str] = WorkQueue(max_delay=MAX_RETRY)
+
+    def put(self, pod: Obj, status: Obj) -> None:
+        if plan_patch(pod, status) or uid(pod) in self._wanted:
+            self._wanted[uid(pod)] = status
+            self._queue.add(uid(pod))
+
+    def finish(self, pod: Obj) -> None:
+        """Nothing of the pod is left here: its object may go, after its last status."""
+        self._finished.add(uid(pod))
+        self._queue.add(uid(pod))
+
+    def forget(self, pod_uid: str) -> None:
+        self._wanted.pop(pod_uid, None)
+        self._finished.discard(pod_uid)
+
+    async def run(self) -> None:
+        async with Tasks("status") as tasks:
+            for number in range(WORKERS):
+                tasks.spawn(self._work(), name=f"writer-{number}")
+            await tasks.wait()
+
+    async def _work(self) -> None:
+        while True:
+            pod_uid = await self._queue.get()
+            try:
+                await self._write(pod_uid)
+            except ApiError as err:
+                level = logging.DEBUG if isinstance(err, Conflict) else logging.WARNING
+                log.log(level, "pod status not written uid=%s err=%s", pod_uid, err)
+                self._queue.add_rate_limited(pod_uid)
+            else:
+                self._queue.forget(pod_uid)
+            finally:
+                self._queue.done(pod_uid)
+
+    async def _write(self, pod_uid: str) -> None:
+        pod = self._pods.get(pod_uid)
+        if pod is None:
+            self.forget(pod_uid)
+            return
+        status = self._wanted.get(pod_uid)
+        try:
+            if status is not None and (patch := plan_patch(pod, status)):
+                self._pods.adopt(
+                    await self._client.patch(POD, key_of(pod), patch, subresource="status")
+                )
+            if self._wanted.get(pod_uid) is status:
+                self._wanted.pop(pod_uid, None)
+            if pod_uid in self._finished:
+                await self._client.delete(
+                    POD, key_of(pod), grace_period_seconds=0, preconditions={"uid": pod_uid}
+                )
+                self.forget(pod_uid)
+        except NotFound:  # gone, or another pod has its name: the informer will say so
+            self.forget(pod_uid)
+
+
+def plan_patch(pod: Obj, status: Obj) -> Obj:
+    """A merge patch from the pod's status to ours; empty where nothing differs.
+
+    Lists are replaced whole, so where others keep conditions of their own in it, the patch holds
+    only for the version it was made from.
+    """
+    old = pod.get("status") or {}
+    changes: dict[str, Any] = {k: v for k, v in status.items() if old.get(k) != v}
+    changes |= {k: None for k in OWN_FIELDS if k in old and k not in status}
+    if not changes:
+        return {}
+    meta = {"uid": uid(pod)}
+    foreign = {c["type"] for c in status["conditions"]} - {*OWN_CONDITIONS, "PodScheduled"}
+    if "conditions" in changes and foreign:
+        meta["resourceVersion"] = resource_version(pod)
+    return {"metadata": meta, "status": changes}
