@@ -6,9 +6,11 @@ plain API clients: nothing here reaches the registry or the store.
 
 from edgek.control.controller import Builder, Context
 from edgek.control.controller import run_controllers as _run
-from server.controllers import daemonset, deployment, replicaset
+from server.controllers import daemonset, deployment, garbage_collector, namespace, replicaset
 
 ALL: tuple[Builder, ...] = (
+    namespace.build,
+    garbage_collector.build,
     deployment.build,
     replicaset.build,
     daemonset.build,

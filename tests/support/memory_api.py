@@ -86,10 +86,10 @@ class MemoryApi:
         for hook in self.before:
             hook(call)
         kind, namespace, name, subresource = self._resolve(call.path)
-        if call.method == "GET" and not name:
-            return self._list(kind, namespace, call)
         if call.method == "POST":
             return self._create(kind, namespace, call.body)
+        if not name:
+            return self._of_all(kind, namespace, call)
         key = Key(namespace, name)
         old = self.objects.get((kind, key))
         if old is None:
@@ -142,8 +142,11 @@ class MemoryApi:
             obj, kind.read_field
         )
 
-    def _list(self, kind: Kind, namespace: str, call: Call) -> Obj:
+    def _of_all(self, kind: Kind, namespace: str, call: Call) -> Obj:
         items = [o for o in self.all(kind) if self._matches(kind, namespace, call, o)]
+        if call.method == "DELETE":
+            for obj in items:
+                self._delete(kind, obj, call.body or {})
         return {"metadata": {"resourceVersion": str(self._version)}, "items": items}
 
     def _create(self, kind: Kind, namespace: str, body: Obj) -> Obj:
