@@ -182,7 +182,9 @@ class LibraryRunner:
 
 class ProgramRunner:
     def __call__(self, script: str, *, as_json: bool = False, terse: bool = False) -> str:
-        argv = ["nft", *(["-j"] if as_json else []), *(["-t"] if terse else []), "-f", "-"]
+        argv = ["nft", *(["-t"] if terse else []), "-f", "-"]
+        if as_json:  # with -f it would want JSON in as well
+            argv = ["nft", "-j", *script.split()]
         try:
             done = subprocess.run(
                 argv, input=script, text=True, capture_output=True, timeout=_TIMEOUT, check=False

@@ -122,7 +122,10 @@ def _fit(reply: Any, query: Query, *, tcp: bool) -> bytes:
     packed = bytes(reply.pack())
     if tcp or len(packed) <= query.limit:
         return packed
-    return bytes(reply.truncate().pack())
+    # Keeps the question, which dnslib's own truncate() drops and clients insist on.
+    cut = _reply(query, reply.header.rcode, authoritative=bool(reply.header.aa))
+    cut.header.tc = 1
+    return bytes(cut.pack())
 
 
 def _wire(record: Record, query: Query) -> Any:
