@@ -42,7 +42,7 @@ class X509Authenticator:
 
 def _read(der: bytes) -> tuple[User, datetime, datetime]:
     described = describe(der)
-    if not described.common_name:
+    if not described.common_name.strip():
         raise ValueError("the certificate has no common name")
     user = User(name=described.common_name, groups=(*described.organizations, AUTHENTICATED))
     return user, described.not_before, described.not_after
