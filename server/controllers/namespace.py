@@ -17,7 +17,7 @@ from edgek.api.conditions import Condition, find_condition
 from edgek.api.errors import ApiError, MethodNotAllowed, NotFound
 from edgek.api.meta import Key, Obj, get_path, is_deleting, name, namespace
 from edgek.api.time import format_time
-from edgek.control.controller import DONE, Context, ForKind, Mapped, Result
+from edgek.control.controller import DONE, Context, ForKind, Mapped, Result, Watch
 from edgek.kinds import NAMESPACE, POD
 from edgek.kinds.kind import Kind
 from edgek.kinds.namespace import FINALIZER
@@ -133,7 +133,7 @@ class NamespaceController:
         self._clock = context.clock
         self._namespaces = context.informers.get(NAMESPACE)
         self._order = deletion_order(all_kinds)
-        self.watches = (
+        self.watches: tuple[Watch, ...] = (
             ForKind(NAMESPACE, when=lambda old, new: new is not None and is_deleting(new)),
             *(
                 Mapped(kind, self._emptied, when=lambda old, new: new is None)
