@@ -1,1 +1,187 @@
-"""To come."""
+"""The page: what the server is made of and in which order.
+
+``build_api`` wires the whole request path over any engine (tests: SQLite in memory) and starts
+nothing; server/parts.py brings keys and connections, server/run.py sockets, control loops and the
+embedded agent.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from edgek.aio.clock import Clock
+from edgek.api.meta import Obj
+from edgek.client.client import Client
+from edgek.kinds import ALL, CERTIFICATE_SIGNING_REQUEST, SERVICE
+from edgek.kinds.kind import Kind
+from server.admission.chain import Chain, Plugin
+from server.authn.authenticator import Authenticator
+from server.authz.authorizer import Authorizer
+from server.authz.masters import Masters
+from server.authz.node import NodeAuthorizer
+from server.authz.rbac import RbacAuthorizer
+from server.authz.union import Union
+from server.endpoints.create import create
+from server.endpoints.delete import delete, delete_collection
+from server.endpoints.env import Env
+from server.endpoints.get import get
+from server.endpoints.list import list_
+from server.endpoints.pages import Pages
+from server.endpoints.patch import patch, patch_status
+from server.endpoints.root import Handle, Root
+from server.endpoints.route import Routes, Verb
+from server.endpoints.select import INDEXED
+from server.endpoints.subresources.binding import bind
+from server.endpoints.subresources.scale import get_scale, patch_scale, put_scale
+from server.endpoints.subresources.whole import patch_approval, put_approval, put_finalize
+from server.endpoints.update import update, update_status
+from server.endpoints.watch import watch
+from server.filters.authentication import authentication
+from server.filters.authorization import authorization
+from server.filters.errors import errors_filter
+from server.filters.in_flight import in_flight_filter
+from server.filters.request_info import request_info_filter
+from server.inprocess import InProcessTransport
+from server.registry.hooks import Hook, RequesterHook
+from server.registry.kind_table import KindTable
+from server.registry.reader import StoreReader
+from server.registry.registry import Registry
+from server.registry.services import ServiceHook
+from server.request.model import Filter, Handler, User
+from server.storage.local import LocalStore, SectionConfig
+from server.storage.store import Engine
+
+VERBS: Mapping[str, Verb] = {
+    "get": get,
+    "list": list_,
+    "watch": watch,
+    "create": create,
+    "update": update,
+    "patch": patch,
+    "delete": delete,
+    "deletecollection": delete_collection,
+}
+SUBRESOURCES: Mapping[tuple[str, str], Mapping[str, Verb]] = {
+    ("*", "status"): {"get": get, "update": update_status, "patch": patch_status},
+    ("*", "scale"): {"get": get_scale, "update": put_scale, "patch": patch_scale},
+    ("pods", "binding"): {"create": bind},
+    ("namespaces", "finalize"): {"update": put_finalize},
+    ("certificatesigningrequests", "approval"): {
+        "get": get,
+        "update": put_approval,
+        "patch": patch_approval,
+    },
+}
+
+
+def filters(authenticator: Authenticator, authorizer: Authorizer) -> tuple[Filter, ...]:
+    """In the order in which a request meets them."""
+    return (
+        errors_filter,
+        request_info_filter,
+        authentication(authenticator),
+        in_flight_filter(),
+        authorization(authorizer),
+    )
+
+
+def chained(wrappers: Sequence[Filter], handler: Handler) -> Handler:
+    for wrap in reversed(wrappers):
+        handler = wrap(handler)
+    return handler
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiConfig:
+    """What the request path needs to know of the cluster."""
+
+    service_cidr: str
+    node_ports: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Api:
+    """The wired request path. ``handle`` takes any request; ``close`` flushes the store."""
+
+    env: Env
+    store: LocalStore
+    reader: StoreReader
+    handle: Handler
+
+    def client(self, user: User) -> Client:
+        """An in-process client that acts as ``user``."""
+        return Client(InProcessTransport(self.handle, user), field_manager=user.name)
+
+    async def close(self) -> None:
+        await self.store.close()
+
+
+AuthenticatorFor = Callable[[StoreReader], Authenticator]
+PluginsFor = Callable[[StoreReader], Sequence[Plugin]]
+PathsFor = Callable[[Env], Sequence[tuple[str, Handle]]]
+SubresourcesFor = Callable[[StoreReader], Mapping[tuple[str, str], Mapping[str, Verb]]]
+
+
+def _no_subresources(reader: StoreReader) -> Mapping[tuple[str, str], Mapping[str, Verb]]:
+    return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What ``build_api`` is given because it needs keys, sockets or the cluster's identity."""
+
+    engine: Engine
+    clock: Clock
+    authenticator: AuthenticatorFor
+    plugins: PluginsFor
+    paths: PathsFor
+    lazy_engine: Engine | None = None
+    subresources: SubresourcesFor = _no_subresources
+
+
+def build_api(config: ApiConfig, parts: Parts) -> Api:
+    """Loads the store; raises StoreUnavailable where that cannot be."""
+    store = LocalStore(
+        parts.engine,
+        lazy_engine=parts.lazy_engine,
+        sections={kind.storage_prefix: section_config(kind) for kind in ALL},
+        decode=orjson.loads,
+    )
+    reader = StoreReader(store)
+    registry = Registry(
+        store=store,
+        clock=parts.clock,
+        chain=Chain(parts.plugins(reader)),
+        hooks=hooks(config, reader),
+    )
+    env = Env(kinds=KindTable(ALL), registry=registry, clock=parts.clock, pages=Pages())
+    routes = Routes(
+        env=env, verbs=VERBS, subresources={**SUBRESOURCES, **parts.subresources(reader)}
+    )
+    root = Root(routes=routes, paths=parts.paths(env))
+    authorizer: Authorizer = Union([Masters(), NodeAuthorizer(reader), RbacAuthorizer(reader)])
+    chain = filters(parts.authenticator(reader), authorizer)
+    return Api(env=env, store=store, reader=reader, handle=chained(chain, root.handle))
+
+
+def section_config(kind: Kind) -> SectionConfig:
+    paths = INDEXED.get(kind.plural, ()) if not kind.group else ()
+    return SectionConfig(
+        durability=kind.durability, indexes={path: _reader_of(kind, path) for path in paths}
+    )
+
+
+def _reader_of(kind: Kind, path: str) -> Callable[[Obj], str]:
+    return lambda obj: kind.read_field(obj, path)
+
+
+def hooks(config: ApiConfig, reader: StoreReader) -> Mapping[Kind, Hook]:
+    return {
+        SERVICE: ServiceHook(
+            service_cidr=config.service_cidr,
+            node_ports=config.node_ports,
+            services=reader.list(SERVICE),
+        ),
+        CERTIFICATE_SIGNING_REQUEST: RequesterHook(CERTIFICATE_SIGNING_REQUEST),
+    }

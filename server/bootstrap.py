@@ -1,1 +1,98 @@
-"""To come."""
+"""What every cluster has from its first minute, made (or mended) at each start.
+
+Plans are pure and empty when nothing is missing, so a restart writes nothing. Objects go
+through the same API as everybody's.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from edgek.api import errors
+from edgek.api.meta import Key, Obj, key_of
+from edgek.client.client import Client
+from edgek.kinds import CONFIG_MAP, NAMESPACE, SERVICE
+from edgek.kinds.kind import Kind
+from server.authz.bootstrap import plan_bootstrap
+from server.request.reader import Reader
+
+NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+CLUSTER_INFO = Key("kube-system", "edgek-cluster")
+"""ConfigMap with what an agent must know of the cluster; nodes may read it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterFacts:
+    """Addresses and names as text, ``port`` of the API."""
+
+    cluster_cidr: str
+    service_cidr: str
+    cluster_dns: str
+    cluster_domain: str
+    kubernetes_ip: str
+    port: int
+
+
+async def bootstrap(client: Client, reader: Reader, facts: ClusterFacts) -> None:
+    """Returns when all is there."""
+    for kind, obj in wanted_objects(facts):
+        await _ensure(client, reader, kind, obj)
+    plan = plan_bootstrap(reader)
+    for kind, obj in plan.create:
+        await _create(client, kind, obj)
+    for kind, obj in plan.update:
+        await client.update(kind, obj)
+
+
+def wanted_objects(facts: ClusterFacts) -> Iterable[tuple[Kind, Obj]]:
+    """In the order to make them."""
+    for name in NAMESPACES:
+        yield NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    yield SERVICE, kubernetes_service(facts)
+    yield CONFIG_MAP, cluster_info(facts)
+
+
+def kubernetes_service(facts: ClusterFacts) -> Obj:
+    """As controlplane/controller/kubernetesservice; its endpoints are a controller's."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": "kubernetes",
+            "namespace": "default",
+            "labels": {"component": "apiserver", "provider": "kubernetes"},
+        },
+        "spec": {
+            "clusterIP": facts.kubernetes_ip,
+            "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": facts.port}],
+            "type": "ClusterIP",
+        },
+    }
+
+
+def cluster_info(facts: ClusterFacts) -> Obj:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": CLUSTER_INFO.name, "namespace": CLUSTER_INFO.namespace},
+        "data": {
+            "clusterCIDR": facts.cluster_cidr,
+            "serviceCIDR": facts.service_cidr,
+            "clusterDNS": facts.cluster_dns,
+            "clusterDomain": facts.cluster_domain,
+        },
+    }
+
+
+async def _ensure(client: Client, reader: Reader, kind: Kind, obj: Obj) -> None:
+    found = reader.get(kind, key_of(obj))
+    if found is None:
+        await _create(client, kind, obj)
+    elif kind == CONFIG_MAP and found.get("data") != obj["data"]:
+        await client.patch(kind, key_of(obj), {"data": obj["data"]})
+
+
+async def _create(client: Client, kind: Kind, obj: Obj) -> None:
+    try:
+        await client.create(kind, obj)
+    except errors.AlreadyExists:
+        return

@@ -95,6 +95,7 @@ async def _read(incoming: web.BaseRequest) -> Request:
         method=incoming.method,
         path=path,
         query=query,
+        raw_query=raw_query,
         headers=incoming.headers,
         raw_body=await _body(incoming) if incoming.body_exists else b"",
         peer_certificate=_peer_certificate(incoming),

@@ -38,12 +38,16 @@ class FakeClock:
     def __init__(self, start: datetime | None = None) -> None:
         self._start = start or datetime(2026, 1, 1, tzinfo=UTC)
         self._offset = 0.0
+        self._loop_start: float | None = None
 
     def _elapsed(self) -> float:
         try:
-            return asyncio.get_running_loop().time() + self._offset
+            moment = asyncio.get_running_loop().time()
         except RuntimeError:
             return self._offset
+        if self._loop_start is None:  # a loop's time may begin anywhere
+            self._loop_start = moment
+        return moment - self._loop_start + self._offset
 
     def now(self) -> datetime:
         return datetime.fromtimestamp(self._start.timestamp() + self._elapsed(), UTC)

@@ -7,12 +7,11 @@ touch different fields never conflict.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from edgek.api.patch import json_patch, merge_patch
-from edgek.schema.strategic import strategic_merge
-
 from edgek.api import errors
 from edgek.api.meta import Obj
+from edgek.api.patch import json_patch, merge_patch
 from edgek.kinds.kind import Kind
+from edgek.schema.strategic import strategic_patch
 from server.endpoints.body import complete, decode_patch, media_type, schema_for
 from server.endpoints.env import Env
 from server.endpoints.negotiate import negotiate
@@ -33,7 +32,7 @@ def _merge(kind: Kind, obj: Obj, patch: Any) -> Any:
 
 
 def _strategic(kind: Kind, obj: Obj, patch: Any) -> Any:
-    return strategic_merge(obj, patch, schema_for(kind))
+    return strategic_patch(obj, patch, schema_for(kind))
 
 
 APPLIERS: Mapping[str, Apply] = {

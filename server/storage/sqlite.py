@@ -26,13 +26,15 @@ _MARK = "UPDATE state SET revision=max(revision, ?)"
 class SqliteEngine:
     """One database file, or ``:memory:``. ``durable=False`` skips the fsync of each commit."""
 
-    def __init__(self, path: str | Path, *, durable: bool = True) -> None:
+    def __init__(
+        self, path: str | Path, *, durable: bool = True, busy_seconds: float = 5.0
+    ) -> None:
         # Late: sqlite-utils is needed to make and migrate the schema, not to serve.
         from sqlite_utils import Database
 
         try:
             self._db = sqlite3.connect(str(path), isolation_level=None, check_same_thread=False)
-            self._db.execute("PRAGMA busy_timeout=5000")
+            self._db.execute(f"PRAGMA busy_timeout={int(busy_seconds * 1000)}")
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
             # One server, one writer: a second process must fail at once, not corrupt our image.

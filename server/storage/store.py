@@ -113,8 +113,10 @@ class Watcher(Protocol):
         it fell too far behind. ``revision`` then tells how far it had got."""
 
     revision: int
-    ended: bool
-    """No more will come: closed, or overflown and drained."""
+
+    @property
+    def ended(self) -> bool:
+        """No more will come: closed, or overflown and drained."""
 
     def close(self) -> None: ...
 

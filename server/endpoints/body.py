@@ -1,0 +1,161 @@
+"""Request bodies: bytes of any accepted encoding to a checked, defaulted object.
+
+The one way in for HTTP and in-process callers alike: decode (JSON, YAML, protobuf), check
+against the schema (``fieldValidation`` decides about unknown and duplicate fields), default.
+"""
+
+from typing import Any
+
+
+from edgek.api import errors
+from edgek.api.meta import Obj
+from edgek.kinds.kind import Kind
+from edgek.schema import Schema, schema_of
+from edgek.schema.check import Checker, raise_or_warn, strict_problems
+from edgek.schema.decode import decode_json
+from server.request.model import Request
+
+JSON = "application/json"
+YAML = "application/yaml"
+PROTOBUF = "application/vnd.kubernetes.protobuf"
+_CHECKER = Checker()
+_FIELD_VALIDATION = ("", "Ignore", "Warn", "Strict")
+
+
+def media_type(request: Request) -> str:
+    return request.header("content-type").partition(";")[0].strip().lower()
+
+
+def schema_for(kind: Kind) -> Schema:
+    return schema_of(kind)
+
+
+async def read_object(request: Request, kind: Kind) -> Obj:
+    """The body as an object of ``kind``; the caller's own. Raises BadRequest,
+    UnsupportedMediaType."""
+    obj, duplicates = _decode(request)
+    _check_type(obj, kind)
+    return complete(request, kind, obj, duplicates=duplicates)
+
+
+def complete(request: Request, kind: Kind, obj: Obj, *, duplicates: list[str] | None = None) -> Obj:
+    """``obj`` checked, pruned and defaulted."""
+    version = kind.api_version
+    checked = _CHECKER.check(obj, schema_for(kind), version=version, kind=kind.kind)
+    problems = strict_problems(checked.unknown, duplicates or [])
+    wanted = _field_validation(request)
+    request.warnings += raise_or_warn(problems, wanted, version=version, kind=kind.kind)
+    obj = checked.obj
+    obj["apiVersion"], obj["kind"] = version, kind.kind
+    if not isinstance(obj.get("metadata"), dict):
+        obj["metadata"] = {}
+    kind.default(obj)
+    return obj
+
+
+def _field_validation(request: Request) -> str:
+    wanted = request.query.get("fieldValidation", "")
+    if wanted not in _FIELD_VALIDATION:
+        raise errors.Invalid(
+            f'fieldValidation: Unsupported value: "{wanted[:40]}": supported values: '
+            '"Ignore", "Strict", "Warn"'
+        )
+    return wanted or "Warn"
+
+
+async def read_typed(request: Request, api_version: str, kind: str) -> Obj:
+    """The body as a type that is no kind of ours (Binding, Scale, TokenRequest)."""
+    obj, _ = _decode(request)
+    given = (obj.get("apiVersion") or api_version, obj.get("kind") or kind)
+    if given != (api_version, kind):
+        raise errors.BadRequest(
+            f"the body is a {given[1]} of {given[0]}, expected a {kind} of {api_version}"
+        )
+    return obj
+
+
+async def read_delete_options(request: Request) -> Obj:
+    """DeleteOptions from the body, or from the query where there is no body (as kubectl proxies
+    and old clients send them)."""
+    query = request.query
+    options: Obj = {}
+    if request.body is not None or request.raw_body.strip():
+        options, _ = _decode(request)
+        if options.get("kind", "DeleteOptions") != "DeleteOptions":
+            raise errors.BadRequest(
+                f"the object provided is unrecognized: expected DeleteOptions, got "
+                f"{options.get('kind')}"
+            )
+    if "gracePeriodSeconds" in query:
+        try:
+            options["gracePeriodSeconds"] = int(query["gracePeriodSeconds"])
+        except ValueError as err:
+            raise errors.BadRequest("invalid gracePeriodSeconds") from err
+    if "propagationPolicy" in query:
+        options["propagationPolicy"] = query["propagationPolicy"]
+    if "orphanDependents" in query:
+        options["orphanDependents"] = query["orphanDependents"] == "true"
+    if query.get("dryRun"):
+        options["dryRun"] = [query["dryRun"]]
+    return _checked_delete_options(options)
+
+
+def _checked_delete_options(options: Obj) -> Obj:
+    for given in options.get("dryRun") or ():
+        if given != "All":
+            raise errors.Invalid(f'dryRun: Unsupported value: "{given}": supported values: "All"')
+    grace = options.get("gracePeriodSeconds")
+    if grace is not None and not isinstance(grace, int):
+        raise errors.BadRequest("gracePeriodSeconds must be an integer")
+    if not isinstance(options.get("preconditions") or {}, dict):
+        raise errors.BadRequest("preconditions must be an object")
+    return options
+
+
+def decode_patch(request: Request) -> Any:
+    """A patch body: any JSON value."""
+    if request.body is not None:
+        return request.body
+    value, _ = decode_json(request.raw_body, strict_duplicates=False)
+    return value
+
+
+def _decode(request: Request) -> tuple[Obj, list[str]]:
+    if request.body is not None:
+        return request.body, []
+    kind = media_type(request) or JSON
+    if not request.raw_body:
+        raise errors.BadRequest("no body was sent; an object is expected")
+    duplicates: list[str] = []
+    if kind == JSON:
+        obj, duplicates = decode_json(request.raw_body)
+    elif kind == PROTOBUF:
+        from edgek.schema.protobuf import builtin_codec
+
+        obj = builtin_codec().decode(request.raw_body)
+    elif kind == YAML:
+        from edgek.schema.decode_yaml import decode_yaml
+
+        obj, duplicates = decode_yaml(request.raw_body)
+    else:
+        raise errors.UnsupportedMediaType(
+            "the body of the request was in an unknown format - accepted media types include: "
+            f"{JSON}, {YAML}, {PROTOBUF}"
+        )
+    if not isinstance(obj, dict):
+        raise errors.BadRequest("the body is no object")
+    return obj, duplicates
+
+
+def _check_type(obj: Obj, kind: Kind) -> None:
+    version, name = obj.get("apiVersion") or kind.api_version, obj.get("kind") or kind.kind
+    if name != kind.kind:
+        raise errors.BadRequest(
+            f'{name} in version "{version}" cannot be handled as a {kind.kind}: no kind '
+            f'"{name}" is registered for {kind.api_version} at this path'
+        )
+    if version != kind.api_version:
+        raise errors.BadRequest(
+            f"the API version in the data ({version}) does not match the expected API version "
+            f"({kind.api_version})"
+        )

@@ -1,0 +1,33 @@
+"""log, exec and attach as verbs: finds the pod, then hands over to the file of each."""
+
+from collections.abc import Awaitable, Callable
+
+from edgek.api.meta import Obj
+from server.endpoints.env import Env
+from server.endpoints.route import Target, Verb
+from server.endpoints.subresources import exec as exec_
+from server.endpoints.subresources import log
+from server.endpoints.subresources.backend import Backend
+from server.request.model import Request, Response
+
+PodStream = Callable[[Request, Obj, Backend], Awaitable[Response]]
+
+
+def _verb(stream: PodStream, backend: Backend) -> Verb:
+    async def handle(env: Env, request: Request, target: Target) -> Response:
+        pod = env.registry.get(target.kind, target.key).decoded()
+        return await stream(request, pod, backend)
+
+    return handle
+
+
+def pod_log(backend: Backend) -> Verb:
+    return _verb(log.handle, backend)
+
+
+def pod_exec(backend: Backend) -> Verb:
+    return _verb(exec_.handle, backend)
+
+
+def pod_attach(backend: Backend) -> Verb:
+    return _verb(exec_.handle_attach, backend)

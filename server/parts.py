@@ -1,0 +1,139 @@
+"""What the request path needs of keys and connections, from config and identity.
+
+The order of authenticators and admission plugins, and the paths beside the resources, are the
+tuples here.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from edgek.aio.clock import Clock
+from server.admission.chain import Plugin
+from server.admission.default_toleration_seconds import DefaultTolerationSeconds
+from server.admission.namespace_lifecycle import NamespaceLifecycle
+from server.admission.node_restriction import NodeRestriction
+from server.admission.service_account import ServiceAccount
+from server.app import Api, ApiConfig, Parts, build_api
+from server.authn.anonymous import Anonymous
+from server.authn.authenticator import Authenticator
+from server.authn.join_token import JoinTokenAuthenticator
+from server.authn.jwt import SigningKey
+from server.authn.service_account import ServiceAccountAuthenticator
+from server.authn.tokens import TokenIssuer
+from server.authn.union import Union
+from server.authn.x509 import X509Authenticator
+from server.config import ServerConfig
+from server.endpoints.cacerts import cacerts
+from server.endpoints.discovery import Discovery
+from server.endpoints.env import Env
+from server.endpoints.health import Health
+from server.endpoints.openapi import OpenApi
+from server.endpoints.root import Handle
+from server.endpoints.route import Verb
+from server.endpoints.subresources.streams import pod_attach, pod_exec, pod_log
+from server.endpoints.subresources.token import create_token
+from server.identity import ServerIdentity
+from server.registry.reader import StoreReader
+from server.storage.store import Engine
+from server.tunnel import PREFIX, Tunnels
+
+
+class Ready:
+    """Set once, when the API may be used by everybody."""
+
+    def __init__(self) -> None:
+        self._ready = False
+
+    def set(self) -> None:
+        self._ready = True
+
+    def __call__(self) -> bool:
+        return self._ready
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningApi:
+    """The API and what its process reaches into."""
+
+    api: Api
+    ready: Ready
+    tunnels: Tunnels
+
+
+def authenticators(
+    identity: ServerIdentity, issuer: TokenIssuer, reader: StoreReader, clock: Clock
+) -> Authenticator:
+    return Union(
+        (
+            X509Authenticator(clock=clock),
+            ServiceAccountAuthenticator(issuer=issuer, reader=reader, clock=clock),
+            JoinTokenAuthenticator(identity.token, identity.agent_token),
+            Anonymous(),
+        )
+    )
+
+
+def plugins(reader: StoreReader) -> Sequence[Plugin]:
+    """Upstream's recommended order (pkg/kubeapiserver/options/plugins.go)."""
+    return (
+        NamespaceLifecycle(reader),
+        ServiceAccount(reader),
+        NodeRestriction(reader),
+        DefaultTolerationSeconds(),
+    )
+
+
+def paths(
+    env: Env, *, ca_pem: bytes, ready: Ready, tunnels: Tunnels
+) -> Sequence[tuple[str, Handle]]:
+    health = Health(ready).handle
+    openapi, discovery = OpenApi(env.kinds.all).handle, Discovery(env.kinds.all).handle
+    return (
+        ("/livez", health),
+        ("/readyz", health),
+        ("/healthz", health),
+        ("/version", health),
+        ("/cacerts", cacerts(ca_pem)),
+        ("/openapi", openapi),
+        ("/api", discovery),
+        ("/apis", discovery),
+        (PREFIX, tunnels.handle),
+    )
+
+
+def subresources(
+    tunnels: Tunnels, issuer: TokenIssuer, reader: StoreReader
+) -> Mapping[tuple[str, str], Mapping[str, Verb]]:
+    exec_, attach = pod_exec(tunnels), pod_attach(tunnels)
+    return {
+        ("pods", "log"): {"get": pod_log(tunnels)},
+        ("pods", "exec"): {"get": exec_, "create": exec_},
+        ("pods", "attach"): {"get": attach, "create": attach},
+        ("serviceaccounts", "token"): {"create": create_token(issuer=issuer, reader=reader)},
+    }
+
+
+def open_api(
+    config: ServerConfig,
+    identity: ServerIdentity,
+    clock: Clock,
+    *,
+    engine: Engine,
+    lazy_engine: Engine | None = None,
+) -> RunningApi:
+    """The API over any engine, as this config and identity make it."""
+    key = SigningKey(identity.service_account_key)
+    issuer = TokenIssuer(issuer=config.issuer, key=key, clock=clock)
+    ready, tunnels = Ready(), Tunnels()
+    parts = Parts(
+        engine=engine,
+        lazy_engine=lazy_engine,
+        clock=clock,
+        authenticator=lambda reader: authenticators(identity, issuer, reader, clock),
+        plugins=plugins,
+        paths=lambda env: paths(env, ca_pem=identity.ca_pem, ready=ready, tunnels=tunnels),
+        subresources=lambda reader: subresources(tunnels, issuer, reader),
+    )
+    ports = f"{config.node_ports.start}-{config.node_ports.stop - 1}"
+    api = build_api(ApiConfig(service_cidr=str(config.service_cidr), node_ports=ports), parts)
+    return RunningApi(api=api, ready=ready, tunnels=tunnels)

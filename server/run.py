@@ -1,0 +1,182 @@
+"""The server's process: what app.py and parts.py wire meets the world.
+
+Identity and SQLite files, the listener, bootstrap, the control loops, and beside them the agent
+of this machine. ``/readyz`` answers as soon as the API takes writes and the cluster's first
+objects are there; control loops start behind it.
+"""
+
+import asyncio
+import errno
+import gc
+import logging
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from edgek.aio.clock import Clock, SystemClock
+from edgek.aio.tasks import Tasks
+from edgek.control.controller import Builder, Context, run_controllers
+from edgek.control.events import EventRecorder
+from edgek.control.informer import Informers
+from edgek.roles import Settings, StartError, UsageError, find_role
+from server.app import Api
+from server.bootstrap import ClusterFacts, bootstrap
+from server.config import ServerConfig, parse_config
+from server.controllers import controllers
+from server.http import HttpServer
+from server.identity import ServerIdentity, prepare_identity
+from server.parts import RunningApi, open_api
+from server.request.model import User
+from server.request.principals import AUTHENTICATED, CONTROLLER_MANAGER, MASTERS, SCHEDULER
+from server.scheduler import scheduler
+from server.storage.sqlite import SqliteEngine
+from server.storage.store import StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+BOOTSTRAPPER = User(name="system:apiserver", groups=(MASTERS, AUTHENTICATED))
+CONTROLLER_USER = User(name=CONTROLLER_MANAGER, groups=(AUTHENTICATED,))
+SCHEDULER_USER = User(name=SCHEDULER, groups=(AUTHENTICATED,))
+_LONGEST_SLEEP = 30 * 86400.0
+
+
+async def run_server(settings: Settings, stop: asyncio.Event) -> None:
+    """Serves until ``stop`` is set. Raises UsageError, StartError."""
+    config = parse_config(settings)
+    clock = SystemClock()
+    identity = prepare_identity(config, now=clock.now())
+    running = _open(config, identity, clock)
+    context = identity.tls_context()
+    try:
+        async with Tasks("server") as tasks, listening(config, running.api, context):
+            await prepare_cluster(running, config)
+            _freeze()
+            log.info("ready port=%d data-dir=%s", config.port, config.data_dir)
+            loops = control_loops(running.api, config, identity, clock)
+            tasks.spawn(loops, name="control-loops")
+            tasks.spawn(_renew(config, identity, context, clock), name="certificates")
+            if not config.disable_agent:
+                tasks.spawn(_agent(settings, config, identity, stop), name="agent")
+            await _until(stop, tasks)
+    finally:
+        await running.api.close()
+
+
+def _open(config: ServerConfig, identity: ServerIdentity, clock: Clock) -> RunningApi:
+    """The API over this machine's database. Raises StartError."""
+    db = config.data_dir / "server" / "db"
+    db.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        engine = SqliteEngine(db / "state.db")
+        lazy = SqliteEngine(db / "events.db", durable=False)
+    except StoreUnavailable as err:
+        raise StartError(
+            f"cannot open the datastore: {err} (is another edgek server using it?)"
+        ) from err
+    return open_api(config, identity, clock, engine=engine, lazy_engine=lazy)
+
+
+@asynccontextmanager
+async def listening(config: ServerConfig, api: Api, context: ssl.SSLContext) -> AsyncIterator[None]:
+    """Serves the API on its port meanwhile. Raises UsageError where the port cannot be had."""
+    server = HttpServer(api.handle)
+    try:
+        await server.listen(config.bind_address, config.port, context)
+    except OSError as err:
+        await server.close()
+        where = f"{config.bind_address}:{config.port}"
+        if err.errno == errno.EADDRINUSE:
+            raise UsageError(
+                f"{where} is in use by another process; stop it (ss -ltnp shows it) or choose "
+                "another --https-listen-port"
+            ) from err
+        raise UsageError(f"cannot listen on {where}: {err.strerror}") from err
+    try:
+        yield
+    finally:
+        await server.close()
+
+
+async def prepare_cluster(running: RunningApi, config: ServerConfig) -> None:
+    """Makes the cluster's first objects and says ready."""
+    facts = ClusterFacts(
+        cluster_cidr=str(config.cluster_cidr),
+        service_cidr=str(config.service_cidr),
+        cluster_dns=config.cluster_dns,
+        cluster_domain=config.cluster_domain,
+        kubernetes_ip=config.kubernetes_ip,
+        port=config.port,
+    )
+    await bootstrap(running.api.client(BOOTSTRAPPER), running.api.reader, facts)
+    running.ready.set()
+
+
+async def control_loops(
+    api: Api, config: ServerConfig, identity: ServerIdentity, clock: Clock
+) -> None:
+    """Controllers and scheduler, on shared informers, each under its own name."""
+    client = api.client(CONTROLLER_USER)
+    async with Tasks("loops") as tasks:
+        informers = Informers(client, tasks)
+        events = EventRecorder(client, clock)
+        tasks.spawn(events.run(), name="events")
+        builders: tuple[Builder, ...] = controllers(
+            cluster_cidr=str(config.cluster_cidr),
+            ca_pem=identity.ca_pem.decode(),
+            client_ca=identity.client_ca,
+            advertise=(config.advertise_address, config.port),
+        )
+        context = Context(client=client, informers=informers, events=events, clock=clock)
+        tasks.spawn(run_controllers(context, builders), name="controllers")
+        scheduling = Context(
+            client=api.client(SCHEDULER_USER), informers=informers, events=events, clock=clock
+        )
+        tasks.spawn(run_controllers(scheduling, (scheduler.build,)), name="scheduler")
+        await tasks.wait()
+
+
+def _freeze() -> None:
+    """Modules and first objects live for ever: the collector need not look at them again."""
+    gc.collect()
+    gc.freeze()
+
+
+async def _renew(
+    config: ServerConfig, identity: ServerIdentity, context: ssl.SSLContext, clock: Clock
+) -> None:
+    """Renews the serving certificate while the server runs; sleeps months in between."""
+    while True:
+        left = (identity.renew_at - clock.now()).total_seconds()
+        await clock.sleep(min(max(left, 3600.0), _LONGEST_SLEEP))
+        if clock.now() >= identity.renew_at:
+            identity = prepare_identity(config, now=clock.now())
+            identity.load_serving(context)
+
+
+async def _agent(
+    settings: Settings, config: ServerConfig, identity: ServerIdentity, stop: asyncio.Event
+) -> None:
+    """The agent of this machine, a client of ours like any other (it joins, it has its own
+    certificate): what it does on a server is what it does everywhere."""
+    role = find_role("agent")
+    mine: dict[str, Any] = {o.key: o.default for o in role.options}
+    mine |= {o.key: settings[o.key] for o in role.options if o.key in settings}
+    host = "127.0.0.1" if config.bind_address in ("0.0.0.0", "::") else config.bind_address
+    mine |= {"server": f"https://{host}:{config.port}", "token": str(identity.agent_token)}
+    mine |= {"token_file": None, "data_dir": str(config.data_dir)}
+    await role.run(mine, stop)
+
+
+async def _until(stop: asyncio.Event, tasks: Tasks) -> None:
+    """Returns when ``stop`` is set; raises what a task died of."""
+    stopping = asyncio.create_task(stop.wait())
+    failing = asyncio.create_task(tasks.wait())
+    try:
+        await asyncio.wait((stopping, failing), return_when=asyncio.FIRST_COMPLETED)
+        if failing.done():
+            failing.result()
+    finally:
+        for task in (stopping, failing):
+            task.cancel()
+        await asyncio.gather(stopping, failing, return_exceptions=True)
