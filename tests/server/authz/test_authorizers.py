@@ -1,0 +1,227 @@
+"""The default roles, the Node authorizer and RBAC's matching, over a real default policy."""
+
+import pytest
+
+from edgek.api.meta import Key, Obj
+from edgek.kinds.cluster_role import CLUSTER_ROLE
+from edgek.kinds.cluster_role_binding import CLUSTER_ROLE_BINDING
+from edgek.kinds.pod import POD
+from edgek.kinds.role import ROLE
+from edgek.kinds.role_binding import ROLE_BINDING
+from server.authz import default_authorizers
+from server.authz.authorizer import Authorizer, Decision
+from server.authz.bootstrap import plan_bootstrap
+from server.authz.policy import account, binding, cluster_binding, group, paths, role, rule, user
+from server.authz.rbac import RbacAuthorizer
+from server.request.fake import FakeReader
+from server.request.info import parse_request_info
+from server.request.model import ANONYMOUS, User
+
+CSRS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
+JOINING = User(
+    name="system:bootstrap:edgek",
+    groups=("system:bootstrappers", "system:bootstrappers:edgek:agent", "system:authenticated"),
+)
+N1 = User(name="system:node:n1", groups=("system:nodes", "system:authenticated"))
+ANN = User(name="ann", groups=("dev", "system:authenticated"))
+
+
+def pod(name: str, node: str, **spec: object) -> tuple:
+    meta = {"name": name, "namespace": "shop"}
+    return POD, {"metadata": meta, "spec": {"nodeName": node, "serviceAccountName": "web", **spec}}
+
+
+def uses(secret: str) -> dict:
+    return {"volumes": [{"name": "v", "secret": {"secretName": secret}}]}
+
+
+@pytest.fixture
+def reader() -> FakeReader:
+    reader = FakeReader(pod("mine", "n1", **uses("mine")), pod("yours", "n2", **uses("yours")))
+    for kind, obj in plan_bootstrap(reader).create:
+        reader.put(kind, obj)
+    return reader
+
+
+@pytest.fixture
+def authorizer(reader: FakeReader) -> Authorizer:
+    return default_authorizers(reader)
+
+
+def allowed(authorizer: Authorizer, who: User, request: str) -> bool:
+    """``request`` is METHOD path?query."""
+    method, _, url = request.partition(" ")
+    path, _, query = url.partition("?")
+    pairs = dict(pair.split("=", 1) for pair in query.split("&") if pair)
+    info = parse_request_info(method, path, pairs)
+    return authorizer.authorize(who, info).decision is Decision.ALLOW
+
+
+@pytest.mark.parametrize(
+    "request_",
+    ["GET /readyz", "GET /livez", "GET /healthz", "GET /version", "GET /cacerts"],
+)
+def test_anonymous_may_ask_for_health_version_and_ca(authorizer: Authorizer, request_: str):
+    assert allowed(authorizer, ANONYMOUS, request_)
+
+
+@pytest.mark.parametrize(
+    "request_", ["GET /api", "GET /metrics", "GET /api/v1/pods", f"POST {CSRS}", "POST /cacerts"]
+)
+def test_anonymous_may_do_nothing_else(authorizer: Authorizer, request_: str):
+    assert not allowed(authorizer, ANONYMOUS, request_)
+
+
+@pytest.mark.parametrize(
+    ("request_", "expected"),
+    [
+        (f"POST {CSRS}", True),
+        (f"GET {CSRS}?watch=true&fieldSelector=metadata.name=x", True),
+        (f"PUT {CSRS}/x/approval", False),
+        ("GET /api/v1/nodes", False),
+        ("GET /api/v1/namespaces/kube-system/secrets", False),
+    ],
+)
+def test_a_join_token_leads_to_a_certificate_request_only(
+    authorizer: Authorizer, request_: str, expected: bool
+):
+    assert allowed(authorizer, JOINING, request_) is expected
+
+
+SHOP = "/api/v1/namespaces/shop"
+
+
+@pytest.mark.parametrize(
+    ("request_", "expected"),
+    [
+        (f"GET {SHOP}/secrets/mine", True),
+        (f"GET {SHOP}/secrets?watch=1&fieldSelector=metadata.name=mine", True),
+        (f"GET {SHOP}/secrets/yours", False),
+        (f"GET {SHOP}/secrets", False),
+        ("GET /api/v1/namespaces/other/secrets/mine", False),
+        (f"PUT {SHOP}/secrets/mine", False),
+        (f"POST {SHOP}/serviceaccounts/web/token", True),
+        (f"POST {SHOP}/serviceaccounts/db/token", False),
+        ("GET /api/v1/pods?watch=1&fieldSelector=spec.nodeName=n1", True),
+        ("GET /api/v1/pods?watch=1&fieldSelector=spec.nodeName=n2", False),
+        ("GET /api/v1/pods", False),
+        (f"GET {SHOP}/pods/mine", True),
+        (f"GET {SHOP}/pods/yours", False),
+        (f"GET {SHOP}/pods?watch=1&fieldSelector=metadata.name=not-yet", False),
+        (f"PATCH {SHOP}/pods/mine/status", True),
+        (f"POST {SHOP}/pods/mine/exec", False),
+        ("POST /api/v1/nodes", True),
+        ("PATCH /api/v1/nodes/n1/status", True),
+        ("PATCH /api/v1/nodes/n2/status", False),
+        ("DELETE /api/v1/nodes/n1", False),
+        ("GET /api/v1/nodes", True),  # as node proxier: it needs its peers
+        (f"POST {LEASES}", True),
+        (f"PUT {LEASES}/n1", True),
+        (f"PUT {LEASES}/n2", False),
+        ("PUT /apis/coordination.k8s.io/v1/namespaces/default/leases/n1", False),
+        ("GET /apis/discovery.k8s.io/v1/endpointslices?watch=1", True),
+        (f"POST {CSRS}", True),
+    ],
+)
+def test_a_node_reaches_what_runs_on_it_and_no_further(
+    authorizer: Authorizer, request_: str, expected: bool
+):
+    assert allowed(authorizer, N1, request_) is expected
+
+
+def test_a_node_without_a_name_is_told_so(authorizer: Authorizer):
+    odd = User(name="pi", groups=("system:nodes",))
+    verdict = authorizer.authorize(odd, parse_request_info("GET", f"{SHOP}/secrets/mine", {}))
+    assert verdict.reason == 'unknown node for user "pi"'
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"volumes": [{"name": "v", "projected": {"sources": [{"secret": {"name": "s"}}]}}]},
+        {"imagePullSecrets": [{"name": "s"}]},
+        {"containers": [{"envFrom": [{"secretRef": {"name": "s"}}]}]},
+        {"initContainers": [{"env": [{"valueFrom": {"secretKeyRef": {"name": "s"}}}]}]},
+        {"volumes": [{"name": "v", "csi": {"nodePublishSecretRef": {"name": "s"}}}]},
+    ],
+    ids=lambda source: str(source)[:40],
+)
+def test_every_way_a_pod_refers_to_a_secret_counts(source: dict):
+    authorizer = default_authorizers(FakeReader(pod("p", "n1", **source)))
+    assert allowed(authorizer, N1, f"GET {SHOP}/secrets/s")
+
+
+def test_masters_need_no_rule():
+    root = User(name="root", groups=("system:masters",))
+    assert allowed(default_authorizers(FakeReader()), root, f"DELETE {SHOP}/pods/x")
+
+
+def grant(*rules: Obj, to: Obj | None = None) -> RbacAuthorizer:
+    made = role("shop", "r", *rules)
+    bound = binding("shop", "r", "r", to or user("ann"))
+    return RbacAuthorizer(FakeReader((ROLE, made), (ROLE_BINDING, bound)))
+
+
+@pytest.mark.parametrize(
+    ("rule_", "request_", "expected"),
+    [
+        (rule("get", "", "pods"), f"GET {SHOP}/pods/x", True),
+        (rule("get", "", "pods"), f"GET {SHOP}/pods", False),
+        (rule("get", "", "pods"), f"GET {SHOP}/pods/x/log", False),
+        (rule("get", "", "pods/log"), f"GET {SHOP}/pods/x/log", True),
+        (rule("get", "", "*/log"), f"GET {SHOP}/pods/x/log", True),
+        (rule("*", "*", "*"), f"POST {SHOP}/pods/x/exec", True),
+        (rule("*", "*", "*"), "GET /api/v1/namespaces/other/pods/x", False),
+        (rule("*", "*", "*"), "GET /api/v1/pods", False),
+        (rule("get", "apps", "pods"), f"GET {SHOP}/pods/x", False),
+    ],
+)
+def test_rules_match_verb_group_resource_and_subresource(rule_: Obj, request_: str, expected: bool):
+    assert allowed(grant(rule_), ANN, request_) is expected
+
+
+def test_a_rule_by_name_covers_that_name_alone_however_it_is_asked_for():
+    only = grant({**rule("get list watch create", "", "secrets"), "resourceNames": ["a"]})
+    assert allowed(only, ANN, f"GET {SHOP}/secrets/a")
+    assert allowed(only, ANN, f"GET {SHOP}/secrets?watch=1&fieldSelector=metadata.name=a")
+    assert not allowed(only, ANN, f"GET {SHOP}/secrets/b")
+    assert not allowed(only, ANN, f"GET {SHOP}/secrets")
+    assert not allowed(only, ANN, f"POST {SHOP}/secrets")
+
+
+def test_groups_and_service_accounts_are_subjects_too():
+    every = rule("*", "*", "*")
+    web = User(name="system:serviceaccount:shop:web")
+    assert allowed(grant(every, to=group("dev")), ANN, f"GET {SHOP}/pods")
+    assert allowed(grant(every, to=account("shop", "web")), web, f"GET {SHOP}/pods")
+    assert not allowed(grant(every, to=account("other", "web")), web, f"GET {SHOP}/pods")
+
+
+def test_a_path_rule_ends_in_a_star_or_is_exact():
+    bound = cluster_binding("b", "r", user("ann"))
+    made = {"metadata": {"name": "r"}, "rules": [paths("get", "/a/*", "/b")]}
+    rbac = RbacAuthorizer(FakeReader((CLUSTER_ROLE, made), (CLUSTER_ROLE_BINDING, bound)))
+    found = [allowed(rbac, ANN, f"GET {path}") for path in ("/a/x", "/a", "/b", "/b/x")]
+    assert found == [True, False, True, False]
+
+
+def test_an_answer_changes_with_the_role_it_came_from():
+    reader = FakeReader((ROLE_BINDING, binding("shop", "r", "r", user("ann"))))
+    rbac = RbacAuthorizer(reader)
+    assert not allowed(rbac, ANN, f"GET {SHOP}/pods")
+    reader.put(ROLE, role("shop", "r", rule("list", "", "pods")))
+    assert allowed(rbac, ANN, f"GET {SHOP}/pods")
+    reader.remove(ROLE, Key("shop", "r"))
+    assert not allowed(rbac, ANN, f"GET {SHOP}/pods")
+
+
+def test_view_does_not_see_secrets_and_edit_does(reader: FakeReader, authorizer: Authorizer):
+    for name in ("view", "edit"):
+        bound = binding("shop", name, name, user(name))
+        bound["roleRef"]["kind"] = "ClusterRole"
+        reader.put(ROLE_BINDING, bound)
+    assert allowed(authorizer, User(name="view"), f"GET {SHOP}/pods/x/log")
+    assert not allowed(authorizer, User(name="view"), f"GET {SHOP}/secrets")
+    assert allowed(authorizer, User(name="edit"), f"POST {SHOP}/secrets")
+    assert not allowed(authorizer, User(name="edit"), f"GET {SHOP}/rolebindings")
