@@ -12,7 +12,10 @@ from typing import Any
 
 _BINARY = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
-_PATTERN = re.compile(r"([+-]?)(\d+\.?\d*|\.\d+)(?:([eE][+-]?\d{1,3})|([KMGTPE]i|[numkMGTPE]?))")
+_PATTERN = re.compile(
+    r"([+-]?)([0-9]+\.?[0-9]*|\.[0-9]+)(?:([eE][+-]?[0-9]{1,3})|([KMGTPE]i|[numkMGTPE]?))"
+)
+_NANO = 10**9
 _MESSAGE = (
     "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 )
@@ -23,13 +26,19 @@ def _power(base: int, exponent: int) -> Fraction:
     return Fraction(base**exponent) if exponent >= 0 else Fraction(1, base**-exponent)
 
 
-@lru_cache(maxsize=4096)
-def parse_quantity(text: str | int | float) -> Fraction:
-    """The amount in base units (cores, bytes). Raises ValueError with upstream's sentence."""
-    match = _PATTERN.fullmatch(str(text).strip()) if len(str(text)) <= 64 else None
+def _parts(text: str | int | float) -> tuple[str, str, str, str]:
+    """Sign, digits, exponent and suffix; of the last two at most one is not empty."""
+    match = _PATTERN.fullmatch(str(text)) if len(str(text)) <= 64 else None
     if match is None:
         raise ValueError(_MESSAGE)
-    sign, digits, exponent, suffix = match.groups()
+    sign, digits, exponent, suffix = match.groups(default="")
+    return sign, digits, exponent, suffix
+
+
+@lru_cache(maxsize=4096, typed=True)
+def parse_quantity(text: str | int | float) -> Fraction:
+    """The amount in base units (cores, bytes). Raises ValueError with upstream's sentence."""
+    sign, digits, exponent, suffix = _parts(text)
     number: Fraction = Fraction(digits) * (-1 if sign == "-" else 1)
     if exponent:
         return number * _power(10, int(exponent[1:]))
@@ -49,29 +58,42 @@ def value(text: str | int | float) -> int:
 
 
 def format_quantity(amount: Fraction | int, *, binary: bool = False) -> str:
-    """Canonical text: the largest suffix that leaves no fraction (at least nano)."""
+    """Canonical text: the largest suffix that leaves no fraction, nano at least.
+
+    As CanonicalizeBytes: binary suffixes are for whole units from 1024 on; whatever is finer
+    than a nano (or, in binary, than a unit) is rounded away from zero.
+    """
     amount = Fraction(amount)
-    if binary and amount.denominator == 1 and abs(amount) >= 1024:
-        return _largest(amount, [(1024**p, s) for s, p in _BINARY.items()])
+    if binary and abs(amount) >= 1024:
+        return _largest(_round_up(amount, 1), [(Fraction(1024**p), s) for s, p in _BINARY.items()])
     steps = [(_power(10, p), s) for s, p in _DECIMAL.items()]
-    return _largest(amount, steps)
+    return _largest(_round_up(amount, _NANO), steps)
 
 
-def _largest(amount: Fraction, steps: list[tuple[Any, str]]) -> str:
+def _round_up(amount: Fraction, parts: int) -> Fraction:
+    """Away from zero, to whole ``1/parts``."""
+    sign = -1 if amount < 0 else 1
+    return sign * Fraction(-(-abs(amount) * parts // 1), parts)
+
+
+def _largest(amount: Fraction, steps: list[tuple[Fraction, str]]) -> str:
     if amount == 0:
         return "0"
-    for unit, suffix in sorted(steps, key=lambda s: -s[0]):
+    for unit, suffix in sorted(steps, reverse=True):
         if (amount / unit).denominator == 1:
             return f"{amount / unit}{suffix}"
-    if amount.denominator == 1:
-        return str(amount)
-    return f"{-(-amount * 10**9 // 1)}n"
+    return str(amount)  # binary only: not a whole Ki
 
 
+@lru_cache(maxsize=4096, typed=True)
 def canonical(text: str | int | float) -> str:
     """The text upstream would answer with: "1000m" becomes "1", "1024Mi" becomes "1Gi"."""
     amount = parse_quantity(text)
-    return format_quantity(amount, binary=str(text).strip().endswith("i"))
+    _, _, exponent, suffix = _parts(text)
+    if exponent:
+        steps = [(_power(10, p), f"e{p}" if p else "") for p in _DECIMAL.values()]
+        return _largest(_round_up(amount, _NANO), steps)
+    return format_quantity(amount, binary=suffix in _BINARY)
 
 
 def add_resources(*lists: Mapping[str, Any] | None) -> dict[str, Fraction]:

@@ -58,6 +58,7 @@ class Selector:
 
 EVERYTHING = Selector()
 
+_INTEGER = re.compile(r"[+-]?[0-9]+")
 _TOKEN = re.compile(r"\s*(?:(?P<op>==|=|!=|!|,|\(|\)|<|>)|(?P<word>[^\s=!,()<>]+))")
 
 
@@ -139,9 +140,12 @@ class _Parser:
 def _checked(key: str, operator: str, values: tuple[str, ...]) -> Requirement:
     if problems := is_qualified_name(key):
         raise ValueError(f'key: Invalid value: "{key}": {problems[0]}')
-    for value in values:
-        if problems := is_label_value(value):
-            raise ValueError(f'values[0][{key}]: Invalid value: "{value}": {problems[0]}')
+    for index, value in enumerate(values):
+        problems = is_label_value(value)
+        if not problems and operator in ("Gt", "Lt") and not _INTEGER.fullmatch(value):
+            problems = ["for 'Gt', 'Lt' operators, the value must be an integer"]
+        if problems:
+            raise ValueError(f'values[{index}][{key}]: Invalid value: "{value}": {problems[0]}')
     return Requirement(key, operator, values)
 
 
@@ -195,10 +199,15 @@ class FieldSelector:
         return bool(self.terms)
 
 
+# A term reaches to the next comma that no backslash escapes.
+_TERM = re.compile(r"(?:[^\\,]|\\.?)+", re.DOTALL)
+_ESCAPE = re.compile(r"\\(.?)", re.DOTALL)
+
+
 @lru_cache(maxsize=1024)
 def parse_field_selector(text: str) -> FieldSelector:
     """``a=b,c==d,e!=f``; backslash escapes ``,`` ``=`` and itself. Raises ValueError."""
-    parts = [p for p in re.split(r"(?<!\\),", text) if p.strip()]
+    parts = [p for p in _TERM.findall(text) if p.strip()]
     return FieldSelector(tuple(_field_term(p.strip()) for p in parts))
 
 
@@ -207,4 +216,14 @@ def _field_term(part: str) -> FieldTerm:
     if match is None:
         raise ValueError(f"invalid selector: '{part}'; can't understand '{part}'")
     path, sign, value = match.groups()
-    return FieldTerm(path.strip(), re.sub(r"\\([,=\\])", r"\1", value), sign != "!=")
+    return FieldTerm(path.strip(), _unescaped(value), sign != "!=")
+
+
+def _unescaped(value: str) -> str:
+    """As fields.UnescapeValue: only what must be escaped may be, and it must."""
+    for bad in _ESCAPE.findall(value):
+        if bad not in ("\\", ",", "="):
+            raise ValueError(f"invalid field selector: invalid escape sequence: \\{bad}")
+    if "=" in _ESCAPE.sub("", value):
+        raise ValueError(f"invalid field selector: unescaped character in value: = in {value}")
+    return _ESCAPE.sub(r"\1", value)

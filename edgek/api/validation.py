@@ -138,6 +138,13 @@ _QUALIFIED_MESSAGE = (
     "for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
 )
 
+_QUALIFIED_FORM = (
+    "a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must start "
+    "and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex "
+    "used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS "
+    "subdomain prefix and '/' (e.g. 'example.com/MyName')"
+)
+
 
 def _problems(value: str, rule: re.Pattern[str], limit: int, message: str) -> list[str]:
     out = []
@@ -174,6 +181,8 @@ def is_label_value(value: str) -> list[str]:
 
 def is_qualified_name(value: str) -> list[str]:
     """The problems of ``value`` as a label or annotation key, ``[prefix/]name``."""
+    if value.count("/") > 1:
+        return [_QUALIFIED_FORM]
     prefix, slash, part = value.rpartition("/")
     out: list[str] = []
     if slash and not prefix:

@@ -1,6 +1,6 @@
 """Service: a stable address for a set of pods. Addresses and node ports are the registry's."""
 
-from edgek.api.validation import is_dns1035_label
+from edgek.api.validation import is_dns1123_label
 from edgek.kinds.kind import STATUS, Kind
 from edgek.kinds.service_columns import SERVICE_COLUMNS
 from edgek.kinds.service_defaults import default_service, prepare_service
@@ -22,7 +22,7 @@ SERVICE = Kind(
     prepare_status=only_status,
     validate=validate_service,
     validate_update=validate_service_update,
-    validate_name=is_dns1035_label,
+    validate_name=is_dns1123_label,
     example={
         "apiVersion": "v1",
         "kind": "Service",
