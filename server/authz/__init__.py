@@ -1,16 +1,3 @@
-"""May they: the authorizers and the order they are asked in.
-
-``default_authorizers`` is that order: administrators without a look at any rule, then agents by
-what runs on their node, then RBAC.
+"""May they: administrators without a look at any rule, agents by what runs on their node, then
+RBAC. The order is in server/app.py; the policy every cluster starts with is data in here.
 """
-
-from server.authz.authorizer import Authorizer
-from server.authz.masters import Masters
-from server.authz.node import NodeAuthorizer
-from server.authz.rbac import RbacAuthorizer
-from server.authz.union import Union
-from server.request.reader import Reader
-
-
-def default_authorizers(reader: Reader) -> Authorizer:
-    return Union((Masters(), NodeAuthorizer(reader), RbacAuthorizer(reader)))

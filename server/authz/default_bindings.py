@@ -58,4 +58,5 @@ ROLE_BINDINGS: Sequence[Obj] = (
         user(CONTROLLER_MANAGER),
         user(SCHEDULER),
     ),
+    binding("kube-system", "edgek:cluster-info-viewer", "edgek:cluster-info-viewer", group(NODES)),
 )

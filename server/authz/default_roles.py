@@ -168,4 +168,9 @@ ROLES: Sequence[Obj] = (
         "extension-apiserver-authentication-reader",
         {**rule(READ, "", "configmaps"), "resourceNames": ["extension-apiserver-authentication"]},
     ),
+    role(
+        "kube-system",
+        "edgek:cluster-info-viewer",
+        {**rule(READ, "", "configmaps"), "resourceNames": ["edgek-cluster"]},
+    ),
 )

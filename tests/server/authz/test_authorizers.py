@@ -8,11 +8,13 @@ from edgek.kinds.cluster_role_binding import CLUSTER_ROLE_BINDING
 from edgek.kinds.pod import POD
 from edgek.kinds.role import ROLE
 from edgek.kinds.role_binding import ROLE_BINDING
-from server.authz import default_authorizers
 from server.authz.authorizer import Authorizer, Decision
 from server.authz.bootstrap import plan_bootstrap
+from server.authz.masters import Masters
+from server.authz.node import NodeAuthorizer
 from server.authz.policy import account, binding, cluster_binding, group, paths, role, rule, user
 from server.authz.rbac import RbacAuthorizer
+from server.authz.union import Union
 from server.request.fake import FakeReader
 from server.request.info import parse_request_info
 from server.request.model import ANONYMOUS, User
@@ -25,6 +27,10 @@ JOINING = User(
 )
 N1 = User(name="system:node:n1", groups=("system:nodes", "system:authenticated"))
 ANN = User(name="ann", groups=("dev", "system:authenticated"))
+
+
+def default_authorizers(reader: FakeReader) -> Authorizer:
+    return Union((Masters(), NodeAuthorizer(reader), RbacAuthorizer(reader)))
 
 
 def pod(name: str, node: str, **spec: object) -> tuple:
@@ -115,6 +121,8 @@ SHOP = "/api/v1/namespaces/shop"
         ("PATCH /api/v1/nodes/n1/status", True),
         ("PATCH /api/v1/nodes/n2/status", False),
         ("DELETE /api/v1/nodes/n1", False),
+        ("GET /api/v1/namespaces/kube-system/configmaps/edgek-cluster", True),
+        ("GET /api/v1/namespaces/kube-system/configmaps/another", False),
         ("GET /api/v1/nodes", True),  # as node proxier: it needs its peers
         (f"POST {LEASES}", True),
         (f"PUT {LEASES}/n1", True),
