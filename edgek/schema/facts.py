@@ -24,6 +24,8 @@ class Facts:
     types: Mapping[str, bytes]
     messages: Mapping[str, bytes]
     kinds: Mapping[Gvk, str]
+    release: str
+    """The Kubernetes release that all this is of, such as 1.37.0."""
 
     def type(self, name: str) -> dict[str, Any]:
         """Raises KeyError for a type that 1.37 does not have."""
@@ -63,4 +65,9 @@ def load_facts() -> Facts:
     sections = _Sections()
     sections.read(gzip.decompress(raw))
     types = sections.lines["types"]
-    return Facts(types=types, messages=sections.lines["messages"], kinds=dict(_kinds(types)))
+    return Facts(
+        types=types,
+        messages=sections.lines["messages"],
+        kinds=dict(_kinds(types)),
+        release=orjson.loads(sections.lines["about"]["kubernetes"]),
+    )

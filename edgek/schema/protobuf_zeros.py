@@ -19,7 +19,7 @@ POINTERS = frozenset(
 )
 """Optional pointers to numbers and texts whose 0 or "" a client wrote on purpose."""
 
-PLAIN = frozenset({"Probe.timeoutSeconds"})
+PLAIN = frozenset({"Probe.timeoutSeconds", "DeploymentStatus.replicas"})
 """Fields of such a name that are no pointers in that type."""
 
 PLAIN_BOOLS = frozenset(
