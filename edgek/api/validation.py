@@ -19,17 +19,33 @@ CONFIG_MAP_KEY = re.compile(r"[-._a-zA-Z0-9]+")
 PORT_NAME = re.compile(r"[-a-z0-9]+")
 
 
-@dataclass(frozen=True)
 class FieldPath:
-    """``spec.containers[0].name``; ``child``, ``index`` and ``key`` go one step down."""
+    """``spec.containers[0].name``; ``child``, ``index`` and ``key`` go one step down.
 
-    text: str = ""
+    Not a dataclass: validation makes a path for each field it looks at, and that was most of
+    its time.
+    """
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str = "") -> None:
+        self.text = text
 
     def __str__(self) -> str:
         return self.text or "<nil>"
 
+    def __repr__(self) -> str:
+        return f"FieldPath({self.text!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FieldPath) and self.text == other.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
     def child(self, *names: str) -> "FieldPath":
-        return FieldPath(".".join((self.text, *names) if self.text else names))
+        more = names[0] if len(names) == 1 else ".".join(names)
+        return FieldPath(f"{self.text}.{more}" if self.text else more)
 
     def index(self, number: int) -> "FieldPath":
         return FieldPath(f"{self.text}[{number}]")
