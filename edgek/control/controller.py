@@ -15,7 +15,7 @@ from typing import Protocol, runtime_checkable
 
 from edgek.aio.clock import Clock
 from edgek.aio.tasks import Tasks
-from edgek.api.errors import ApiError, Conflict
+from edgek.api.errors import ApiError, Conflict, NotFound
 from edgek.api.meta import Key, Obj, controller_of, key_of, namespace
 from edgek.client.client import Client
 from edgek.control.events import EventRecorder
@@ -34,6 +34,11 @@ class Result:
 
 
 DONE = Result()
+
+# A key that changes faster than it is worked on rests in between, for longer the more work it
+# is: else an object with a thousand dependents is gone through once for each that changes.
+REST_FACTOR = 4
+MAX_REST = 0.05
 
 When = Callable[[Obj | None, Obj | None], bool]
 
@@ -210,12 +215,15 @@ class Controller:
             await tasks.wait()
 
     async def _work(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
             key = await self.queue.get()
+            began = loop.time()
             try:
                 await self._reconcile(key)
             finally:
-                self.queue.done(key)
+                took = loop.time() - began
+                self.queue.done(key, rest=min(took * REST_FACTOR, MAX_REST))
 
     async def _reconcile(self, key: Key) -> None:
         try:
@@ -229,8 +237,9 @@ class Controller:
             self.queue.add_after(key, result.requeue_after)
 
     def _log(self, key: Key, err: Exception) -> None:
-        """Conflicts are the normal way to learn of a newer object; bugs show their traceback."""
-        level = logging.DEBUG if isinstance(err, Conflict) else logging.WARNING
+        """A conflict or an absence is the normal way to learn that the cache was behind; bugs
+        show their traceback."""
+        level = logging.DEBUG if isinstance(err, Conflict | NotFound) else logging.WARNING
         log.log(
             level,
             "reconcile failed kind=%s key=%s controller=%s failures=%d err=%s",

@@ -36,6 +36,7 @@ class WorkQueue(Generic[K]):
         self._queue: deque[K] = deque()
         self._dirty: set[K] = set()
         self._processing: set[K] = set()
+        self._resting: set[K] = set()
         self._getters: deque[asyncio.Future[None]] = deque()
         self._failures: dict[K, int] = {}
         self._due: dict[K, float] = {}
@@ -103,9 +104,16 @@ class WorkQueue(Generic[K]):
         self._processing.add(key)
         return key
 
-    def done(self, key: K) -> None:
+    def done(self, key: K, *, rest: float = 0.0) -> None:
+        """The worker is through with the key. If it was added meanwhile, it is due again: at
+        once, or after ``rest`` seconds, in which further changes cost nothing more."""
         self._processing.discard(key)
-        if key in self._dirty:
+        if key not in self._dirty:
+            return
+        if rest > 0 and not self._shut_down:
+            self._resting.add(key)  # and stays dirty, so that adding it changes nothing
+            self.add_after(key, rest)
+        else:
             self._push(key)
 
     def shut_down(self) -> None:
@@ -154,7 +162,12 @@ class WorkQueue(Generic[K]):
         now = asyncio.get_running_loop().time()
         while self._heap and self._heap[0][0] <= now:
             due, _, key = heapq.heappop(self._heap)
-            if self._due.get(key) == due:
-                del self._due[key]
+            if self._due.get(key) != due:
+                continue
+            del self._due[key]
+            if key in self._resting:
+                self._resting.discard(key)
+                self._push(key)
+            else:
                 self.add(key)
         self._set_timer()

@@ -188,7 +188,7 @@ class GarbageCollector:
         if plan.references is not None:
             item = await self._patch(ref, item, ownerReferences=plan.references)
         if plan.delete:
-            log.info("collecting kind=%s key=%s policy=%s", ref.kind.kind, ref.key, plan.delete)
+            log.debug("collecting kind=%s key=%s policy=%s", ref.kind.kind, ref.key, plan.delete)
             await self._delete(ref, item, plan.delete)
 
     async def _owners(self, ref: Ref, item: Obj) -> Owners:

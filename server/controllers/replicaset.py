@@ -74,15 +74,19 @@ def replica_set_status(
     template = from_label_selector({"matchLabels": _template_labels(replica_set)})
     min_ready = get_path(replica_set, "spec", "minReadySeconds", default=0)
     active = [p for p in pods if is_active(p)]
+    ready = [p for p in active if is_ready(p)]
+    available = [p for p in ready if is_available(p, min_ready, now)] if min_ready else ready
     status: Obj = {
         "replicas": len(active),
         "fullyLabeledReplicas": sum(template.matches(labels(p)) for p in active),
-        "readyReplicas": sum(is_ready(p) for p in active),
-        "availableReplicas": sum(is_available(p, min_ready, now) for p in active),
+        "readyReplicas": len(ready),
+        "availableReplicas": len(available),
     }
     # Counts of zero are left out on the wire, but for these two.
     status = {k: v for k, v in status.items() if v or k == "replicas"}
-    status["terminatingReplicas"] = sum(is_deleting(p) and not is_terminal(p) for p in pods)
+    gone = len(pods) - len(active)
+    terminating = sum(is_deleting(p) and not is_terminal(p) for p in pods) if gone else 0
+    status["terminatingReplicas"] = terminating
     status["observedGeneration"] = generation(replica_set)
     conditions = _conditions(replica_set, failure, now)
     return status | ({"conditions": conditions} if conditions else {})
@@ -148,7 +152,9 @@ class ReplicaSetController:
         failure = None
         if not waiting and not is_deleting(replica_set):
             active = [p for p in pods if is_active(p)]
-            plan = plan_replicas(replica_set, active, self._related(replica_set), self._clock.now())
+            surplus = len(active) > replicas_of(replica_set)
+            related = self._related(replica_set) if surplus else ()
+            plan = plan_replicas(replica_set, active, related, self._clock.now())
             try:
                 await self._apply(replica_set, plan)
             except ApiError as err:
@@ -186,7 +192,7 @@ class ReplicaSetController:
         """Pods become available by time alone: look again when the next one does."""
         min_ready = get_path(replica_set, "spec", "minReadySeconds", default=0)
         now = self._clock.now()
-        waits = [available_after(p, min_ready, now) for p in pods if is_active(p)]
+        waits = [available_after(p, min_ready, now) for p in pods] if min_ready else []
         seconds = [w.total_seconds() for w in waits if w]
         if waiting:
             seconds.append(waiting)

@@ -24,6 +24,21 @@ async def test_a_key_added_while_worked_on_waits_for_done():
     assert await queue.get() == "a"
 
 
+@pytest.mark.looptime
+async def test_a_resting_key_gathers_changes_and_then_runs_once():
+    loop = asyncio.get_running_loop()
+    queue = WorkQueue[str]()
+    queue.add("a")
+    await queue.get()
+    queue.add("a")
+    queue.done("a", rest=3)
+    queue.add("a")
+    await queue.get()
+    queue.done("a", rest=3)
+    assert loop.time() == pytest.approx(3)
+    assert queue.idle
+
+
 async def test_keys_come_in_the_order_added():
     queue = WorkQueue[str]()
     for key in "abc":
