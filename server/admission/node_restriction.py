@@ -126,7 +126,7 @@ def _check_mirror(node: str, a: Attributes) -> None:
 
 
 def _check_node_update(node: str, a: Attributes, old: Obj) -> None:
-    if get_path(a.obj, "spec", "taints") != get_path(old, "spec", "taints"):
+    if get_path(a.obj, "spec", "taints", default=[]) != get_path(old, "spec", "taints", default=[]):
         raise forbidden(a, f'node "{node}" is not allowed to modify taints')
     if owner_references(a.obj) != owner_references(old):
         raise forbidden(a, f'node "{node}" is not allowed to modify ownerReferences')

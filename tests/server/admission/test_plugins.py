@@ -1,0 +1,258 @@
+"""What each admission plugin adds or refuses, as upstream does it."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from edgek.api.errors import ApiError, Forbidden, NotFound
+from edgek.api.meta import Key, Obj
+from edgek.kinds import (
+    CONFIG_MAP,
+    LEASE,
+    NAMESPACE,
+    NODE,
+    POD,
+    SERVICE_ACCOUNT,
+)
+from edgek.kinds.kind import Kind
+from server.admission.chain import Attributes
+from server.admission.default_toleration_seconds import DefaultTolerationSeconds
+from server.admission.namespace_lifecycle import NamespaceLifecycle
+from server.admission.node_restriction import NodeRestriction
+from server.admission.service_account import MOUNT_PATH, ServiceAccount, token_volume
+from server.request.fake import FakeReader
+from server.request.model import User
+
+ANN = User(name="ann")
+N1 = User(name="system:node:n1", groups=("system:nodes",))
+
+
+def attributes(kind: Kind, obj: Obj | None, **more: object) -> Attributes:
+    defaults = {"operation": "CREATE", "namespace": "shop", "name": "", "user": ANN}
+    return Attributes(kind=kind, obj=obj, **{**defaults, **more})
+
+
+def a_pod(**spec: object) -> Obj:
+    container = {"name": "c", "image": "i"}
+    return {"metadata": {"name": "web"}, "spec": {"containers": [container], **spec}}
+
+
+def account(name: str = "default", **fields: object) -> tuple[Kind, Obj]:
+    return SERVICE_ACCOUNT, {"metadata": {"name": name, "namespace": "shop"}, **fields}
+
+
+def namespace(name: str, phase: str = "Active") -> tuple[Kind, Obj]:
+    return NAMESPACE, {"metadata": {"name": name}, "status": {"phase": phase}}
+
+
+async def admitted(plugin, request: Attributes) -> Obj:
+    await plugin.admit(request)
+    await plugin.validate(request)
+    return request.obj
+
+
+# --- ServiceAccount ------------------------------------------------------------------------------
+
+
+async def test_a_pod_gets_the_default_account_and_its_token_where_programs_look():
+    plugin = ServiceAccount(FakeReader(account()), suffix=lambda: "abcde")
+    spec = (await admitted(plugin, attributes(POD, a_pod(initContainers=[{"name": "i"}]))))["spec"]
+    mount = {"name": "kube-api-access-abcde", "readOnly": True, "mountPath": MOUNT_PATH}
+    assert spec["serviceAccountName"] == spec["serviceAccount"] == "default"
+    assert spec["volumes"] == [token_volume("kube-api-access-abcde")]
+    assert spec["containers"][0]["volumeMounts"] == [mount]
+    assert spec["initContainers"][0]["volumeMounts"] == [mount]
+
+
+@pytest.mark.parametrize(
+    ("pod", "of_account", "mounts"),
+    [(False, True, False), (True, False, True), (None, False, False), (None, None, True)],
+)
+async def test_the_pod_decides_about_its_token_before_the_account(
+    pod: bool | None, of_account: bool | None, mounts: bool
+):
+    reader = FakeReader(account(automountServiceAccountToken=of_account))
+    obj = a_pod(automountServiceAccountToken=pod)
+    spec = (await admitted(ServiceAccount(reader), attributes(POD, obj)))["spec"]
+    assert bool(spec.get("volumes")) is mounts
+
+
+async def test_a_container_that_mounts_there_already_keeps_its_mount():
+    own = [{"name": "mine", "mountPath": MOUNT_PATH}]
+    obj = a_pod(containers=[{"name": "c", "volumeMounts": own}])
+    spec = (await admitted(ServiceAccount(FakeReader(account())), attributes(POD, obj)))["spec"]
+    assert spec["containers"][0]["volumeMounts"] == own
+    assert "volumes" not in spec
+
+
+async def test_pull_secrets_come_from_the_account_unless_the_pod_has_some():
+    plugin = ServiceAccount(FakeReader(account(imagePullSecrets=[{"name": "s"}])))
+    spec = (await admitted(plugin, attributes(POD, a_pod())))["spec"]
+    assert spec["imagePullSecrets"] == [{"name": "s"}]
+    obj = a_pod(imagePullSecrets=[{"name": "own"}])
+    spec = (await admitted(plugin, attributes(POD, obj)))["spec"]
+    assert spec["imagePullSecrets"] == [{"name": "own"}]
+
+
+async def test_a_missing_account_is_named():
+    obj = {**a_pod(serviceAccountName="gone"), "metadata": {"generateName": "web-"}}
+    with pytest.raises(Forbidden) as caught:
+        await ServiceAccount(FakeReader()).admit(attributes(POD, obj))
+    assert caught.value.message == (
+        'pods "web-" is forbidden: error looking up service account shop/gone: '
+        'serviceaccount "gone" not found'
+    )
+
+
+@pytest.mark.looptime
+async def test_the_default_account_of_a_new_namespace_is_waited_for():
+    reader = FakeReader()
+    task = asyncio.create_task(ServiceAccount(reader).admit(attributes(POD, a_pod())))
+    await asyncio.sleep(0.3)
+    reader.put(*account())
+    await task
+
+
+# --- NamespaceLifecycle --------------------------------------------------------------------------
+
+GOING = NamespaceLifecycle(FakeReader(namespace("shop"), namespace("going", "Terminating")))
+
+
+@pytest.mark.parametrize("name", ["default", "kube-system", "kube-public"])
+async def test_the_namespaces_a_cluster_lives_on_stay(name: str):
+    request = attributes(NAMESPACE, None, operation="DELETE", namespace=name, name=name)
+    with pytest.raises(Forbidden, match="this namespace may not be deleted"):
+        await GOING.admit(request)
+
+
+async def test_nothing_is_created_where_there_is_no_namespace():
+    with pytest.raises(NotFound, match='namespaces "nowhere" not found'):
+        await GOING.admit(attributes(POD, a_pod(), namespace="nowhere"))
+
+
+async def test_a_namespace_that_goes_away_takes_no_more_but_lets_go():
+    with pytest.raises(Forbidden) as caught:
+        await GOING.admit(attributes(POD, a_pod(), namespace="going"))
+    assert caught.value.message == (
+        'pods "web" is forbidden: unable to create new content in namespace going because it is '
+        "being terminated"
+    )
+    assert caught.value.details["causes"][0]["reason"] == "NamespaceTerminating"
+    await GOING.admit(attributes(POD, a_pod(), namespace="going", operation="UPDATE"))
+    await GOING.admit(attributes(POD, None, namespace="going", operation="DELETE"))
+
+
+async def test_cluster_wide_objects_need_no_namespace():
+    await GOING.admit(attributes(NODE, {"metadata": {"name": "n"}}, namespace=""))
+
+
+# --- DefaultTolerationSeconds --------------------------------------------------------------------
+
+
+async def tolerations(*given: Obj) -> list[tuple[str, int | None]]:
+    obj = a_pod(tolerations=list(given))
+    found = (await admitted(DefaultTolerationSeconds(), attributes(POD, obj)))["spec"]
+    return [(t.get("key", ""), t.get("tolerationSeconds")) for t in found["tolerations"]]
+
+
+async def test_a_pod_stays_five_minutes_on_a_lost_node_unless_it_says_otherwise():
+    both = [("node.kubernetes.io/not-ready", 300), ("node.kubernetes.io/unreachable", 300)]
+    assert await tolerations() == both
+    assert await tolerations({"operator": "Exists"}) == [("", None)]
+    own = {"key": "node.kubernetes.io/not-ready", "effect": "NoExecute", "tolerationSeconds": 5}
+    assert await tolerations(own) == [("node.kubernetes.io/not-ready", 5), both[1]]
+    other = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
+    assert len(await tolerations(other)) == 3
+
+
+# --- NodeRestriction -----------------------------------------------------------------------------
+
+
+def bound(name: str, node: str, uid: str = "u1") -> tuple[Kind, Obj]:
+    meta = {"name": name, "namespace": "shop", "uid": uid}
+    return POD, {"metadata": meta, "spec": {"nodeName": node}}
+
+
+READER = FakeReader(bound("mine", "n1"), bound("yours", "n2"))
+RESTRICTION = NodeRestriction(READER)
+
+
+def a_node(name: str = "n1", taints: object = None, **labels: str) -> Obj:
+    prefixed = {k.replace("__", "/").replace("_", "."): v for k, v in labels.items()}
+    return {"metadata": {"name": name, "labels": prefixed}, "spec": {"taints": taints}}
+
+
+def token(pod: str, uid: str = "u1") -> Attributes:
+    ref = {"kind": "Pod", "apiVersion": "v1", "name": pod, "uid": uid}
+    obj = {"spec": {"boundObjectRef": ref}}
+    return attributes(SERVICE_ACCOUNT, obj, name="web", subresource="token", user=N1)
+
+
+def on_pod(name: str, operation: str, subresource: str = "") -> Attributes:
+    old = READER.get(POD, Key("shop", name))
+    return attributes(
+        POD, old, old=old, name=name, operation=operation, subresource=subresource, user=N1
+    )
+
+
+def on_node(obj: Obj, old: Obj | None = None) -> Attributes:
+    operation = "UPDATE" if old else "CREATE"
+    return attributes(NODE, obj, old=old, operation=operation, namespace="", user=N1)
+
+
+ROLE_LABEL = {"node-role_kubernetes_io__control-plane": ""}
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: on_pod("mine", "UPDATE", "status"),
+        lambda: on_pod("mine", "DELETE"),
+        lambda: token("mine"),
+        lambda: on_node(a_node(kubernetes_io__hostname="n1", zone="attic", example_com__x="y")),
+        lambda: on_node(a_node(taints=[{"key": "a"}])),
+        lambda: on_node(a_node(**ROLE_LABEL), a_node(**ROLE_LABEL)),
+        lambda: on_node(a_node(taints=[]), a_node()),
+        lambda: attributes(LEASE, {}, namespace="kube-node-lease", name="n1", user=N1),
+        lambda: attributes(CONFIG_MAP, {}, user=N1),
+    ],
+)
+async def test_a_node_keeps_up_its_own_things(make: Callable[[], Attributes]):
+    await RESTRICTION.admit(make())
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: on_pod("yours", "UPDATE", "status"), "can only update pod status for pods with"),
+        (lambda: on_pod("yours", "DELETE"), "can only delete pods with spec.nodeName set to"),
+        (lambda: on_pod("mine", "UPDATE"), "cannot update pods"),
+        (lambda: attributes(POD, a_pod(), user=N1), "can only create mirror pods"),
+        (lambda: token("yours"), "bound to a pod scheduled on a different node"),
+        (lambda: token("mine", uid="old"), "does not match the UID in record"),
+        (lambda: token("mine", uid=""), "a pod binding without a uid"),
+        (lambda: token(""), "node requested token not bound to a pod"),
+        (lambda: on_node(a_node("n2")), 'node "n1" is not allowed to modify node "n2"'),
+        (lambda: on_node(a_node(**ROLE_LABEL)), "not allowed to set the following labels: node-"),
+        (lambda: on_node(a_node(), a_node(**ROLE_LABEL)), "not allowed to modify labels: node-"),
+        (
+            lambda: on_node(a_node(taints=[{"key": "a"}]), a_node()),
+            "is not allowed to modify taints",
+        ),
+        (
+            lambda: attributes(LEASE, {}, namespace="kube-node-lease", name="n2", user=N1),
+            "can only access node lease with the same name as the requesting node",
+        ),
+    ],
+)
+async def test_a_node_is_kept_off_what_is_not_its_own(make: Callable[[], Attributes], words: str):
+    with pytest.raises(ApiError) as caught:
+        await RESTRICTION.admit(make())
+    assert words in caught.value.message
+
+
+async def test_others_are_not_restricted_as_nodes():
+    request = on_node(a_node("n2", **ROLE_LABEL))
+    request.user = ANN
+    await RESTRICTION.admit(request)
