@@ -184,9 +184,16 @@ async def run_controllers(context: Context, builders: Sequence[Builder]) -> None
 class Controller:
     """Runs one reconciler. ``run`` returns only by cancellation; workers end with it."""
 
-    def __init__(self, reconciler: Reconciler, informers: Informers, *, workers: int = 4) -> None:
+    def __init__(
+        self,
+        reconciler: Reconciler,
+        informers: Informers,
+        *,
+        workers: int = 4,
+        queue: WorkQueue[Key] | None = None,
+    ) -> None:
         self.reconciler = reconciler
-        self.queue: WorkQueue[Key] = WorkQueue()
+        self.queue: WorkQueue[Key] = WorkQueue() if queue is None else queue
         self._workers = workers
         self._informers = [self._watch(informers, watch) for watch in reconciler.watches]
 

@@ -52,12 +52,16 @@ class _Index:
         self.fn = fn
         self._keys: dict[str, dict[Key, None]] = {}
 
-    def add(self, key: Key, obj: Obj) -> None:
-        for value in self.fn(obj):
-            self._keys.setdefault(value, {})[key] = None
+    def move(self, key: Key, old: Obj | None, new: Obj | None) -> None:
+        before = tuple(self.fn(old)) if old is not None else ()
+        after = tuple(self.fn(new)) if new is not None else ()
+        if before != after:  # most changes move nothing
+            self._remove(key, before)
+            for value in after:
+                self._keys.setdefault(value, {})[key] = None
 
-    def remove(self, key: Key, obj: Obj) -> None:
-        for value in self.fn(obj):
+    def _remove(self, key: Key, values: Iterable[str]) -> None:
+        for value in values:
             if (keys := self._keys.get(value)) is not None:
                 keys.pop(key, None)
                 if not keys:
@@ -130,7 +134,7 @@ class Informer:
             return
         index = self._indexes[name] = _Index(fn)
         for key, obj in self._objects.items():
-            index.add(key, obj)
+            index.move(key, None, obj)
 
     def by_index(self, name: str, value: str) -> Objs:
         """The objects of an added index; the name must exist."""
@@ -211,10 +215,7 @@ class Informer:
         if old is None and new is None:
             return
         for index in (self._namespaces, *self._indexes.values()):
-            if old is not None:
-                index.remove(key, old)
-            if new is not None:
-                index.add(key, new)
+            index.move(key, old, new)
         if new is None:
             del self._objects[key]
         else:

@@ -18,9 +18,10 @@ from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 
-# As workqueue.DefaultTypedControllerRateLimiter: 5 ms doubling up to 1000 s.
+# As workqueue.DefaultTypedControllerRateLimiter, but for its 1000 s at most: who mended the cause
+# of a failure should not have to wait a quarter of an hour to see it.
 BASE_DELAY = 0.005
-MAX_DELAY = 1000.0
+MAX_DELAY = 300.0
 
 
 class ShutDown(Exception):

@@ -25,13 +25,15 @@ FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
 
 
 class MemoryApi:
-    """``calls`` has every call but watches; ``before`` may raise to make a call fail."""
+    """``calls`` has every call but watches; ``before`` may raise to make a call fail,
+    ``after`` to make it fail once it is done."""
 
     def __init__(self, all_kinds: tuple[Kind, ...] = kinds.ALL) -> None:
         self.kinds = all_kinds
         self.objects: dict[tuple[Kind, Key], Obj] = {}
         self.calls: list[Call] = []
         self.before: list[Callable[[Call], None]] = []
+        self.after: list[Callable[[Call], None]] = []
         self.now = "2026-01-01T00:00:00Z"
         self._numbers = itertools.count(1)
         self._history: list[tuple[int, Kind, str, Obj, Obj | None]] = []
@@ -85,6 +87,12 @@ class MemoryApi:
         await asyncio.sleep(0)
         for hook in self.before:
             hook(call)
+        answer = self._answer(call)
+        for hook in self.after:
+            hook(call)
+        return answer
+
+    def _answer(self, call: Call) -> Obj:
         kind, namespace, name, subresource = self._resolve(call.path)
         if call.method == "POST":
             return self._create(kind, namespace, call.body)
