@@ -46,9 +46,11 @@ def attach(spec: SandboxSpec, base: Path, *, ip: str, mtu: int) -> None:
     link = names.veth(spec.name)
     with Links() as links:
         if netns.is_whole(base):
-            if links.index(link) is not None:
+            if links.host_routes().get(link) == ip:
                 wire_outside(links, ip, link)
                 return
+            # Link, route or address are not what they should be: wire the namespaces anew.
+            links.delete(link)
             netns.enter(base, lambda host: wire_inside(ip, link, mtu, host))
         else:
             netns.remove(base)

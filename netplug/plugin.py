@@ -53,6 +53,8 @@ class Plugin:
         self._services: tuple[Service, ...] | None = None
         self._host_ports: tuple[HostPort, ...] = ()
         self._loaded_host_ports: tuple[HostPort, ...] = ()
+        self._busy: list[str] = []
+        """Names being attached; appended to and removed from atomically."""
         self._lock = threading.Lock()
         """Guards links and tables of the node; sandboxes have none but the lease file's."""
 
@@ -75,6 +77,7 @@ class Plugin:
             links.sink(node.pod_cidr)
             self._remove_leftovers(links)
             self._sync().adopt(rules.table(node))
+            self._warn_of_drops()
             if self._services is not None:
                 self._apply_elements()
 
@@ -85,19 +88,32 @@ class Plugin:
             self._table = TableSync(nft, note, chain_of=rules.chain_of)
         return self._table
 
+    def _warn_of_drops(self) -> None:
+        for chain in self._sync().drops():
+            log.warning(
+                "this machine's firewall drops by default, pods need an accept rule of their own "
+                "there chain=%s",
+                chain,
+            )
+
     def _remove_leftovers(self, links: Links) -> None:
-        """Half-made sandboxes and links without one go; leases follow what is left."""
+        """Half-made sandboxes and links without one go; leases follow what is left.
+
+        An attach may be under way. What is read in this order is never mistaken for a leftover:
+        a link seen here is of one still noted as busy, or of one that is whole by now.
+        """
+        present = links.names()
+        busy = set(self._busy)
         found = netns.found(self._run_dir)
         whole = {name for name, base in found.items() if netns.is_whole(base)}
-        for name in found.keys() - whole:
+        for name in found.keys() - whole - busy:
             netns.remove(found[name])
-        mine = {names.veth(name): name for name in whole}
-        for link in filter(names.is_veth, links.names()):
-            if link not in mine:
-                links.delete(link)
+        mine = {names.veth(name): name for name in whole | busy}
+        for link in filter(names.is_veth, present - mine.keys()):
+            links.delete(link)
         alive = {mine[link]: ip for link, ip in links.host_routes().items() if link in mine}
         with self._leases.locked() as leases:
-            leases.write(reconcile(leases.read(), alive, whole))
+            leases.write(reconcile(leases.read(), alive, whole | busy))
 
     def teardown(self) -> None:
         """Nothing of it is left: links take their routes and neighbours with them."""
@@ -120,12 +136,16 @@ class Plugin:
 
     def attach(self, spec: SandboxSpec) -> Attachment:
         node = self._configured()
-        with self._leases.locked() as file:
-            leases = file.read()
-            new, ip = acquire(leases, spec.name, node.pod_cidr)
-            if new != leases:
-                file.write(new)
-        attach.attach(spec, self._base(spec.name), ip=ip, mtu=self._mtu)
+        self._busy.append(spec.name)
+        try:
+            with self._leases.locked() as file:
+                leases = file.read()
+                new, ip = acquire(leases, spec.name, node.pod_cidr)
+                if new != leases:
+                    file.write(new)
+            attach.attach(spec, self._base(spec.name), ip=ip, mtu=self._mtu)
+        finally:
+            self._busy.remove(spec.name)
         return self._attachment(spec.name, ip)
 
     def detach(self, name: str) -> None:

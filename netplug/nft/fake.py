@@ -66,6 +66,9 @@ class FakeNft:
         self._tables.pop(name, None)
         self._elements.pop(name, None)
 
+    def drops(self) -> list[str]:
+        return []
+
     def dump(self) -> str:
         return "\n".join(
             render_replace(table, self._elements[name]) for name, table in self._tables.items()

@@ -61,6 +61,10 @@ class Nft(Protocol):
     def delete(self, name: str) -> None:
         """The table is gone afterwards."""
 
+    def drops(self) -> list[str]:
+        """Others' chains that drop what is forwarded or comes in unless a rule accepts it:
+        an accept in our table does not overrule them."""
+
 
 class KernelNft:
     def __init__(self, runner: "Runner | None" = None) -> None:
@@ -97,6 +101,17 @@ class KernelNft:
     def delete(self, name: str) -> None:
         # Added first, so that it is there to be deleted.
         self._run(f"table ip {name}\ndelete table ip {name}\n")
+
+    def drops(self) -> list[str]:
+        listing = json.loads(self._run("list chains", as_json=True))
+        chains = (each["chain"] for each in listing["nftables"] if "chain" in each)
+        return [
+            f"{chain['family']} {chain['table']} {chain['name']}"
+            for chain in chains
+            if chain["family"] in ("ip", "inet")
+            and chain.get("hook") in ("forward", "input")
+            and chain.get("policy") == "drop"
+        ]
 
 
 def parse_elements(objects: Iterable[Mapping[str, Any]]) -> dict[Key, Key]:

@@ -104,6 +104,9 @@ class TableSync:
         self._loaded = {name: dict(content) for name, content in wanted.items()}
         self._write_note()
 
+    def drops(self) -> list[str]:
+        return self._nft.drops()
+
     def loaded(self, name: str) -> Content:
         """What is known to be in a map."""
         return self._loaded.get(name, {})

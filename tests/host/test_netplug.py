@@ -4,6 +4,7 @@ import contextlib
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from netplug.model import (
 )
 from netplug.plugin import Plugin
 from tests.support.echo import ask_tcp, ask_udp, echoes, inside
-from tests.support.netlab import Lab, Node, lab, sh
+from tests.support.netlab import Lab, Node, enter, lab, sh
 
 pytestmark = pytest.mark.host
 VIP = "10.43.0.20"
@@ -363,3 +364,38 @@ def test_attach_and_detach_leave_no_trace(nodes: list[Wired]) -> None:
     assert traces() == before
     with pytest.raises(NetplugError, match="sandbox a is not attached"):
         wired.node.call(wired.plugin.check, "a")
+
+
+def test_repeating_the_setup_leaves_attaches_under_way_alone(nodes: list[Wired]) -> None:
+    wired = nodes[0]
+    with ThreadPoolExecutor(3, initializer=enter, initargs=(wired.node.name,)) as pool:
+        attaches = [pool.submit(wired.plugin.attach, SandboxSpec(name=f"p{n}")) for n in range(8)]
+        setups = [pool.submit(wired.plugin.setup, wired.config) for _ in range(4)]
+        for each in (*attaches, *setups):
+            each.result(20)
+    assert set(wired.node.call(wired.plugin.attachments)) == {f"p{n}" for n in range(8)}
+
+
+def test_a_firewall_that_drops_by_default_is_named(
+    nodes: list[Wired], caplog: pytest.LogCaptureFixture
+) -> None:
+    wired = nodes[0]
+    chain = "{ type filter hook forward priority 0; policy drop; }"
+    wired.node.run("nft", f"add table ip filter; add chain ip filter FORWARD {chain}")
+    try:
+        wired.restart()
+        assert "chain=ip filter FORWARD" in caplog.text
+    finally:
+        wired.node.run("nft", "delete", "table", "ip", "filter")
+
+
+def test_a_new_pod_range_moves_a_sandbox_to_it(nodes: list[Wired]) -> None:
+    wired = nodes[0]
+    wired.attach("a")
+    wired.config = replace(wired.config, pod_cidr="10.42.77.0/24")
+    wired.restart()
+    moved = wired.attach("a")
+    assert moved.ip.startswith("10.42.77.")
+    with echoes((moved.net, "a", 8080)):
+        assert ask_tcp(wired.host, moved.ip, 8080)[0] == "a"
+    assert "10.42.1." not in wired.node.run("ip", "route")
