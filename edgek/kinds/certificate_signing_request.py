@@ -3,7 +3,7 @@
 import base64
 from datetime import timedelta
 
-from edgek.api.meta import Obj, get_path
+from edgek.api.meta import Obj, deep_copy, get_path
 from edgek.api.time import human_duration
 from edgek.api.validation import FieldErrors, FieldPath, is_dns1123_subdomain, is_path_segment
 from edgek.kinds.checks import check_enum
@@ -26,10 +26,10 @@ USAGES = (
 
 
 def _prepare(obj: Obj, old: Obj | None) -> None:
-    """What was asked never changes. Who asked is filled in by the registry."""
+    """What was asked never changes. Who asked is filled in by the registry, into its own copy."""
     keep_status(obj, old)
     if old is not None:
-        carry(obj, old, "spec")
+        obj["spec"] = deep_copy(old.get("spec") or {})
 
 
 def _prepare_status(obj: Obj, old: Obj | None) -> None:
