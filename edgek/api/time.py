@@ -5,12 +5,17 @@ from datetime import UTC, datetime, timedelta
 
 def format_time(moment: datetime) -> str:
     """``2026-01-02T03:04:05Z``: metav1.Time has whole seconds."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _naive(moment).isoformat(timespec="seconds") + "Z"
 
 
 def format_micro_time(moment: datetime) -> str:
     """``2026-01-02T03:04:05.000000Z``: metav1.MicroTime, used by Leases and Events."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return _naive(moment).isoformat(timespec="microseconds") + "Z"
+
+
+def _naive(moment: datetime) -> datetime:
+    """In UTC; isoformat pads years below 1000, which strftime does not."""
+    return moment.astimezone(UTC).replace(tzinfo=None)
 
 
 def parse_time(text: str) -> datetime:

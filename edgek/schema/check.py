@@ -127,7 +127,9 @@ class _Walk:
                 elif len(self.unknown) < MAX_STRICT_ERRORS:
                     self.unknown.append(path)
             elif inner is not None or known.type == "any":
-                out[name] = self.value(inner, known, (*steps, name), path, schema.short_name)
+                held = self.value(inner, known, (*steps, name), path, schema.short_name)
+                if held is not None or known.type == "any":
+                    out[name] = held
         return out
 
     def _map(

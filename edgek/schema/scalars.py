@@ -7,6 +7,7 @@ every object that it stores.
 import base64
 import binascii
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from edgek.api.quantity import canonical
@@ -15,6 +16,8 @@ from edgek.schema.schema import Schema
 
 INT32 = 2**31
 INT64 = 2**63
+ZERO_TIME = datetime(1, 1, 1, tzinfo=UTC)
+"""Go's zero time, which it writes as null."""
 
 
 class Mismatch(Exception):
@@ -83,7 +86,8 @@ def _moment(value: Any, shown: Callable[[Any], str]) -> str | None:
     try:
         if len(text) < 20 or text[10] not in "Tt":
             raise ValueError(text)
-        return shown(parse_time(text))
+        moment = parse_time(text)
+        return None if moment == ZERO_TIME else shown(moment)
     except (ValueError, OverflowError):
         layout = "2006-01-02T15:04:05Z07:00"
         raise Mismatch(
