@@ -160,7 +160,7 @@ class Informer:
             try:
                 if not self._version:
                     await self._relist()
-                    failures = 0
+                # Only a watch that worked counts: else a list that is at once too old would spin.
                 failures = 0 if await self._follow() else failures + 1
             except Expired:
                 self._version = ""
@@ -170,6 +170,9 @@ class Informer:
             except ApiError as err:
                 failures += 1
                 log.warning("watch failed kind=%s err=%s", self.kind.plural, err)
+            except Exception:  # a bug of ours; all who read the cache depend on this loop
+                failures += 1
+                log.exception("watch failed kind=%s", self.kind.plural)
             if failures:
                 await asyncio.sleep(self._backoff(failures))
 

@@ -34,6 +34,8 @@ class MemoryApi:
         self.calls: list[Call] = []
         self.before: list[Callable[[Call], None]] = []
         self.after: list[Callable[[Call], None]] = []
+        self.lists_stale = False
+        """Lists carry a resourceVersion from which no watch can start."""
         self.now = "2026-01-01T00:00:00Z"
         self._numbers = itertools.count(1)
         self._history: list[tuple[int, Kind, str, Obj, Obj | None]] = []
@@ -155,7 +157,8 @@ class MemoryApi:
         if call.method == "DELETE":
             for obj in items:
                 self._delete(kind, obj, call.body or {})
-        return {"metadata": {"resourceVersion": str(self._version)}, "items": items}
+        version = "0" if self.lists_stale else str(self._version)
+        return {"metadata": {"resourceVersion": version}, "items": items}
 
     def _create(self, kind: Kind, namespace: str, body: Obj) -> Obj:
         obj = deep_copy(body)

@@ -107,6 +107,16 @@ async def test_a_failing_list_is_tried_again_with_growing_pauses(api, tasks):
 
 
 @pytest.mark.looptime
+async def test_a_server_whose_history_is_always_too_old_is_not_flooded(api, tasks):
+    api.put(CONFIG_MAP, config_map("a"))
+    api.compact()
+    api.lists_stale = True
+    await started(api, tasks)
+    await asyncio.sleep(60)
+    assert 3 <= len(api.calls) <= 10
+
+
+@pytest.mark.looptime
 async def test_an_idle_informer_makes_no_call(api, tasks):
     await started(api, tasks)
     await asyncio.sleep(3600)
