@@ -48,7 +48,7 @@ class Volumes:
     def path(self, pod_uid: str, volume: Obj) -> Path:
         if "hostPath" in volume:
             return Path(str(volume["hostPath"]["path"]))
-        return self.pod_dir(pod_uid) / "volumes" / volume_type(volume) / volume["name"]
+        return self.pod_dir(pod_uid) / "volumes" / volume_type(volume) / str(volume["name"])
 
     async def prepare(self, pod: Obj, around: Surroundings) -> None:
         """Raises VolumeError with what is wrong with the first volume that cannot be had."""

@@ -1,0 +1,69 @@
+"""Taking away what a pod had on the node. Every step may be repeated, and is until it succeeds."""
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.network import Network, NetworkFailure
+from agent.pods.container_spec import pod_log_dir
+from agent.pods.mounts import MountError
+from agent.pods.store import Containers
+from agent.pods.volumes import Volumes
+from agent.runtime.cgroups import Cgroups
+from agent.runtime.runtime import Runtime, RuntimeFailure
+from edgek.api.meta import Obj, uid
+
+log = logging.getLogger(__name__)
+
+FIRST_DELAY, MAX_DELAY = 1.0, 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cleaner:
+    runtime: Runtime
+    network: Network
+    cgroups: Cgroups
+    containers: Containers
+    volumes: Volumes
+    log_root: Path
+
+    async def release(self, pod: Obj) -> None:
+        """What a pod that is over needs no more; its containers and logs stay readable."""
+        await _insist("network", pod, lambda: self._detach(uid(pod)))
+        await _insist("volumes", pod, lambda: self.volumes.remove(uid(pod)))
+
+    async def remove(self, pod: Obj) -> None:
+        """All the rest, after ``release``."""
+        await _insist("containers", pod, lambda: self._remove_containers(uid(pod)))
+        await _insist("cgroups", pod, lambda: self._remove_cgroups(uid(pod)))
+        logs = pod_log_dir(self.log_root, pod)
+        await asyncio.to_thread(shutil.rmtree, logs, ignore_errors=True)
+
+    async def _detach(self, pod_uid: str) -> None:
+        await self.network.set_host_ports(pod_uid, "", ())
+        await self.network.detach(pod_uid)
+
+    async def _remove_containers(self, pod_uid: str) -> None:
+        for container in self.containers.of(pod_uid):
+            await self.runtime.remove(container.id)
+            self.containers.drop(container.id)
+
+    async def _remove_cgroups(self, pod_uid: str) -> None:
+        path = self.cgroups.pods().get(pod_uid)
+        if path is not None and not await self.cgroups.remove(path):
+            raise OSError(f"a process is left in cgroup {path}")
+
+
+async def _insist(what: str, pod: Obj, step: Callable[[], Awaitable[None]]) -> None:
+    delay = FIRST_DELAY
+    while True:
+        try:
+            await step()
+            return
+        except (NetworkFailure, RuntimeFailure, MountError, OSError) as err:
+            log.warning("clean-up of a pod failed uid=%s what=%s err=%s", uid(pod), what, err)
+        await asyncio.sleep(delay)
+        delay = min(delay * 2, MAX_DELAY)

@@ -1,0 +1,57 @@
+"""What sync keeps of one pod between two looks at it, and the host it works on."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from agent.network import Sandbox
+from agent.pods.etc import DnsSettings
+from agent.pods.state import Backoff, Failure, Waiting
+from edgek.api.meta import Obj
+
+
+@dataclass(frozen=True, kw_only=True)
+class Host:
+    """The node as pods see it. ``boot`` names this boot of the machine."""
+
+    node_name: str
+    node_ip: str
+    dns: DnsSettings
+    allocatable: Mapping[str, Any]
+    memory: Fraction = Fraction(0)
+    boot: str = ""
+    log_root: Path = Path("/var/log/pods")
+    seccomp_root: Path = Path("/var/lib/edgek/agent/seccomp")
+    services: Callable[[], Iterable[Obj]] = tuple
+
+
+@dataclass
+class Memory:
+    """``stopping``: container id -> grace of the stop under way. ``prepared``: what the volumes
+    were last made from. ``released``: network and volumes are gone; ``removed``: all is."""
+
+    sandbox: Sandbox | None = None
+    admitted: bool = False
+    failure: Failure | None = None
+    backoffs: dict[str, Backoff] = field(default_factory=dict)
+    waiting: dict[str, Waiting] = field(default_factory=dict)
+    start_errors: dict[str, str] = field(default_factory=dict)
+    stopping: dict[str, int] = field(default_factory=dict)
+    adopted: frozenset[str] = frozenset()
+    prepared: object = None
+    preparing: bool = False
+    volume_retry: float = 0.0
+    volume_retry_at: datetime | None = None
+    retry_at: datetime | None = None
+    told: set[str] = field(default_factory=set)
+    cleaning: bool = False
+    released: bool = False
+    removed: bool = False
+
+    def retry(self, moment: datetime | None) -> None:
+        """Asks for another look then, or sooner where that is asked already."""
+        if moment is not None and (self.retry_at is None or moment < self.retry_at):
+            self.retry_at = moment

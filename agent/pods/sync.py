@@ -1,0 +1,557 @@
+"""PodSync: makes the pods of this node what they are to be.
+
+Every change (of a pod, a container, a probe, an object a pod names) queues a pod's uid; a worker
+observes, plans (``plan.py``), applies, and hands on the status. Nothing polls. What takes long
+runs beside the workers and queues the uid again at its end: pulls (``images.py``), volumes, stops,
+the final clean-up. Containers are left running when this ends and are found again by label.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from agent.network import Network, NetworkFailure, Sandbox
+from agent.pods.admission import admit, unsupported_fields
+from agent.pods.backoff import grown, restart_at
+from agent.pods.cleanup import Cleaner
+from agent.pods.container_spec import Place, pod_resources
+from agent.pods.environment import Surroundings
+from agent.pods.etc import host_network, hostname, write_etc
+from agent.pods.launch import Launched, Launcher, field_path
+from agent.pods.memory import Host, Memory
+from agent.pods.plan import PodActions, Start, Stop, grace_seconds, plan_end, plan_pod
+from agent.pods.probes import Probes, Target
+from agent.pods.sources import NotSynced, Sources, references
+from agent.pods.state import (
+    BOOT,
+    CONTAINER_NAME,
+    POD_NAME,
+    POD_NAMESPACE,
+    PodState,
+    Waiting,
+    group_attempts,
+)
+from agent.pods.status import make_status
+from agent.pods.status_writer import StatusWriter
+from agent.pods.store import Containers, Pods
+from agent.pods.volumes import VolumeError, Volumes, sub_path
+from agent.runtime.cgroups import Cgroups
+from agent.runtime.runtime import Namespaces, Runtime, RuntimeFailure
+from edgek.aio.clock import Clock
+from edgek.aio.tasks import Tasks
+from edgek.api.meta import (
+    Obj,
+    annotations,
+    get_path,
+    is_deleting,
+    labels,
+    name,
+    namespace,
+    resource_version,
+    uid,
+)
+from edgek.api.time import format_time
+from edgek.control.events import Source
+from edgek.control.workqueue import WorkQueue
+from edgek.kinds.pods import containers, init_containers, is_terminal, qos_class
+
+log = logging.getLogger(__name__)
+
+WORKERS = 8
+MAX_RETRY = 60.0
+RUNTIME_RETRY = 2.0
+VOLUME_RETRY, MAX_VOLUME_RETRY = 0.5, 122.0
+"""As the kubelet's exponential back-off of failed mounts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """Everything sync works with."""
+
+    host: Host
+    runtime: Runtime
+    network: Network
+    cgroups: Cgroups
+    pods: Pods
+    containers: Containers
+    launcher: Launcher
+    volumes: Volumes
+    sources: Sources
+    probes: Probes
+    writer: StatusWriter
+    cleaner: Cleaner
+    events: Source
+    clock: Clock
+    tasks: Tasks
+    queue: WorkQueue[str]
+
+
+def new_queue() -> WorkQueue[str]:
+    return WorkQueue(max_delay=MAX_RETRY)
+
+
+class PodSync:
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self._memory: dict[str, Memory] = {}
+        self._sandboxes: dict[str, Sandbox] = {}
+        self._found: frozenset[str] = frozenset()
+
+    async def run(self) -> None:
+        """Until cancelled. The network must be set up."""
+        async with Tasks("pods") as tasks:
+            tasks.spawn(self._follow_exits(), name="exits")
+            tasks.spawn(self.parts.writer.run(), name="status")
+            await self._find()
+            for number in range(WORKERS):
+                tasks.spawn(self._work(), name=f"worker-{number}")
+            await tasks.wait()
+
+    async def _find(self) -> None:
+        """What an earlier life of this agent left."""
+        p = self.parts
+        await self._list()
+        self._sandboxes = await p.network.sandboxes()
+        self._found = frozenset(c.id for u in p.containers.uids() for c in p.containers.of(u))
+        left = await asyncio.to_thread(p.volumes.left_over)
+        for pod_uid in {*p.containers.uids(), *self._sandboxes, *left, *p.cgroups.pods()}:
+            p.queue.add(pod_uid)
+
+    async def _list(self) -> None:
+        while True:
+            try:
+                await self.parts.containers.list()
+                return
+            except RuntimeFailure as err:
+                log.warning("cannot list containers err=%s", err)
+                await asyncio.sleep(RUNTIME_RETRY)
+
+    async def _follow_exits(self) -> None:
+        p = self.parts
+        async for container_id in p.runtime.exits():
+            try:
+                if container_id:
+                    p.queue.add(await p.containers.look(container_id))
+                    continue
+            except RuntimeFailure:
+                log.debug("cannot inspect, listing all id=%s", container_id)
+            await self._list()
+            self.look_at_all()
+
+    def look_at_all(self) -> None:
+        """Everything is looked at again: the engine came back, or the server named our pods."""
+        p = self.parts
+        for pod_uid in {*self._memory, *p.containers.uids(), *(uid(x) for x in p.pods.all())}:
+            p.queue.add(pod_uid)
+
+    async def _work(self) -> None:
+        queue = self.parts.queue
+        while True:
+            pod_uid = await queue.get()
+            try:
+                if pod_uid:
+                    await self._reconcile(pod_uid)
+                queue.forget(pod_uid)
+            except (RuntimeFailure, NetworkFailure, OSError) as err:
+                log.warning("pod not synced uid=%s err=%s", pod_uid, err)
+                queue.add_rate_limited(pod_uid)
+            except Exception:  # one bad pod must not stop the others
+                log.exception("pod not synced uid=%s", pod_uid)
+                queue.add_rate_limited(pod_uid)
+            finally:
+                queue.done(pod_uid)
+
+    # -- one look at one pod ---------------------------------------------------------------
+
+    async def _reconcile(self, pod_uid: str) -> None:
+        p = self.parts
+        pod = p.pods.get(pod_uid)
+        if pod is None:
+            await self._leave(pod_uid)
+            return
+        memory = self._remember(pod_uid, pod)
+        memory.retry_at = None
+        if memory.removed:
+            return
+        self._admit(pod, memory)
+        p.sources.use(pod_uid, references(pod) if not _over(pod, memory) else set())
+        actions = await self._bring(pod, memory)
+        self._probe(pod, memory)
+        self._report(pod, memory)
+        if actions.finished:
+            self._clean(pod, memory, remove=is_deleting(pod))
+        self._again(pod_uid, memory, actions)
+
+    async def _bring(self, pod: Obj, memory: Memory) -> PodActions:
+        """Plans and applies; twice where a sandbox had to be made first."""
+        for _ in range(2):
+            state = self._state(pod, memory)
+            actions = plan_pod(pod, state, now=self.parts.clock.now())
+            await self._apply(pod, memory, actions)
+            if not actions.create_sandbox:
+                break
+        return actions
+
+    def _remember(self, pod_uid: str, pod: Obj) -> Memory:
+        if pod_uid not in self._memory:
+            found = self.parts.containers.of(pod_uid)
+            memory = self._memory[pod_uid] = Memory(
+                sandbox=self._sandboxes.pop(pod_uid, None),
+                adopted=frozenset(c.id for c in found) & self._found,
+            )
+            boot = self.parts.host.boot
+            if host_network(pod) and any(c.labels.get(BOOT, boot) == boot for c in found):
+                memory.sandbox = self._host_sandbox(pod_uid)
+        return self._memory[pod_uid]
+
+    def _host_sandbox(self, pod_uid: str) -> Sandbox:
+        ip = self.parts.host.node_ip
+        return Sandbox(pod_uid=pod_uid, ip=ip, net="host", ipc="private", uts="host")
+
+    def _admit(self, pod: Obj, memory: Memory) -> None:
+        if memory.admitted:
+            return
+        memory.admitted = True
+        if _over(pod, memory) or self.parts.containers.of(uid(pod)):
+            return
+        others = [
+            other for other in self.parts.pods.all()
+            if (known := self._memory.get(uid(other))) is not None
+            and known is not memory and not known.released and known.admitted
+            and not known.failure and not is_terminal(other)
+        ]  # fmt: skip
+        memory.failure = admit(pod, others, self.parts.host.allocatable)
+        if memory.failure is not None:
+            self.parts.events.warning(pod, memory.failure.reason, memory.failure.message)
+        for path in unsupported_fields(pod):
+            self.parts.events.warning(pod, "Unsupported", f"{path} is not supported and ignored")
+
+    def _state(self, pod: Obj, memory: Memory) -> PodState:
+        p, now = self.parts, grace_seconds(pod)
+        return PodState(
+            attempts=group_attempts(p.containers.of(uid(pod)), memory.start_errors),
+            sandbox=memory.sandbox is not None,
+            pod_ip=memory.sandbox.ip if memory.sandbox else "",
+            # A stop with a longer grace than the pod has now (a second delete) is asked again.
+            stopping=frozenset(i for i, grace in memory.stopping.items() if grace <= now),
+            ready=p.probes.ready,
+            started=p.probes.started,
+            unhealthy=p.probes.unhealthy,
+            backoffs=memory.backoffs,
+            waiting=memory.waiting,
+            failure=memory.failure,
+        )
+
+    async def _apply(self, pod: Obj, memory: Memory, actions: PodActions) -> None:
+        p = self.parts
+        for stop in actions.stop:
+            self._stop(pod, memory, stop)
+        for container_id in actions.remove:
+            await p.runtime.remove(container_id)
+            p.containers.drop(container_id)
+            memory.start_errors.pop(container_id, None)
+        if actions.create_sandbox:
+            self._volumes_ready(pod, memory)
+            await self._create_sandbox(pod, memory)
+        if actions.start and self._volumes_ready(pod, memory):
+            for start in actions.start:
+                await self._start(pod, memory, start)
+
+    def _report(self, pod: Obj, memory: Memory) -> None:
+        if memory.released and (is_deleting(pod) or is_terminal(pod)):
+            return  # its last status was told when it ended
+        p, now = self.parts, self.parts.clock.now()
+        state = self._state(pod, memory)
+        p.writer.put(pod, make_status(pod, state, now=now, host_ip=p.host.node_ip))
+        for own, backoff in memory.backoffs.items():
+            latest = state.latest(own)
+            if latest is None or not latest.ended or latest.id in memory.told:
+                continue
+            if restart_at(backoff, ended_at=latest.ended_at, now=now) > now:
+                memory.told.add(latest.id)
+                text = f"Back-off restarting failed container {own} in pod {_full_name(pod)}"
+                p.events.warning(pod, "BackOff", text, field_path=field_path(pod, own))
+
+    def _again(self, pod_uid: str, memory: Memory, actions: PodActions) -> None:
+        p = self.parts
+        for moment in (actions.wait_until, memory.volume_retry_at):
+            memory.retry(moment)
+        if not memory.released:
+            memory.retry(p.volumes.tokens.renew_at(pod_uid))
+        if memory.retry_at is not None:
+            delay = (memory.retry_at - p.clock.now()).total_seconds()
+            p.queue.add_after(pod_uid, max(delay, 0.01))
+
+    # -- the actions -----------------------------------------------------------------------
+
+    def _stop(self, pod: Obj, memory: Memory, stop: Stop) -> None:
+        p = self.parts
+        text = stop.why or f"Stopping container {stop.name}"
+        if stop.container_id not in memory.stopping:
+            p.events.normal(pod, "Killing", text, field_path=field_path(pod, stop.name))
+        memory.stopping[stop.container_id] = stop.grace_seconds
+        p.tasks.spawn(self._run_stop(uid(pod), memory, stop), name=f"stop/{stop.name}")
+
+    async def _run_stop(self, pod_uid: str, memory: Memory, stop: Stop) -> None:
+        p = self.parts
+        try:
+            await p.runtime.stop(stop.container_id, grace_seconds=stop.grace_seconds)
+            await p.containers.look(stop.container_id)
+        except RuntimeFailure as err:
+            log.warning("container not stopped id=%s err=%s", stop.container_id, err)
+            await asyncio.sleep(RUNTIME_RETRY)
+        finally:
+            if memory.stopping.get(stop.container_id) == stop.grace_seconds:
+                del memory.stopping[stop.container_id]
+            p.queue.add(pod_uid)
+
+    async def _create_sandbox(self, pod: Obj, memory: Memory) -> None:
+        p, pod_uid = self.parts, uid(pod)
+        try:
+            p.cgroups.create(self._cgroup(pod), pod_resources(pod))
+            if host_network(pod):
+                sandbox = self._host_sandbox(pod_uid)
+            else:
+                sandbox = await p.network.attach(pod_uid, hostname=hostname(pod))
+                await self._open_host_ports(pod, sandbox)
+            etc = self._etc(pod_uid)
+            await asyncio.to_thread(
+                write_etc, etc, pod, pod_ip=sandbox.ip, dns=p.host.dns, host_name=p.host.node_name
+            )
+        except (NetworkFailure, OSError) as err:
+            text = f"Failed to create pod sandbox: {err}"
+            p.events.warning(pod, "FailedCreatePodSandBox", text)
+            raise
+        memory.sandbox = sandbox
+
+    async def _open_host_ports(self, pod: Obj, sandbox: Sandbox) -> None:
+        every = (*containers(pod), *init_containers(pod))
+        ports = [x for c in every for x in c.get("ports") or () if x.get("hostPort")]
+        if ports:
+            await self.parts.network.set_host_ports(uid(pod), sandbox.ip, ports)
+
+    def _cgroup(self, pod: Obj) -> str:
+        return self.parts.cgroups.pod_path(qos_class(pod), uid(pod))
+
+    def _etc(self, pod_uid: str) -> Path:
+        return self.parts.volumes.pod_dir(pod_uid) / "etc"
+
+    async def _start(self, pod: Obj, memory: Memory, start: Start) -> None:
+        p = self.parts
+        every = (*init_containers(pod), *containers(pod))
+        container = next(c for c in every if c["name"] == start.name)
+        launched = await p.launcher.launch(
+            pod,
+            container,
+            start,
+            around=self._around(pod, memory),
+            place=lambda: self._place(pod, memory),
+        )
+        self._note(memory, start, launched)
+
+    def _note(self, memory: Memory, start: Start, launched: Launched) -> None:
+        own, now = start.name, self.parts.clock.now()
+        if launched.not_there is not None:
+            memory.waiting[own] = launched.not_there.waiting
+            memory.retry(launched.not_there.retry_at)
+            return
+        memory.waiting.pop(own, None)
+        ended_at = (start.after.ended_at if start.after else None) or now
+        if launched.start_error:
+            memory.start_errors[launched.container_id] = launched.start_error
+            message = launched.start_error
+            memory.waiting[own] = Waiting(reason="RunContainerError", message=message)
+        if start.after is not None or launched.start_error:
+            memory.backoffs[own] = grown(memory.backoffs.get(own), ended_at=ended_at, now=now)
+        if launched.start_error:  # no exit will call: plan again, for the back-off's end
+            memory.retry(now)
+
+    def _around(self, pod: Obj, memory: Memory) -> Surroundings:
+        p = self.parts
+        return Surroundings(
+            lookup=p.sources.get,
+            pod_ip=memory.sandbox.ip if memory.sandbox else "",
+            host_ip=p.host.node_ip,
+            services=p.host.services(),
+            allocatable=p.host.allocatable,
+        )
+
+    def _place(self, pod: Obj, memory: Memory) -> Place:
+        p, spec = self.parts, pod["spec"]
+        assert memory.sandbox is not None
+        pid = "host" if spec.get("hostPID") else "private"
+        if spec.get("shareProcessNamespace") and not spec.get("hostPID"):
+            pid = next((c.id for c in p.containers.of(uid(pod)) if c.state == "running"), pid)
+        return Place(
+            namespaces=Namespaces(
+                net=memory.sandbox.net,
+                ipc="host" if spec.get("hostIPC") else memory.sandbox.ipc,
+                uts=memory.sandbox.uts,
+                pid=pid,
+            ),
+            cgroup_parent=self._cgroup(pod),
+            log_root=p.host.log_root,
+            etc=self._etc(uid(pod)),
+            seccomp_root=p.host.seccomp_root,
+            node_memory=p.host.memory,
+            volume_path=lambda volume: p.volumes.path(uid(pod), volume),
+            sub_path=sub_path,
+        )
+
+    # -- volumes ---------------------------------------------------------------------------
+
+    def _volumes_ready(self, pod: Obj, memory: Memory) -> bool:
+        """Whether containers may start; sets off what is needed for it, or for an update."""
+        made_from = self._made_from(pod)
+        if made_from is None:
+            return memory.prepared is not None
+        now = self.parts.clock.now()
+        renew_at = self.parts.volumes.tokens.renew_at(uid(pod))
+        current = memory.prepared == made_from and (renew_at is None or now < renew_at)
+        waits = memory.volume_retry_at is not None and now < memory.volume_retry_at
+        if not current and not memory.preparing and not waits:
+            memory.preparing = True
+            run = self._prepare(pod, memory, made_from)
+            self.parts.tasks.spawn(run, name=f"volumes/{name(pod)}")
+        return memory.prepared is not None
+
+    def _made_from(self, pod: Obj) -> object:
+        """A value that changes when the volumes' files have to; None while that is not known."""
+        versions = []
+        for ref in sorted(references(pod), key=lambda r: (r.kind.kind, r.key)):
+            try:
+                found = self.parts.sources.get(ref.kind, ref.key.namespace, ref.key.name)
+            except NotSynced:
+                return None
+            versions.append((ref, resource_version(found) if found else ""))
+        return (versions, labels(pod), annotations(pod))
+
+    async def _prepare(self, pod: Obj, memory: Memory, made_from: object) -> None:
+        p = self.parts
+        try:
+            await p.volumes.prepare(pod, self._around(pod, memory))
+            memory.prepared = made_from
+            memory.volume_retry, memory.volume_retry_at = 0.0, None
+        except VolumeError as err:
+            p.events.warning(pod, "FailedMount", str(err))
+            memory.volume_retry = min(memory.volume_retry * 2 or VOLUME_RETRY, MAX_VOLUME_RETRY)
+            memory.volume_retry_at = p.clock.now() + timedelta(seconds=memory.volume_retry)
+        finally:
+            memory.preparing = False
+            p.queue.add(uid(pod))
+
+    # -- probes ----------------------------------------------------------------------------
+
+    def _probe(self, pod: Obj, memory: Memory) -> None:
+        p = self.parts
+        if memory.prepared is not None:
+            self._volumes_ready(pod, memory)  # live update of what running containers see
+        running = {a.id: a for a in self._state(pod, memory).running()}
+        for container_id in p.probes.watched(uid(pod)):
+            if container_id not in running:
+                p.probes.forget(container_id)
+        statuses = {
+            s.get("containerID"): s
+            for s in get_path(pod, "status", "containerStatuses", default=[])
+        }
+        for container in (*containers(pod), *init_containers(pod)):
+            for attempt in (a for a in running.values() if _is_of(a.container.labels, container)):
+                since = attempt.container.started_at
+                age = (p.clock.now() - since).total_seconds() if since else 0.0
+                p.probes.watch(
+                    Target(
+                        pod=pod,
+                        container=container,
+                        container_id=attempt.id,
+                        pod_ip=memory.sandbox.ip if memory.sandbox else "",
+                        age=age,
+                        adopted=attempt.id in memory.adopted,
+                        was_ready=bool(statuses.get(f"podman://{attempt.id}", {}).get("ready")),
+                    )
+                )
+
+    # -- the end ---------------------------------------------------------------------------
+
+    async def _leave(self, pod_uid: str) -> None:
+        """A pod that the API does not know (any more): everything of it goes."""
+        p = self.parts
+        if not p.pods.synced:
+            return
+        pod = p.pods.removed.get(pod_uid) or self._rebuilt(pod_uid)
+        if not is_deleting(pod):
+            now = format_time(p.clock.now() + timedelta(seconds=grace_seconds(pod)))
+            pod = pod | {"metadata": pod["metadata"] | {"deletionTimestamp": now}}
+        memory = self._remember(pod_uid, pod)
+        p.sources.use(pod_uid, set())
+        actions = plan_end(pod, self._state(pod, memory), now=p.clock.now())
+        for stop in actions.stop:
+            self._stop(pod, memory, stop)
+        if not actions.finished:
+            return
+        if memory.removed:
+            self._forget(pod_uid)
+        else:
+            self._clean(pod, memory, remove=True)
+
+    def _rebuilt(self, pod_uid: str) -> Obj:
+        """What the labels of its containers tell of a pod."""
+        found = self.parts.containers.of(pod_uid)
+        known = found[0].labels if found else {}
+        return {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {
+                "name": known.get(POD_NAME, "unknown"),
+                "namespace": known.get(POD_NAMESPACE, ""),
+                "uid": pod_uid,
+            },
+            "spec": {},
+        }
+
+    def _clean(self, pod: Obj, memory: Memory, *, remove: bool) -> None:
+        if memory.cleaning or memory.removed or (memory.released and not remove):
+            return
+        memory.cleaning = True
+        self.parts.tasks.spawn(self._run_clean(pod, memory, remove), name=f"clean/{name(pod)}")
+
+    async def _run_clean(self, pod: Obj, memory: Memory, remove: bool) -> None:
+        p, pod_uid = self.parts, uid(pod)
+        for container_id in p.probes.watched(pod_uid):
+            p.probes.forget(container_id)
+        try:
+            await p.cleaner.release(pod)
+            memory.sandbox, memory.prepared, memory.released = None, None, True
+            if remove:
+                await p.cleaner.remove(pod)
+                p.sources.use(pod_uid, set())
+                memory.removed = True
+                if p.pods.get(pod_uid) is not None:
+                    p.writer.finish(pod)
+        finally:
+            memory.cleaning = False
+            p.queue.add(pod_uid)
+
+    def _forget(self, pod_uid: str) -> None:
+        p = self.parts
+        p.pods.removed.pop(pod_uid, None)
+        p.writer.forget(pod_uid)
+        p.launcher.forget(pod_uid)
+        p.launcher.images.forget(pod_uid)
+        with contextlib.suppress(KeyError):
+            del self._memory[pod_uid]
+
+
+def _over(pod: Obj, memory: Memory) -> bool:
+    return is_terminal(pod) or (is_deleting(pod) and memory.released)
+
+
+def _is_of(own: Mapping[str, str], container: Obj) -> bool:
+    return own.get(CONTAINER_NAME) == str(container["name"])
+
+
+def _full_name(pod: Obj) -> str:
+    return f"{name(pod)}_{namespace(pod)}({uid(pod)})"
