@@ -33,9 +33,12 @@ def check_keys(data: Mapping[str, Any], path: FieldPath, errors: FieldErrors) ->
 
 
 def check_size(
-    size: int, encoded: Mapping[str, str], errors: FieldErrors, *, path: str = ""
+    size: int, encoded: Mapping[str, str], errors: FieldErrors, *, path: str = "[]"
 ) -> None:
-    """``size`` bytes of text and the base64 values of ``encoded`` are at most one MiB."""
+    """``size`` bytes of text and the base64 values of ``encoded`` are at most one MiB.
+
+    ``[]`` is how upstream's message names the whole object.
+    """
     total = size + sum(len(v or "") * 3 // 4 - (v or "")[-2:].count("=") for v in encoded.values())
     if total > MAX_BYTES:
         errors.too_long(FieldPath(path), MAX_BYTES)

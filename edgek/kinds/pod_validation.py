@@ -41,10 +41,13 @@ def validate_pod(pod: Obj, errors: FieldErrors) -> None:
 
 
 def validate_template(template: Obj, path: FieldPath, errors: FieldErrors) -> None:
-    """A template's metadata needs no name, but its labels end up on pods."""
-    meta, where = template.get("metadata") or {}, path.child("metadata")
-    validate_labels(meta.get("labels"), where.child("labels"), errors)
-    validate_annotations(meta.get("annotations"), where.child("annotations"), errors)
+    """A template's metadata needs no name, but its labels end up on pods.
+
+    As ValidatePodTemplateSpec, whose paths leave out "metadata" here.
+    """
+    meta = template.get("metadata") or {}
+    validate_labels(meta.get("labels"), path.child("labels"), errors)
+    validate_annotations(meta.get("annotations"), path.child("annotations"), errors)
     spec, where = template.get("spec") or {}, path.child("spec")
     validate_pod_spec(spec, where, errors)
     if spec.get("ephemeralContainers"):
