@@ -146,7 +146,8 @@ def _advertised(settings: Settings) -> str:
     bound = checked(settings, "bind-address", address)
     if own:
         return own[0]
-    return route_address() if ipaddress.ip_address(bound).is_unspecified else bound
+    ip = ipaddress.ip_address(bound)
+    return route_address() if ip.is_unspecified or ip.is_loopback else bound
 
 
 def route_address() -> str:

@@ -3,7 +3,7 @@
 import pytest
 
 from edgek.roles import UsageError
-from server.config import OPTIONS, ServerConfig, parse_config
+from server.config import OPTIONS, ServerConfig, parse_config, route_address
 
 DEFAULTS = {o.key: () if o.multiple else o.default for o in OPTIONS}
 
@@ -26,6 +26,12 @@ def test_repeated_and_comma_separated_names_are_the_same():
 
 def test_the_node_ip_is_advertised_where_nothing_else_is_said():
     assert parse(advertise_address=None, node_ip=("192.0.2.9",)).advertise_address == "192.0.2.9"
+
+
+def test_an_address_only_this_machine_knows_is_not_advertised():
+    found = parse(advertise_address=None, bind_address="127.0.0.1").advertise_address
+    assert found == route_address()
+    assert parse(advertise_address=None, bind_address="192.0.2.3").advertise_address == "192.0.2.3"
 
 
 @pytest.mark.parametrize(
