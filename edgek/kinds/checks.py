@@ -75,7 +75,7 @@ def is_valid_port_name(name: str) -> list[str]:
     """IANA_SVC_NAME, the form of a port's name."""
     out = []
     if len(name) > 15:
-        out.append("must be no more than 15 characters")
+        out.append("must be no more than 15 bytes")
     if not PORT_NAME.fullmatch(name):
         out.append("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)")
     if not any("a" <= c <= "z" for c in name):

@@ -16,7 +16,7 @@ _KEY_MESSAGE = (
 def is_config_map_key(key: str) -> list[str]:
     out = []
     if len(key) > 253:
-        out.append("must be no more than 253 characters")
+        out.append("must be no more than 253 bytes")
     if not CONFIG_MAP_KEY.fullmatch(key):
         out.append(_KEY_MESSAGE)
     elif key in (".", ".."):

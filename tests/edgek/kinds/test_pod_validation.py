@@ -107,7 +107,7 @@ def test_a_rich_pod_is_valid() -> None:
             "and 65535, inclusive",
         ),
         ((*C, "ports", 0, "name"), "80", "must contain at least one letter (a-z)"),
-        ((*C, "ports", 0, "name"), "a" * 16, "must be no more than 15 characters"),
+        ((*C, "ports", 0, "name"), "a" * 16, "must be no more than 15 bytes"),
         ((*C, "ports", 0, "protocol"), "ICMP", 'supported values: "SCTP", "TCP", "UDP"'),
         ((*C, "env", 0, "name"), "A=B", "spec.containers[0].env[0].name: Invalid value"),
         ((*C, "env", 0, "name"), "", "spec.containers[0].env[0].name: Required value"),
