@@ -4,6 +4,8 @@ import copy
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edgek.api.errors import BadRequest
 from edgek.kinds import DEPLOYMENT, POD, SERVICE
@@ -113,3 +115,41 @@ def test_service_ports_are_keyed_by_port() -> None:
 def test_a_patch_that_makes_no_sense_is_a_bad_request(patch: Any) -> None:
     with pytest.raises(BadRequest):
         patched(patch)
+
+
+WORDS = st.sampled_from(["c1", "c2", "f1", "delete", "replace", "merge", "name", "containers", "x"])
+KEYS = st.sampled_from([
+    "metadata", "spec", "containers", "finalizers", "labels", "name", "image", "volumes", "$patch",
+    "$retainKeys", "$setElementOrder/containers", "$deleteFromPrimitiveList/finalizers", "bogus",
+    "$setElementOrder/bogus", "$deleteFromPrimitiveList/name",
+])  # fmt: skip
+ANYTHING = st.recursive(
+    st.none() | st.integers(0, 3) | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=12,
+)
+PATCHES = st.fixed_dictionaries(
+    {}, optional={
+        "metadata": st.dictionaries(KEYS, ANYTHING, max_size=3),
+        "spec": st.dictionaries(KEYS, ANYTHING, max_size=3),
+        "$patch": WORDS,
+    },
+)  # fmt: skip
+
+
+@given(PATCHES)
+@settings(max_examples=300, deadline=None)
+def test_any_patch_gives_an_object_without_directives_or_a_bad_request(patch: Any) -> None:
+    try:
+        result = patched(patch)
+    except BadRequest:
+        return
+    assert isinstance(result, dict)
+    assert not directives(result), result
+
+
+def directives(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        own = [k for k in value if k.startswith("$")]
+        return own + [d for v in value.values() for d in directives(v)]
+    return [d for v in value for d in directives(v)] if isinstance(value, list) else []
