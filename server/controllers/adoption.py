@@ -6,13 +6,15 @@ controller that the selector matches is adopted, after the owner was seen alive 
 (a cache may show an owner that is deleted already, and adopting for a ghost would strand it).
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from edgek.api.errors import Conflict, Invalid, NotFound
 from edgek.api.meta import (
+    Key,
     Obj,
     controller_of,
+    get_path,
     is_deleting,
     key_of,
     labels,
@@ -22,7 +24,7 @@ from edgek.api.meta import (
     resource_version,
     uid,
 )
-from edgek.api.selectors import Selector
+from edgek.api.selectors import Selector, from_label_selector
 from edgek.client.client import Client
 from edgek.control.informer import OWNER, Informer
 from edgek.kinds.kind import Kind
@@ -56,6 +58,28 @@ def plan_claims(owner: Obj, selector: Selector, candidates: Iterable[Obj]) -> Cl
         elif ref is None and matches and not is_deleting(owner) and not is_deleting(obj):
             adopt.append(obj)
     return Claims(keep=keep, adopt=adopt, release=release)
+
+
+def selector_of(owner: Obj) -> Selector:
+    """spec.selector, as workloads have it."""
+    return from_label_selector(get_path(owner, "spec", "selector"))
+
+
+def adopters(owners: Informer) -> Callable[[Obj], Iterable[Key]]:
+    """For a watch: an orphan might be any matching owner's; the first one to look adopts it."""
+
+    def keys(obj: Obj) -> Iterable[Key]:
+        if controller_of(obj) is not None:
+            return ()
+        found = owners.list(namespace(obj))
+        return [key_of(o) for o in found if selector_of(o).matches(labels(obj))]
+
+    return keys
+
+
+def still_there(old: Obj | None, new: Obj | None) -> bool:
+    """For a watch: what is gone can not be adopted."""
+    return new is not None
 
 
 def index_orphans(informer: Informer) -> None:

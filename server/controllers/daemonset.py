@@ -14,22 +14,17 @@ from edgek.api.errors import AlreadyExists, Conflict, NotFound
 from edgek.api.meta import (
     Key,
     Obj,
-    controller_of,
-    get_path,
     is_controlled_by,
     is_deleting,
     key_of,
-    labels,
     name,
-    namespace,
     resource_version,
     uid,
 )
-from edgek.api.selectors import Selector, from_label_selector
 from edgek.control.controller import DONE, Context, ForKind, Mapped, OwnedBy, Reads, Result
 from edgek.kinds import CONTROLLER_REVISION, DAEMON_SET, NODE, POD
 from edgek.kinds.pods import available_after
-from server.controllers.adoption import claim, index_orphans
+from server.controllers.adoption import adopters, claim, index_orphans, selector_of, still_there
 from server.controllers.controller_revision import (
     History,
     find_history,
@@ -95,16 +90,10 @@ class DaemonSetController:
         self.watches = (
             ForKind(DAEMON_SET),
             OwnedBy(POD, owner=DAEMON_SET),
-            Mapped(POD, self._adopters, when=lambda old, new: new is not None),
+            Mapped(POD, adopters(self._sets), when=still_there),
             Mapped(NODE, self._all, when=fit_changed),
             Reads(CONTROLLER_REVISION),
         )
-
-    def _adopters(self, pod: Obj) -> Iterable[Key]:
-        if controller_of(pod) is not None:
-            return ()
-        found = self._sets.list(namespace(pod))
-        return [key_of(s) for s in found if _selector(s).matches(labels(pod))]
 
     def _all(self, node: Obj) -> Iterable[Key]:
         return [key_of(s) for s in self._sets.list()]
@@ -114,7 +103,7 @@ class DaemonSetController:
         if daemon_set is None or is_deleting(daemon_set):  # the garbage collector's
             return DONE
         history = await self._history(daemon_set)
-        kinds, selector = (DAEMON_SET, POD), _selector(daemon_set)
+        kinds, selector = (DAEMON_SET, POD), selector_of(daemon_set)
         pods = await claim(self._client, kinds, self._pods, daemon_set, selector)
         assert history.current is not None
         daemons = Daemons(
@@ -179,7 +168,7 @@ class DaemonSetController:
 
     async def _history(self, daemon_set: Obj) -> History:
         """With the present template's revision made, or made the newest, where it was not."""
-        kinds, selector = (DAEMON_SET, CONTROLLER_REVISION), _selector(daemon_set)
+        kinds, selector = (DAEMON_SET, CONTROLLER_REVISION), selector_of(daemon_set)
         revisions = await claim(self._client, kinds, self._revisions, daemon_set, selector)
         history = find_history(daemon_set, revisions)
         current = history.current
@@ -218,10 +207,6 @@ class DaemonSetController:
                 await self._client.delete(CONTROLLER_REVISION, key_of(revision), preconditions=only)
             except NotFound:
                 continue
-
-
-def _selector(obj: Obj) -> Selector:
-    return from_label_selector(get_path(obj, "spec", "selector"))
 
 
 def build(context: Context) -> DaemonSetController:

@@ -10,43 +10,33 @@ done, every write conditional on the version that was decided upon.
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from edgek.api.conditions import find_condition
-from edgek.api.errors import AlreadyExists, ApiError, Conflict, NotFound
+from edgek.api.errors import NotFound
 from edgek.api.meta import (
     Key,
     Obj,
     annotations,
-    controller_of,
     get_path,
-    is_controlled_by,
     is_deleting,
     key_of,
-    labels,
     name,
-    namespace,
     resource_version,
     uid,
 )
-from edgek.api.selectors import Selector, from_label_selector
 from edgek.control.controller import DONE, Context, ForKind, Mapped, OwnedBy, Result, owner_key
 from edgek.control.informer import OWNER
 from edgek.kinds import DEPLOYMENT, POD, REPLICA_SET
 from edgek.kinds.pods import is_terminal
-from server.controllers.adoption import claim, index_orphans
+from server.controllers.adoption import adopters, claim, index_orphans, selector_of, still_there
+from server.controllers.deployment_new_set import NewReplicaSet
 from server.controllers.deployment_rollout import (
-    REVISION,
     Rollout,
     find_rollout,
     is_rolling,
-    new_replica_set,
     plan_cleanup,
-    replicas_of,
-    revised_annotations,
     size_annotations,
 )
 from server.controllers.deployment_scaling import (
     Scale,
-    first_replicas,
     is_scaling,
     plan_recreate,
     plan_rolling,
@@ -54,16 +44,12 @@ from server.controllers.deployment_scaling import (
 )
 from server.controllers.deployment_status import (
     check_after,
-    condition,
-    conditions_of,
-    deadline_seconds,
     is_complete,
     pause_condition,
     plain_status,
     rollout_status,
-    set_condition,
 )
-from server.controllers.pod_control import is_namespace_terminating
+from server.controllers.pod_control import replicas_of
 
 
 class DeploymentController:
@@ -76,6 +62,7 @@ class DeploymentController:
         self._client = context.client
         self._clock = context.clock
         self._source = context.events.source(self.name)
+        self._new_set = NewReplicaSet(context.client, context.clock, self._source)
         self._deployments = context.informers.get(DEPLOYMENT)
         self._sets = context.informers.get(REPLICA_SET)
         self._pods = context.informers.get(POD)
@@ -83,15 +70,9 @@ class DeploymentController:
         self.watches = (
             ForKind(DEPLOYMENT),
             OwnedBy(REPLICA_SET, owner=DEPLOYMENT),
-            Mapped(REPLICA_SET, self._adopters, when=lambda old, new: new is not None),
+            Mapped(REPLICA_SET, adopters(self._deployments), when=still_there),
             Mapped(POD, self._recreating, when=lambda old, new: new is None),
         )
-
-    def _adopters(self, replica_set: Obj) -> Iterable[Key]:
-        if controller_of(replica_set) is not None:
-            return ()
-        found = self._deployments.list(namespace(replica_set))
-        return [key_of(d) for d in found if _selector(d).matches(labels(replica_set))]
 
     def _recreating(self, pod: Obj) -> Iterable[Key]:
         """A Recreate waits for the last old pod to be gone, which no ReplicaSet status tells."""
@@ -106,14 +87,14 @@ class DeploymentController:
         if deployment is None:  # its ReplicaSets are the garbage collector's
             return DONE
         kinds = (DEPLOYMENT, REPLICA_SET)
-        sets = await claim(self._client, kinds, self._sets, deployment, _selector(deployment))
+        sets = await claim(self._client, kinds, self._sets, deployment, selector_of(deployment))
         rollout = find_rollout(deployment, sets)
         if is_deleting(deployment):
             return await self._write_status(rollout, plain_status(rollout, self._clock.now()))
         if (paused := pause_condition(deployment, self._clock.now())) is not None:
             rollout = replace(rollout, progress=paused)
         if rollout.new is not None:
-            rollout = await self._sync_revision(rollout)
+            rollout = await self._new_set.sync(rollout)
         if get_path(deployment, "spec", "paused") or is_scaling(rollout):
             return await self._sync_size(rollout)
         return await (self._roll(rollout) if is_rolling(deployment) else self._recreate(rollout))
@@ -130,7 +111,7 @@ class DeploymentController:
 
     async def _roll(self, rollout: Rollout) -> Result:
         if rollout.new is None:
-            rollout = await self._create(rollout)
+            rollout = await self._new_set.create(rollout)
         if not await self._apply(rollout.deployment, plan_rolling(rollout)):
             await self._cleanup_when_complete(rollout)
         return await self._finish(rollout)
@@ -140,7 +121,7 @@ class DeploymentController:
         if await self._apply(rollout.deployment, scales) or self._old_pods_run(rollout):
             return await self._finish(rollout)
         if rollout.new is None:
-            rollout = await self._create(rollout)
+            rollout = await self._new_set.create(rollout)
         if rollout.new is not None:
             size = Scale(replica_set=rollout.new, replicas=replicas_of(rollout.deployment))
             await self._apply(rollout.deployment, [size])
@@ -153,93 +134,6 @@ class DeploymentController:
             return True
         pods = (p for s in rollout.old for p in self._pods.by_index(OWNER, uid(s)))
         return any(not is_terminal(pod) for pod in pods)
-
-    # The new ReplicaSet
-
-    async def _sync_revision(self, rollout: Rollout) -> Rollout:
-        """Carries annotations and minReadySeconds over to the new ReplicaSet, its revision back
-        to the Deployment."""
-        new, deployment = rollout.new, rollout.deployment
-        assert new is not None
-        wanted = revised_annotations(rollout)
-        min_ready = get_path(deployment, "spec", "minReadySeconds", default=0)
-        if wanted != annotations(new) or min_ready != new["spec"].get("minReadySeconds", 0):
-            meta = {**new["metadata"], "annotations": wanted}
-            spec = {**new["spec"], "minReadySeconds": min_ready}
-            new = await self._client.update(REPLICA_SET, {**new, "metadata": meta, "spec": spec})
-        rollout = replace(rollout, new=new)
-        if find_condition(conditions_of(deployment), "Progressing") is None:
-            message = f'Found new replica set "{name(new)}"'
-            rollout = self._progressed(rollout, "FoundNewReplicaSet", message)
-        return await self._sync_own_revision(rollout)
-
-    def _progressed(self, rollout: Rollout, reason: str, message: str) -> Rollout:
-        if deadline_seconds(rollout.deployment) is None or rollout.progress is not None:
-            return rollout
-        now = self._clock.now()
-        return replace(rollout, progress=condition("Progressing", "True", reason, message, now=now))
-
-    async def _sync_own_revision(self, rollout: Rollout) -> Rollout:
-        assert rollout.new is not None
-        deployment = rollout.deployment
-        revision = annotations(rollout.new).get(REVISION, "")
-        if annotations(deployment).get(REVISION, "") == revision:
-            return rollout
-        version = resource_version(deployment)
-        meta = {"resourceVersion": version, "annotations": {REVISION: revision}}
-        fresh = await self._client.patch(DEPLOYMENT, key_of(deployment), {"metadata": meta})
-        return replace(rollout, deployment=fresh)
-
-    async def _create(self, rollout: Rollout) -> Rollout:
-        """Makes the new ReplicaSet, or finds that another run of ours has made it."""
-        deployment = rollout.deployment
-        wanted = new_replica_set(rollout, first_replicas(rollout))
-        try:
-            new = await self._client.create(REPLICA_SET, wanted)
-        except AlreadyExists:
-            return await self._sync_own_revision(await self._found(rollout, wanted))
-        except ApiError as err:
-            await self._failed(rollout, wanted, err)
-            raise
-        if replicas_of(new):
-            message = f"Scaled up replica set {name(new)} from 0 to {replicas_of(new)}"
-            self._source.normal(deployment, "ScalingReplicaSet", message)
-        message = f'Created new replica set "{name(new)}"'
-        rollout = self._progressed(replace(rollout, new=new), "NewReplicaSetCreated", message)
-        return await self._sync_own_revision(rollout)
-
-    async def _found(self, rollout: Rollout, wanted: Obj) -> Rollout:
-        """The name is taken: by our own ReplicaSet which the cache has not shown yet, or by a
-        stranger of equal hash, and then ``collisionCount`` gives us another name next time."""
-        deployment = rollout.deployment
-        try:
-            existing = await self._client.get(REPLICA_SET, key_of(wanted))
-        except NotFound as err:
-            raise Conflict.of(REPLICA_SET, name(wanted)) from err
-        if is_controlled_by(existing, deployment):
-            found = find_rollout(deployment, [existing, *rollout.old])
-            if found.new is not None and uid(found.new) == uid(existing):
-                return replace(rollout, new=existing)
-        status: Obj = {**(deployment.get("status") or {})}
-        status["collisionCount"] = status.get("collisionCount", 0) + 1
-        await self._client.update_status(DEPLOYMENT, {**deployment, "status": status})
-        raise AlreadyExists.of(REPLICA_SET, name(wanted))
-
-    async def _failed(self, rollout: Rollout, wanted: Obj, err: ApiError) -> None:
-        """Shows users why there is no new ReplicaSet."""
-        if is_namespace_terminating(err):
-            return
-        deployment, now = rollout.deployment, self._clock.now()
-        message = f'Failed to create new replica set "{name(wanted)}": {err}'
-        self._source.warning(deployment, "ReplicaSetCreateError", message)
-        if deadline_seconds(deployment) is None:
-            return
-        failed = condition("Progressing", "False", "ReplicaSetCreateError", message, now=now)
-        old = deployment.get("status") or {}
-        conditions = set_condition(conditions_of(deployment), failed)
-        if conditions != conditions_of(deployment):
-            status = {**old, "conditions": conditions}
-            await self._client.update_status(DEPLOYMENT, {**deployment, "status": status})
 
     # Doing
 
@@ -286,10 +180,6 @@ class DeploymentController:
         if get_path(deployment, "spec", "paused"):
             return DONE
         return Result(requeue_after=check_after(deployment, status, self._clock.now()))
-
-
-def _selector(obj: Obj) -> Selector:
-    return from_label_selector(get_path(obj, "spec", "selector"))
 
 
 def build(context: Context) -> DeploymentController:

@@ -23,6 +23,7 @@ from edgek.api.meta import (
     uid,
 )
 from edgek.kinds.pods import pod_template_hash, scaled_value
+from server.controllers.pod_control import replicas_of
 
 REVISION = "deployment.kubernetes.io/revision"
 REVISION_HISTORY = "deployment.kubernetes.io/revision-history"
@@ -58,11 +59,6 @@ class Rollout:
     @property
     def active_old(self) -> list[Obj]:
         return active(self.old)
-
-
-def replicas_of(obj: Obj) -> int:
-    """spec.replicas with its default."""
-    return int(get_path(obj, "spec", "replicas", default=1))
 
 
 def available_of(replica_set: Obj) -> int:

@@ -21,9 +21,9 @@ from server.controllers.deployment_rollout import (
     is_rolling,
     max_surge,
     max_unavailable,
-    replicas_of,
     total,
 )
+from server.controllers.pod_control import replicas_of
 
 
 @dataclass(frozen=True, kw_only=True)

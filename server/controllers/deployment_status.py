@@ -10,7 +10,8 @@ from typing import Any
 from edgek.api.conditions import Condition, find_condition
 from edgek.api.meta import Obj, generation, get_path, name
 from edgek.api.time import format_time, parse_time
-from server.controllers.deployment_rollout import Rollout, max_unavailable, replicas_of, total
+from server.controllers.deployment_rollout import Rollout, max_unavailable, total
+from server.controllers.pod_control import replicas_of
 
 NO_DEADLINE = 2**31 - 1
 AVAILABLE_REASON = "NewReplicaSetAvailable"

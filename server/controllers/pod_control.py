@@ -14,6 +14,7 @@ from edgek.api.errors import ApiError, NotFound
 from edgek.api.meta import (
     Obj,
     controller_of,
+    get_path,
     is_deleting,
     key_of,
     name,
@@ -29,6 +30,11 @@ from edgek.kinds.kind import Kind
 
 BURST = 500
 """The most creations or deletions that a plan may ask for at once (BurstReplicas)."""
+
+
+def replicas_of(owner: Obj) -> int:
+    """spec.replicas with its default."""
+    return int(get_path(owner, "spec", "replicas", default=1))
 
 
 def pod_from_template(template: Obj, owner: Obj) -> Obj:

@@ -5,7 +5,7 @@ longer matches; never touches a pod of another controller. Writes its own status
 pkg/controller/replicaset/replica_set.go.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,20 +19,18 @@ from edgek.api.meta import (
     generation,
     get_path,
     is_deleting,
-    key_of,
     labels,
-    namespace,
     uid,
 )
-from edgek.api.selectors import Selector, from_label_selector
+from edgek.api.selectors import from_match_labels
 from edgek.api.time import format_time
 from edgek.control.controller import DONE, Context, ForKind, Mapped, OwnedBy, Result
 from edgek.control.informer import OWNER
 from edgek.kinds import POD, REPLICA_SET
 from edgek.kinds.pods import available_after, is_active, is_available, is_ready, is_terminal
-from server.controllers.adoption import claim, index_orphans
+from server.controllers.adoption import adopters, claim, index_orphans, selector_of, still_there
 from server.controllers.deletion_order import pods_to_delete
-from server.controllers.pod_control import BURST, PodControl, pod_from_template
+from server.controllers.pod_control import BURST, PodControl, pod_from_template, replicas_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +39,6 @@ class ReplicaPlan:
 
     create: int = 0
     delete: Sequence[Obj] = ()
-
-
-def replicas_of(obj: Obj) -> int:
-    """spec.replicas with its default."""
-    return int(get_path(obj, "spec", "replicas", default=1))
 
 
 def plan_replicas(
@@ -71,7 +64,7 @@ def replica_set_status(
     replica_set: Obj, pods: Sequence[Obj], failure: Failure | None, now: datetime
 ) -> Obj:
     """The status that the pods amount to, as replica_set_utils.go calculateStatus."""
-    template = from_label_selector({"matchLabels": _template_labels(replica_set)})
+    template = from_match_labels(_template_labels(replica_set))
     min_ready = get_path(replica_set, "spec", "minReadySeconds", default=0)
     active = [p for p in pods if is_active(p)]
     ready = [p for p in active if is_ready(p)]
@@ -130,15 +123,8 @@ class ReplicaSetController:
         self.watches = (
             ForKind(REPLICA_SET),
             OwnedBy(POD, owner=REPLICA_SET),
-            Mapped(POD, self._adopters, when=lambda old, new: new is not None),
+            Mapped(POD, adopters(self._sets), when=still_there),
         )
-
-    def _adopters(self, pod: Obj) -> Iterable[Key]:
-        """An orphan might be any matching ReplicaSet's: the first to look adopts it."""
-        if controller_of(pod) is not None:
-            return ()
-        sets = self._sets.list(namespace(pod))
-        return [key_of(s) for s in sets if _selector(s).matches(labels(pod))]
 
     async def reconcile(self, key: Key) -> Result:
         replica_set = self._sets.get(key)
@@ -146,7 +132,7 @@ class ReplicaSetController:
             return DONE
         waiting = self._control.waiting(replica_set)
         pods = await claim(
-            self._client, (REPLICA_SET, POD), self._pods, replica_set, _selector(replica_set)
+            self._client, (REPLICA_SET, POD), self._pods, replica_set, selector_of(replica_set)
         )
         failed: ApiError | None = None
         failure = None
@@ -197,10 +183,6 @@ class ReplicaSetController:
         if waiting:
             seconds.append(waiting)
         return Result(requeue_after=min(seconds)) if seconds else DONE
-
-
-def _selector(obj: Obj) -> Selector:
-    return from_label_selector(get_path(obj, "spec", "selector"))
 
 
 def build(context: Context) -> ReplicaSetController:
