@@ -133,7 +133,8 @@ class FakeRuntime:
         self._gone[container_id] = asyncio.Event()
         self._containers[container_id] = Container(
             id=container_id, name=spec.name, state="created", labels=dict(spec.labels),
-            image=spec.image, image_id=image.id, created_at=self.clock.now(),
+            image=spec.image, image_id=image.id, log_path=spec.log_path,
+            created_at=self.clock.now(),
         )  # fmt: skip
         return container_id
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from agent.runtime.runtime import Container, Image
-from agent.runtime.spec import BOOT_LABEL
+from agent.runtime.spec import BOOT_LABEL, LOG_LABEL
 
 _STATES = {
     "created": "created", "configured": "created", "initialized": "created",
@@ -25,11 +25,13 @@ def observe_listed(entry: Mapping[str, Any]) -> Container:
     whether they ran out of memory."""
     names = entry.get("Names") or [""]
     state = _STATES.get(entry.get("State") or "", "exited")
+    labels = entry.get("Labels") or {}
     return Container(
         id=entry["Id"],
         name=names[0],
         state=state,
-        labels=entry.get("Labels") or {},
+        labels=labels,
+        log_path=labels.get(LOG_LABEL, ""),
         image=entry.get("Image") or "",
         image_id=entry.get("ImageID") or "",
         pid=entry.get("Pid") or 0 if state == "running" else 0,
@@ -44,11 +46,13 @@ def observe_inspected(data: Mapping[str, Any]) -> Container:
     state = data.get("State") or {}
     word = _STATES.get(state.get("Status") or "", "exited")
     exited = word == "exited"
+    labels = (data.get("Config") or {}).get("Labels") or {}
     return Container(
         id=data["Id"],
         name=data.get("Name") or "",
         state=word,
-        labels=(data.get("Config") or {}).get("Labels") or {},
+        labels=labels,
+        log_path=labels.get(LOG_LABEL, ""),
         image=data.get("ImageName") or "",
         image_id=data.get("Image") or "",
         pid=state.get("Pid") or 0 if word == "running" else 0,

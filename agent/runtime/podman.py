@@ -14,12 +14,14 @@ import base64
 import json
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from agent.runtime.command import run_in_container
 from agent.runtime.exits import Exits
 from agent.runtime.failure import Refused, create_error, pull_error, translated, with_reason
 from agent.runtime.libpod import VERSION, Libpod, error_text
+from agent.runtime.log_keeper import LogKeeper
 from agent.runtime.machine import Machine
 from agent.runtime.observed import (
     from_earlier_boot,
@@ -75,6 +77,7 @@ class PodmanRuntime:
         self._clock = clock or SystemClock()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="podman")
         self._exits = Exits()
+        self._logs = LogKeeper()
         self._processes = Processes(self._process_ended)
         self._ended: dict[str, Container] = {}
         """What exited containers were when they were last looked at: an exit is final."""
@@ -85,6 +88,7 @@ class PodmanRuntime:
         """Containers and Podman go on."""
         await self._tasks.close()
         self._processes.close()
+        self._logs.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._api.close()
 
@@ -222,12 +226,17 @@ class PodmanRuntime:
             return self._remember(lost(container, at=self._clock.now()))
         if container.state == "exited":
             return self._remember(container)
-        if container.state == "running" and not self._processes.watch(container.id, container.pid):
-            self._process_ended(container.id)  # just now, or long ago and conmon was killed
+        if container.state == "running":
+            if container.log_path:
+                self._logs.keep(Path(container.log_path))
+            if not self._processes.watch(container.id, container.pid):
+                self._process_ended(container.id)  # just now, or long ago and conmon was killed
         return container
 
     def _remember(self, container: Container) -> Container:
         self._ended[container.id] = container
+        if container.log_path:
+            self._logs.release(Path(container.log_path))
         return container
 
     def _process_ended(self, container_id: str) -> None:

@@ -115,6 +115,7 @@ class Container:
     labels: Mapping[str, str]
     image: str = ""
     image_id: str = ""
+    log_path: str = ""
     pid: int = 0
     exit_code: int = 0
     oom_killed: bool = False

@@ -13,6 +13,7 @@ from agent.runtime.runtime import ContainerSpec, Mount, Namespaces, Resources, S
 
 BOOT_LABEL = "io.edgek.boot"
 """Which boot a container belongs to: Podman forgets after a reboot that one had run."""
+LOG_LABEL = "io.edgek.log-path"
 LOG_BYTES = 10 * 1024 * 1024
 """As the kubelet's containerLogMaxSize."""
 
@@ -24,7 +25,7 @@ def plan_spec(spec: ContainerSpec, *, machine: Machine, boot: str) -> dict[str, 
         "env": dict(spec.env),
         "unsetenv": ["container"],  # Podman's own; no other runtime sets it
         "httpproxy": False,
-        "labels": {**spec.labels, BOOT_LABEL: boot},
+        "labels": {**spec.labels, BOOT_LABEL: boot, LOG_LABEL: spec.log_path},
         "cgroup_parent": spec.cgroup_parent,
         "mounts": [_mount(m) for m in spec.mounts],
         "use_image_resolve_conf": True,

@@ -1,0 +1,55 @@
+"""Inotify: the kernel says when a file grows or is replaced; nothing polls."""
+
+import asyncio
+import ctypes
+import os
+import struct
+from collections.abc import Callable
+
+MODIFY, MOVED_TO, CREATE, DELETE_SELF = 0x2, 0x80, 0x100, 0x400
+_NONBLOCK_CLOEXEC = os.O_NONBLOCK | os.O_CLOEXEC
+_HEAD = struct.Struct("iIII")
+
+
+class Inotify:
+    """One descriptor, many paths. ``on_event(path, name)`` is called in the event loop; ``name``
+    is the entry within a watched directory, "" for a watched file."""
+
+    def __init__(self, on_event: Callable[[str, str], None]) -> None:
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._on_event = on_event
+        self._paths: dict[int, str] = {}
+        self._fd = self._libc.inotify_init1(_NONBLOCK_CLOEXEC)
+        if self._fd < 0:
+            raise OSError(ctypes.get_errno(), "inotify_init1")
+        asyncio.get_running_loop().add_reader(self._fd, self._read)
+
+    def add(self, path: str, mask: int) -> None:
+        """Raises OSError, FileNotFoundError among them."""
+        watch = self._libc.inotify_add_watch(self._fd, os.fsencode(path), mask)
+        if watch < 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), path)
+        self._paths[watch] = path
+
+    def remove(self, path: str) -> None:
+        for watch in [w for w, p in self._paths.items() if p == path]:
+            del self._paths[watch]
+            self._libc.inotify_rm_watch(self._fd, watch)
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            asyncio.get_running_loop().remove_reader(self._fd)
+            os.close(self._fd)
+            self._fd = -1
+
+    def _read(self) -> None:
+        data = os.read(self._fd, 65536)
+        offset = 0
+        while offset < len(data):
+            watch, _, _, length = _HEAD.unpack_from(data, offset)
+            offset += _HEAD.size
+            name = os.fsdecode(data[offset : offset + length].rstrip(b"\0"))
+            offset += length
+            if (path := self._paths.get(watch)) is not None:
+                self._on_event(path, name)

@@ -1,0 +1,155 @@
+# ruff: noqa: ASYNC110, ASYNC240  (a test may block its own loop for a moment)
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from agent.runtime.log_keeper import LogKeeper, kept_paths
+from agent.runtime.logs import LogOptions, read_log
+
+STAMP = "2026-01-02T03:04:{:02}.678901234+00:00"
+
+
+def entry(text: str, *, second: int = 5, stream: str = "stdout", flag: str = "F") -> str:
+    return f"{STAMP.format(second)} {stream} {flag} {text}\n"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "0.log"
+
+
+async def read(path: Path, **options: object) -> bytes:
+    chunks = [c async for c in read_log(path, LogOptions(**options))]  # type: ignore[arg-type]
+    return b"".join(chunks)
+
+
+class Follower:
+    """Reads in the background; ``until`` waits for what is to come."""
+
+    def __init__(self, path: Path, **options: object) -> None:
+        self.ended = asyncio.Event()
+        self.text = b""
+        self._more = asyncio.Event()
+        self._options = LogOptions(follow=True, **options)  # type: ignore[arg-type]
+        self.task = asyncio.create_task(self._run(path))
+
+    async def _run(self, path: Path) -> None:
+        async for chunk in read_log(path, self._options, ended=self.ended):
+            self.text += chunk
+            self._more.set()
+
+    async def until(self, text: bytes) -> None:
+        async with asyncio.timeout(5):
+            while text not in self.text:
+                self._more.clear()
+                await self._more.wait()
+
+
+async def test_lines_are_shown_without_their_heads_unless_asked(path: Path) -> None:
+    path.write_text(entry("one") + entry("") + entry("two", stream="stderr"))
+    assert await read(path) == b"one\n\ntwo\n"
+    head = STAMP.format(5).encode() + b" "
+    assert await read(path, timestamps=True) == head + b"one\n" + head + b"\n" + head + b"two\n"
+
+
+async def test_parts_of_a_line_are_joined_per_stream(path: Path) -> None:
+    path.write_text(entry("a", flag="P") + entry("b", flag="P") + entry("c") + entry("d"))
+    assert await read(path) == b"abc\nd\n"
+    assert (await read(path, timestamps=True)).count(b"2026-") == 2
+    assert await read(path, tail=2) == b"abc\nd\n"
+
+
+async def test_tail_since_stream_and_limit(path: Path) -> None:
+    path.write_text("".join(entry(f"n{i}", second=i) for i in range(20)))
+    assert await read(path, tail=2) == b"n18\nn19\n"
+    assert await read(path, tail=0) == b""
+    assert await read(path, since=datetime(2026, 1, 2, 3, 4, 18, tzinfo=UTC)) == b"n18\nn19\n"
+    assert await read(path, limit_bytes=4) == b"n0\nn"
+    assert await read(path, stream="stderr") == b""
+
+
+async def test_tail_of_a_long_log_is_exact(path: Path) -> None:
+    long = "x" * 1000
+    path.write_text("".join(entry(f"{i} {long}") for i in range(2000)))
+    for tail in (1, 63, 64, 65, 500):
+        lines = (await read(path, tail=tail)).decode().splitlines()
+        assert [int(line.split()[0]) for line in lines] == list(range(2000 - tail, 2000))
+
+
+async def test_a_log_that_is_not_there_is_empty(path: Path) -> None:
+    assert await read(path) == b""
+
+
+async def test_what_is_no_entry_is_left_out(path: Path) -> None:
+    path.write_bytes(b"nonsense\n\n\xff\xfe\n" + entry("good").encode() + b"unfinished")
+    assert await read(path) == b"good\n"
+
+
+async def test_following_sees_growth_half_lines_and_the_end(path: Path) -> None:
+    path.write_text(entry("one"))
+    follower = Follower(path)
+    await follower.until(b"one\n")
+    with path.open("a") as file:
+        file.write(entry("two")[:-4])
+        file.flush()
+        await asyncio.sleep(0)
+        file.write(entry("two")[-4:])
+    await follower.until(b"two\n")
+    with path.open("a") as file:
+        file.write(entry("last"))
+    follower.ended.set()
+    await asyncio.wait_for(follower.task, 5)
+    assert follower.text == b"one\ntwo\nlast\n"
+
+
+def rotate(path: Path, text: str) -> None:
+    """As conmon does at its limit."""
+    new = path.with_name("0.log.tmp")
+    new.write_text(text)
+    new.replace(path)
+
+
+async def test_following_goes_on_in_the_file_that_takes_its_place(path: Path) -> None:
+    path.write_text(entry("old"))
+    follower = Follower(path)
+    await follower.until(b"old\n")
+    with path.open("a") as file:
+        file.write(entry("last of old"))
+    rotate(path, entry("new"))
+    await follower.until(b"new\n")
+    follower.ended.set()
+    await asyncio.wait_for(follower.task, 5)
+    assert follower.text == b"old\nlast of old\nnew\n"
+
+
+async def test_the_last_full_file_is_kept_and_read_and_no_more(path: Path) -> None:
+    path.write_text(entry("a"))
+    keeper = LogKeeper()
+    keeper.keep(path)
+    try:
+        for older, newer in (("a", "b"), ("b", "c"), ("c", "d")):
+            rotate(path, entry(newer))
+            assert await read(path) == f"{older}\n{newer}\n".encode()
+            async with asyncio.timeout(5):
+                while kept_paths(path)[0].stat().st_ino != path.stat().st_ino:
+                    await asyncio.sleep(0.001)
+            assert await read(path) == f"{older}\n{newer}\n".encode()
+            assert await read(path, tail=1) == f"{newer}\n".encode()
+        assert sorted(p.name for p in path.parent.iterdir()) == ["0.log", "0.log.1", "0.log.2"]
+    finally:
+        keeper.close()
+
+
+async def test_a_change_while_nobody_looked_is_put_right(path: Path) -> None:
+    path.write_text(entry("a"))
+    first = LogKeeper()
+    first.keep(path)
+    first.close()
+    rotate(path, entry("b"))
+    second = LogKeeper()
+    second.keep(path)
+    second.close()
+    assert await read(path) == b"a\nb\n"
