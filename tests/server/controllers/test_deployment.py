@@ -211,6 +211,20 @@ async def test_a_paused_deployment_scales_but_does_not_roll(api):
 
 
 @pytest.mark.looptime
+async def test_scaling_a_rollout_that_stands_still_keeps_its_proportions(api):
+    """The example of upstream's documentation of proportional scaling."""
+    rolling = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 3, "maxUnavailable": 2}}
+    api.put(DEPLOYMENT, deployment(replicas=10, strategy=rolling))
+    async with running(api, *ALL) as loops:
+        set_image(api, "bad")
+        await loops.settle()
+        assert {i: size(s) for i, s in sets(api).items()} == {"v1": 8, "bad": 5}
+        change(api, replicas=15)
+        await loops.settle()
+        assert {i: size(s) for i, s in sets(api).items()} == {"v1": 11, "bad": 7}
+
+
+@pytest.mark.looptime
 async def test_history_beyond_the_limit_is_removed(api):
     api.put(DEPLOYMENT, deployment(revisionHistoryLimit=1))
     async with running(api, *ALL) as loops:
