@@ -88,6 +88,8 @@ def _merge_field(
 def _merge_list(original: list[Any], patch: list[Any], schema: Schema, depth: int) -> list[Any]:
     key = schema.patch_merge_key
     if not key:
+        if any(isinstance(v, dict | list) for v in patch):
+            raise BadRequest("expected all elements of the patch list to be primitives")
         return [*original, *(v for v in patch if v not in original)]
     if any(not isinstance(item, dict) for item in patch):
         raise BadRequest("expected all elements of the patch list to be maps")
