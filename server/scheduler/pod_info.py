@@ -1,24 +1,24 @@
 """PodInfo: what scheduling needs to know of a pod, worked out once.
 
-As framework.PodInfo and resourcehelper.PodRequests upstream. Pods of one ReplicaSet differ in
+As framework.PodInfo upstream. Pods of one ReplicaSet differ in
 nothing here but name and uid, which is what ``shape_of`` says: equal shapes get equal verdicts
 on every node, and ``ranking`` keeps those.
 """
 
+import json
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from edgek.api.meta import Key, Obj, controller_of, key_of, labels, uid
 from edgek.api.quantity import milli, value
-
-TERMINAL = ("Succeeded", "Failed")
+from edgek.kinds.pods import is_sidecar, pod_requests
 
 # As framework/types.go: what a container without requests counts for in scores, so that
 # pods that ask for nothing still do not all land on one node.
-DEFAULT_CPU = 100
-DEFAULT_MEMORY = 200 * 1024 * 1024
+DEFAULTS = {"cpu": "100m", "memory": "200Mi"}
 
 Amounts = dict[str, int]
 """cpu in thousandths, everything else in whole units."""
@@ -39,53 +39,40 @@ def amounts(resources: Mapping[str, Any] | None) -> Amounts:
     return {name: amount(name, text) for name, text in (resources or {}).items()}
 
 
-def _add(total: Amounts, more: Amounts) -> None:
-    for name, number in more.items():
-        total[name] = total.get(name, 0) + number
+@lru_cache(maxsize=256)
+def _demands(text: str) -> tuple[Amounts, int, int]:
+    """Requests, and the cpu and memory that scores go by, of the parts of a spec in ``text``.
+
+    Pods of one template share the answer, so adding up exact quantities is done once for all.
+    """
+    spec = json.loads(text)
+    requests = _whole(pod_requests({"spec": spec}))
+    for container in (*spec["containers"], *spec["initContainers"]):
+        resources = container["resources"] = container.get("resources") or {}
+        resources["requests"] = DEFAULTS | (resources.get("requests") or {})
+    padded = _whole(pod_requests({"spec": spec}))
+    return requests, padded.get("cpu", 0), padded.get("memory", 0)
 
 
-def _at_least(total: Amounts, floor: Amounts) -> None:
-    for name, number in floor.items():
-        if number > total.get(name, 0):
-            total[name] = number
+def _whole(exact: Mapping[str, Fraction]) -> Amounts:
+    return {
+        name: -(-number * (1000 if name == "cpu" else 1) // 1) for name, number in exact.items()
+    }
 
 
-def _requests(container: Obj, *, cpu: int = 0, memory: int = 0) -> Amounts:
-    asked = amounts((container.get("resources") or {}).get("requests"))
-    if cpu or memory:
-        asked = {"cpu": cpu, "memory": memory} | asked
-    return asked
-
-
-def pod_requests(spec: Obj, *, cpu: int = 0, memory: int = 0) -> Amounts:
-    """The most a pod asks for at any one time; ``cpu``/``memory`` stand in where a container
-    says nothing. As resourcehelper.PodRequests: containers and sidecars run together, an
-    ordinary init container beside the sidecars started before it; overhead comes on top."""
-    total: Amounts = {}
-    for container in spec.get("containers") or ():
-        _add(total, _requests(container, cpu=cpu, memory=memory))
-    sidecars: Amounts = {}
-    peak: Amounts = {}
-    for container in spec.get("initContainers") or ():
-        asked = _requests(container, cpu=cpu, memory=memory)
-        if container.get("restartPolicy") == "Always":
-            _add(total, asked)
-            _add(sidecars, asked)
-            asked = dict(sidecars)
-        else:
-            _add(asked, sidecars)
-        _at_least(peak, asked)
-    _at_least(total, peak)
-    total |= amounts((spec.get("resources") or {}).get("requests"))  # pod-level wins
-    _add(total, amounts(spec.get("overhead")))
-    return total
+def _demanding(spec: Obj) -> str:
+    """The parts of a spec that say what the pod asks for."""
+    kept = ("resources", "restartPolicy")
+    parts: Obj = {name: spec.get(name) for name in ("resources", "overhead")}
+    for field in ("containers", "initContainers"):
+        found = spec.get(field) or ()
+        parts[field] = [{name: c[name] for name in kept if name in c} for c in found]
+    return json.dumps(parts)
 
 
 def host_ports(spec: Obj) -> frozenset[HostPort]:
     containers = [*(spec.get("containers") or ())]
-    containers += [
-        c for c in spec.get("initContainers") or () if c.get("restartPolicy") == "Always"
-    ]
+    containers += [c for c in spec.get("initContainers") or () if is_sidecar(c)]
     return frozenset(
         HostPort(p.get("hostIP") or "0.0.0.0", p.get("protocol") or "TCP", p["hostPort"])
         for c in containers
@@ -128,15 +115,15 @@ class PodInfo:
 
 def pod_info(pod: Obj) -> PodInfo:
     spec = pod["spec"]
-    padded = pod_requests(spec, cpu=DEFAULT_CPU, memory=DEFAULT_MEMORY)
+    requests, score_cpu, score_memory = _demands(_demanding(spec))
     return PodInfo(
         pod=pod,
         key=key_of(pod),
         uid=uid(pod),
         priority=spec.get("priority") or 0,
-        requests=pod_requests(spec),
-        score_cpu=padded.get("cpu", 0),
-        score_memory=padded.get("memory", 0),
+        requests=requests,
+        score_cpu=score_cpu,
+        score_memory=score_memory,
         ports=host_ports(spec),
         group=_group(pod),
     )
@@ -155,7 +142,3 @@ def shape_of(info: PodInfo) -> Hashable:
         repr((spec.get("nodeSelector"), spec.get("tolerations"))),
         tuple([c.get("image") for c in spec.get("containers") or ()]),
     )
-
-
-def is_terminal(pod: Obj) -> bool:
-    return (pod.get("status") or {}).get("phase") in TERMINAL

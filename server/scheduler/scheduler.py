@@ -16,10 +16,11 @@ from edgek.api.errors import ApiError, Conflict, NotFound
 from edgek.api.meta import Key, Obj, is_deleting, key_of, labels, name, uid
 from edgek.control.controller import Context
 from edgek.kinds import NODE, POD
+from edgek.kinds.pods import is_terminal
 from server.scheduler.binding import bind, report
 from server.scheduler.plugins import CLUSTER, FILTERS, SCORES
 from server.scheduler.plugins.plugin import Change
-from server.scheduler.pod_info import PodInfo, is_terminal, pod_info
+from server.scheduler.pod_info import PodInfo, pod_info
 from server.scheduler.queue import QueuedPod, SchedulingQueue
 from server.scheduler.ranking import Profile, Rankings, Unschedulable
 from server.scheduler.snapshot import Snapshot

@@ -14,7 +14,8 @@ from dataclasses import replace
 from typing import Any
 
 from edgek.api.meta import Obj, is_deleting, labels, name
-from server.scheduler.pod_info import Amounts, HostPort, PodInfo, amounts, is_terminal, pod_info
+from edgek.kinds.pods import is_terminal
+from server.scheduler.pod_info import Amounts, HostPort, PodInfo, amounts, pod_info
 
 
 class NodeInfo:
