@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from edgek.api import errors
 from edgek.api.meta import Key, Obj, key_of
 from edgek.client.client import Client
-from edgek.kinds import CONFIG_MAP, NAMESPACE, SERVICE
+from edgek.kinds import CONFIG_MAP, NAMESPACE
 from edgek.kinds.kind import Kind
 from server.authz.bootstrap import plan_bootstrap
 from server.request.reader import Reader
@@ -22,14 +22,12 @@ CLUSTER_INFO = Key("kube-system", "edgek-cluster")
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterFacts:
-    """Addresses and names as text, ``port`` of the API."""
+    """Networks, addresses and names, as text."""
 
     cluster_cidr: str
     service_cidr: str
     cluster_dns: str
     cluster_domain: str
-    kubernetes_ip: str
-    port: int
 
 
 async def bootstrap(client: Client, reader: Reader, facts: ClusterFacts) -> None:
@@ -47,26 +45,7 @@ def wanted_objects(facts: ClusterFacts) -> Iterable[tuple[Kind, Obj]]:
     """In the order to make them."""
     for name in NAMESPACES:
         yield NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-    yield SERVICE, kubernetes_service(facts)
     yield CONFIG_MAP, cluster_info(facts)
-
-
-def kubernetes_service(facts: ClusterFacts) -> Obj:
-    """As controlplane/controller/kubernetesservice; its endpoints are a controller's."""
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {
-            "name": "kubernetes",
-            "namespace": "default",
-            "labels": {"component": "apiserver", "provider": "kubernetes"},
-        },
-        "spec": {
-            "clusterIP": facts.kubernetes_ip,
-            "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": facts.port}],
-            "type": "ClusterIP",
-        },
-    }
 
 
 def cluster_info(facts: ClusterFacts) -> Obj:

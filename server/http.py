@@ -28,6 +28,7 @@ MAX_BODY = 3 * 1024 * 1024
 BODY_SECONDS = 60.0
 GZIP_FROM = 128 * 1024
 MAX_MESSAGE = 4 * 1024 * 1024
+GRACE_SECONDS = 1.0
 _NO_QUERY: MultiDict[str] = MultiDict()
 _BASE_HEADERS = {"Cache-Control": "no-cache, private"}
 
@@ -44,7 +45,9 @@ class HttpServer:
         server = web.Server(
             self._serve, access_log=None, keepalive_timeout=300, handler_cancellation=True
         )
-        self._runner = web.ServerRunner(server, handle_signals=False)
+        self._runner = web.ServerRunner(
+            server, handle_signals=False, shutdown_timeout=GRACE_SECONDS
+        )
         await self._runner.setup()
         site = web.TCPSite(
             self._runner, host, port, ssl_context=context, backlog=1024, reuse_address=True
@@ -53,9 +56,9 @@ class HttpServer:
         address: tuple[Any, ...] = self._runner.addresses[0]
         return int(address[1])
 
-    async def close(self, *, grace: float = 2.0) -> None:
+    async def close(self) -> None:
+        """Ends every connection; watches and streams get ``GRACE_SECONDS`` to notice."""
         if self._runner is not None:
-            self._runner.shutdown_timeout = grace  # type: ignore[attr-defined]
             await self._runner.cleanup()
 
     async def _serve(self, incoming: web.BaseRequest) -> web.StreamResponse:
@@ -145,6 +148,10 @@ def _send_body(
     if body is None:
         body = response.body if response.body is not None else orjson.dumps(response.obj)
     headers = _headers(request, response)
+    if response.status == 304:
+        # What a 304 says of the content replaces what the client's cache knows of it.
+        del headers["Content-Type"]
+        return web.Response(status=304, headers=headers)
     if packed is not None:
         headers["Content-Encoding"] = "gzip"
     return web.Response(

@@ -12,6 +12,7 @@ import logging
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from edgek.aio.clock import Clock, SystemClock
@@ -23,7 +24,7 @@ from edgek.roles import Settings, StartError, UsageError, find_role
 from server.app import Api
 from server.bootstrap import ClusterFacts, bootstrap
 from server.config import ServerConfig, parse_config
-from server.controllers import controllers
+from server.controllers import ALL, csr_signing, kubernetes_service, node_ipam, root_ca
 from server.http import HttpServer
 from server.identity import ServerIdentity, prepare_identity
 from server.parts import RunningApi, open_api
@@ -105,8 +106,6 @@ async def prepare_cluster(running: RunningApi, config: ServerConfig) -> None:
         service_cidr=str(config.service_cidr),
         cluster_dns=config.cluster_dns,
         cluster_domain=config.cluster_domain,
-        kubernetes_ip=config.kubernetes_ip,
-        port=config.port,
     )
     await bootstrap(running.api.client(BOOTSTRAPPER), running.api.reader, facts)
     running.ready.set()
@@ -121,12 +120,7 @@ async def control_loops(
         informers = Informers(client, tasks)
         events = EventRecorder(client, clock)
         tasks.spawn(events.run(), name="events")
-        builders: tuple[Builder, ...] = controllers(
-            cluster_cidr=str(config.cluster_cidr),
-            ca_pem=identity.ca_pem.decode(),
-            client_ca=identity.client_ca,
-            advertise=(config.advertise_address, config.port),
-        )
+        builders = (*ALL, *_informed_builders(config, identity))
         context = Context(client=client, informers=informers, events=events, clock=clock)
         tasks.spawn(run_controllers(context, builders), name="controllers")
         scheduling = Context(
@@ -134,6 +128,19 @@ async def control_loops(
         )
         tasks.spawn(run_controllers(scheduling, (scheduler.build,)), name="scheduler")
         await tasks.wait()
+
+
+def _informed_builders(config: ServerConfig, identity: ServerIdentity) -> tuple[Builder, ...]:
+    """The controllers that need to know more of the cluster than its API tells."""
+    where = kubernetes_service.ApiAddress(
+        service_ip=config.kubernetes_ip, advertise=config.advertise_address, port=config.port
+    )
+    return (
+        partial(kubernetes_service.build, where=where),
+        partial(root_ca.build, ca_pem=identity.ca_pem.decode()),
+        partial(csr_signing.build, ca=identity.client_ca),
+        partial(node_ipam.build, cluster_cidr=str(config.cluster_cidr)),
+    )
 
 
 def _freeze() -> None:

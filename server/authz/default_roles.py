@@ -72,7 +72,7 @@ _CONTROLLERS = (
     rule("get list watch update patch delete deletecollection", "*", "*"),
     rule("create", "", "configmaps endpoints events namespaces nodes persistentvolumeclaims "
          "persistentvolumes pods podtemplates secrets serviceaccounts serviceaccounts/token "
-         "replicationcontrollers pods/eviction"),
+         "replicationcontrollers services pods/eviction"),
     rule("create", "apps", "controllerrevisions replicasets"),
     rule("create", "batch", "jobs"),
     rule("create", "discovery.k8s.io", "endpointslices"),

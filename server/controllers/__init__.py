@@ -1,19 +1,42 @@
 """The controllers: each keeps one promise about the cluster, level-based and idempotent.
 
-``ALL`` is the list of them; each module's ``build(context)`` makes its reconciler. They are
-plain API clients: nothing here reaches the registry or the store.
+``ALL`` is the list of those that need nothing but the API; each module's ``build(context)`` makes
+its reconciler. The few that must know more (keys, networks, our address) are added in
+server/run.py. They are plain API clients: nothing here reaches the registry or the store.
 """
 
 from edgek.control.controller import Builder, Context
 from edgek.control.controller import run_controllers as _run
-from server.controllers import daemonset, deployment, garbage_collector, namespace, replicaset
+from server.controllers import (
+    csr_approving,
+    daemonset,
+    deployment,
+    endpoint_slice,
+    endpoint_slice_mirroring,
+    endpoints,
+    garbage_collector,
+    namespace,
+    node_lifecycle,
+    pod_gc,
+    replicaset,
+    service_account,
+    taint_eviction,
+)
 
 ALL: tuple[Builder, ...] = (
     namespace.build,
+    service_account.build,
     garbage_collector.build,
     deployment.build,
     replicaset.build,
     daemonset.build,
+    endpoints.build,
+    endpoint_slice.build,
+    endpoint_slice_mirroring.build,
+    node_lifecycle.build,
+    taint_eviction.build,
+    pod_gc.build,
+    csr_approving.build,
 )
 
 

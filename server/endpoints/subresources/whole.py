@@ -24,7 +24,7 @@ def _finalize(kind: Kind, obj: Obj, old: Obj) -> None:
 
 
 def _approve(kind: Kind, obj: Obj, old: Obj) -> None:
-    """Only the conditions of the status change."""
+    """Only the conditions of the status change; kubectl leaves dating them to us."""
     conditions = (obj.get("status") or {}).get("conditions") or []
     status = {**(old.get("status") or {}), "conditions": conditions}
     obj.clear()

@@ -1,0 +1,100 @@
+"""The whole server on a loopback port with TLS, in the test's own loop; for real clients."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgek.aio.clock import SystemClock
+from edgek.aio.tasks import Tasks
+from edgek.roles import COMMON
+from server.config import OPTIONS, ServerConfig, parse_config
+from server.identity import ServerIdentity, prepare_identity
+from server.parts import RunningApi, open_api
+from server.run import control_loops, listening, prepare_cluster
+from server.storage.sqlite import SqliteEngine
+
+KUBECTL = Path(__file__).parents[2] / ".venv/bin/kubectl"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def settings(folder: Path, **more: Any) -> dict[str, Any]:
+    found = {o.key: () if o.multiple else o.default for o in (*COMMON, *OPTIONS)}
+    return {
+        **found,
+        "data_dir": str(folder / "data"),
+        "write_kubeconfig": str(folder / "kubeconfig.yaml"),
+        "bind_address": "127.0.0.1",
+        "advertise_address": "192.0.2.10",
+        "https_listen_port": free_port(),
+        "disable_agent": True,
+        **more,
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kubectl:
+    """Real kubectl against the server; a cache of its own, so nothing of the machine leaks in."""
+
+    kubeconfig: Path
+    home: Path
+
+    async def __call__(
+        self, *argv: str, stdin: str = "", ok: bool = True, timeout: float = 30
+    ) -> str:
+        """Standard output, with standard error behind it. ``ok`` False: it must fail."""
+        env = {**os.environ, "KUBECONFIG": str(self.kubeconfig), "HOME": str(self.home)}
+        process = await asyncio.create_subprocess_exec(
+            str(KUBECTL), *argv, env=env,
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        try:
+            async with asyncio.timeout(timeout):
+                output, _ = await process.communicate(stdin.encode())
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        text = output.decode()
+        assert (process.returncode == 0) == ok, f"kubectl {argv}: {process.returncode}\n{text}"
+        return text
+
+
+@dataclass(frozen=True, kw_only=True)
+class TlsServer:
+    running: RunningApi
+    config: ServerConfig
+    identity: ServerIdentity
+    kubectl: Kubectl
+
+
+@asynccontextmanager
+async def tls_server(folder: Path, *, loops: bool = True, **more: Any) -> AsyncIterator[TlsServer]:
+    """``loops``: with controllers and scheduler."""
+    config = parse_config(settings(folder, **more))
+    clock = SystemClock()
+    identity = prepare_identity(config, now=clock.now())
+    running = open_api(config, identity, clock, engine=SqliteEngine(":memory:"))
+    kubectl = Kubectl(kubeconfig=config.write_kubeconfig, home=folder)
+    try:
+        async with (
+            Tasks("test-server") as tasks,
+            listening(config, running.api, identity.tls_context()),
+        ):
+            await prepare_cluster(running, config)
+            if loops:
+                tasks.spawn(control_loops(running.api, config, identity, clock), name="loops")
+            yield TlsServer(running=running, config=config, identity=identity, kubectl=kubectl)
+    finally:
+        await running.api.close()
