@@ -8,6 +8,7 @@ after a restart of the process::
       attach.py      veth, addresses, routes  links.py   the only user of pyroute2
       services.py    virtual IPs -> elements  rules.py   the rules, which never change
       nft/           values -> nftables text; libnftables in process, or the nft program
+    cni.py       the same link for other container engines, as a CNI program
 
 Sandboxes hang on routed veths: no bridge, no ARP, no br_netfilter. Between nodes runs VXLAN
 with static entries. Services are elements of nftables maps, so a packet's cost does not grow

@@ -19,14 +19,14 @@ SYSCTLS = {
 }
 
 
-def wire_inside(ip: str, host_link: str, mtu: int, host_ns: int) -> None:
+def wire_inside(ip: str, host_link: str, mtu: int, host_ns: int, name: str = "eth0") -> None:
     for key, value in SYSCTLS.items():
         # A machine may keep /proc/sys read-only; a pod can do without these.
         with contextlib.suppress(NetplugError):
             netns.write_sysctl(key, value)
     with Links() as links:
-        links.make_veth(ip=ip, host_link=host_link, host_ns=host_ns, mtu=mtu)
-        eth0 = links.need("eth0")
+        links.make_veth(name, ip=ip, host_link=host_link, host_ns=host_ns, mtu=mtu)
+        eth0 = links.need(name)
         links.set_addresses(eth0, [ip])
         links.up(links.need("lo"))
         links.up(eth0)
@@ -51,7 +51,7 @@ def attach(spec: SandboxSpec, base: Path, *, ip: str, mtu: int) -> None:
                 return
             # Link, route or address are not what they should be: wire the namespaces anew.
             links.delete(link)
-            netns.enter(base, lambda host: wire_inside(ip, link, mtu, host))
+            netns.enter(base / "net", lambda host: wire_inside(ip, link, mtu, host))
         else:
             netns.remove(base)
             # A dead namespace goes away later than its last holder: its link may linger.

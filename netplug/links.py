@@ -58,6 +58,10 @@ class Links:
             raise NetplugError(f"link {name} is gone")
         return index
 
+    def mtu(self, name: str) -> int | None:
+        index = self.index(name)
+        return None if index is None else int(self._ip.get_links(index)[0].get("mtu"))
+
     def names(self) -> set[str]:
         return {link.get("ifname") for link in self._ip.get_links()}
 
@@ -236,8 +240,8 @@ class Links:
 
     # -- veth ----------------------------------------------------------------------------
 
-    def make_veth(self, *, ip: str, host_link: str, host_ns: int, mtu: int) -> None:
-        """Called inside the sandbox: eth0 here, its other end in ``host_ns``."""
+    def make_veth(self, name: str, *, ip: str, host_link: str, host_ns: int, mtu: int) -> None:
+        """Called inside the sandbox: ``name`` here, its other end in ``host_ns``."""
         peer = {
             "ifname": host_link,
             "net_ns_fd": host_ns,
@@ -245,7 +249,7 @@ class Links:
             "address": names.host_mac(ip),
         }
         self._do(
-            f"make link {host_link}", self._ip.link, "add", ifname="eth0", kind="veth", mtu=mtu,
+            f"make link {host_link}", self._ip.link, "add", ifname=name, kind="veth", mtu=mtu,
             address=names.pod_mac(ip), peer=peer,
         )  # fmt: skip
 

@@ -22,6 +22,11 @@ def veth(name: str) -> str:
     return VETH_PREFIX + hashlib.sha256(name.encode()).hexdigest()[:12]
 
 
+def cni_veth(name: str) -> str:
+    """The same for sandboxes of others, wired by the CNI program: never taken for ours."""
+    return "ec" + hashlib.sha256(name.encode()).hexdigest()[:12]
+
+
 def is_veth(link: str) -> bool:
     rest = link.removeprefix(VETH_PREFIX)
     return rest != link and len(rest) == 12 and all(c in "0123456789abcdef" for c in rest)

@@ -88,12 +88,12 @@ def make(
         raise
 
 
-def enter(base: Path, inside: Callable[[int], None]) -> None:
-    """Runs ``inside`` in the pinned network namespace, given the present one."""
+def enter(net: Path, inside: Callable[[int], None]) -> None:
+    """Runs ``inside`` in the network namespace of that file, given the present one."""
 
     def work() -> None:
+        new = os.open(net, os.O_RDONLY | os.O_CLOEXEC)
         old = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        new = os.open(base / "net", os.O_RDONLY | os.O_CLOEXEC)
         try:
             _call("setns", new, KINDS["net"])
             inside(old)
@@ -104,7 +104,7 @@ def enter(base: Path, inside: Callable[[int], None]) -> None:
     try:
         in_thread(work)
     except OSError as err:
-        raise NetplugError(f"enter namespaces at {base}: {err}") from err
+        raise NetplugError(f"enter namespace {net}: {err}") from err
 
 
 def _pin(path: Path, kind: str) -> None:

@@ -76,10 +76,10 @@ def _host_port(desired: Desired, host_port: HostPort) -> None:
 def _hairpins(desired: Desired, pod_cidr: str) -> None:
     """A sandbox that reaches itself must see another source, or it answers itself directly."""
     network = ipaddress.IPv4Network(pod_cidr)
-    for name in ("ep", "npep"):
-        for ip, _port in desired.elements[name].values():
-            if ipaddress.IPv4Address(ip) in network:
-                desired.elements["hairpin"][(ip, ip)] = ()
+    used = {value[0] for name in ("ep", "npep") for value in desired.elements[name].values()}
+    for ip in used:
+        if ipaddress.IPv4Address(ip) in network:
+            desired.elements["hairpin"][(ip, ip)] = ()
 
 
 def _goto(desired: Desired, letter: str, service: Service) -> Key:

@@ -10,6 +10,7 @@ import ipaddress
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from edgek.api.meta import Key, Obj, get_path, key_of, labels, name, namespace
 from netplug.model import Endpoint, HostPort, Peer, Service
@@ -36,7 +37,9 @@ def internal_ip(node: Obj) -> str:
     return ""
 
 
+@lru_cache(maxsize=4096)
 def is_ipv4(value: object) -> bool:
+    """Remembered: every change of any service looks at the addresses of all."""
     try:
         ipaddress.IPv4Address(str(value))
     except ValueError:

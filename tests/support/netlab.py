@@ -108,6 +108,8 @@ class Lab:
         self.outside.run("ip", "link", "set", port, "master", "switch", "up")
         node.run("ip", "addr", "add", f"{node.ip}/24", "dev", "eth0")
         node.run("ip", "link", "set", "eth0", "up")
+        # Tests reuse addresses faster than the kernel's quota of "refused" messages refills.
+        node.run("sh", "-c", "echo 0 > /proc/sys/net/ipv4/icmp_ratelimit")
         node.run("ip", "route", "add", "default", "via", f"{NETWORK}.1")
         return node
 
