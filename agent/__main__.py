@@ -1,1 +1,16 @@
-"""To come."""
+"""The agent role: ``edgek agent``, and beside the server in ``edgek server``."""
+
+import asyncio
+
+from agent.config import OPTIONS, parse_config
+from edgek.roles import Role, Settings
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    config = parse_config(settings)
+    from agent.app import run_agent  # late: ``--help`` needs none of it
+
+    await run_agent(config, stop)
+
+
+ROLE = Role(name="agent", help="Run this machine's pods.", options=OPTIONS, run=run)

@@ -1,1 +1,217 @@
-"""To come."""
+"""The page: how an agent is put together, in the order in which it comes up.
+
+Join -> client -> Podman -> cluster values -> network -> pods, with the Node object, its Lease and
+the tunnel beside them. With the checkpoint and a stored identity all of it comes up with no
+server in reach. At the end containers, network and Podman's containers are left as they are;
+``clean_up`` takes everything away.
+"""
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack
+from fractions import Fraction
+
+from agent.config import AgentConfig, route_address
+from agent.network import NodeNetwork
+from agent.network.kernel import NetplugNetwork
+from agent.node.checkpoint import Checkpoint
+from agent.node.cluster import Cluster, learn_cluster
+from agent.node.facts import Facts, look_at_node
+from agent.node.join import Joining, join, keep_fresh
+from agent.node.lease import NodeLease
+from agent.node.network_feed import NetworkFeed
+from agent.node.register import Registration
+from agent.node.status import NodeSpec
+from agent.pods.build import build_pod_sync
+from agent.pods.etc import DnsSettings
+from agent.pods.memory import Host
+from agent.pods.sources import Ref
+from agent.pods.sync import PodSync
+from agent.runtime.cgroups import Cgroups
+from agent.runtime.machine import look_at_machine
+from agent.runtime.podman import PodmanRuntime
+from agent.runtime.runtime import RuntimeFailure
+from agent.runtime.service import PodmanService
+from edgek.aio.clock import Clock, SystemClock
+from edgek.aio.tasks import Tasks
+from edgek.api.meta import Obj, key_of
+from edgek.client.client import Client
+from edgek.client.http import HttpTransport
+from edgek.control.events import EventRecorder
+from edgek.control.informer import Informers
+from edgek.kinds import CONFIG_MAP, POD, SECRET
+from edgek.roles import StartError
+
+log = logging.getLogger(__name__)
+
+COMPONENT = "kubelet"
+KINDS = {kind.kind: kind for kind in (CONFIG_MAP, SECRET)}
+
+
+async def run_agent(config: AgentConfig, stop: asyncio.Event) -> None:
+    """Serves until ``stop`` is set. Raises StartError where it cannot do its job."""
+    agent = Agent(config, clock=SystemClock())
+    async with Tasks("agent") as tasks:
+        stopping = tasks.spawn(stop.wait(), name="stop")
+        working = tasks.spawn(agent.run(), name="run")
+        await asyncio.wait({stopping, working}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            working.result()
+
+
+class Agent:
+    def __init__(self, config: AgentConfig, *, clock: Clock) -> None:
+        self.config = config
+        self._clock = clock
+        self._machine = look_at_machine()
+        self._checkpoint = Checkpoint(config.home / "checkpoint", clock=clock)
+        self._pod_root = config.home / "pods"
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with AsyncExitStack() as stack:
+            tasks = await stack.enter_async_context(Tasks("agent"))
+            service, runtime = await self._start_podman(stack, tasks)
+            client = await self._connect(stack, tasks)
+            facts = look_at_node(self.config.data_dir, runtime_version=await _version_of(runtime))
+            informers = Informers(client, tasks)
+            registration = Registration(client, self._node_spec(facts), clock=self._clock)
+            tasks.spawn(registration.run(), name="node")
+            cluster = await learn_cluster(client, self.config.node_name, self._checkpoint)
+            network = NetplugNetwork()
+            stack.push_async_callback(network.close)
+            await network.setup(self._node_network(cluster))
+            feed = NetworkFeed(network, informers, self._checkpoint)
+            feed.nodes.informer.on_change(registration.on_change)
+            recorder = EventRecorder(client, self._clock)
+            sync = build_pod_sync(
+                host=self._host(facts, cluster, feed, boot=service.boot),
+                client=client,
+                runtime=runtime,
+                network=network,
+                cgroups=Cgroups(machine=self._machine, root=self.config.cgroup_root),
+                events=recorder.source(COMPONENT, host=self.config.node_name),
+                clock=self._clock,
+                tasks=tasks,
+                pod_root=self._pod_root,
+            )
+            self._follow_pods(sync, informers, tasks)
+            lease = NodeLease(client, self.config.node_name, clock=self._clock)
+            for name, coro in (
+                ("events", recorder.run()),
+                ("services", feed.run_services()),
+                ("peers", feed.run_nodes()),
+                ("pods", sync.run()),
+                ("lease", lease.run()),
+                ("checkpoint", self._checkpoint.run()),
+            ):
+                tasks.spawn(coro, name=name)
+            registration.set_problem("")
+            log.info("agent is ready node=%s ip=%s", self.config.node_name, self._node_ip())
+            await tasks.wait()
+
+    async def _start_podman(
+        self, stack: AsyncExitStack, tasks: Tasks
+    ) -> tuple[PodmanService, PodmanRuntime]:
+        service = PodmanService(
+            self._machine,
+            run_dir=self.config.run_dir,
+            data_dir=self.config.home,
+            shared=(self._pod_root,),
+        )
+        await service.start()
+        stack.push_async_callback(service.stop)
+        runtime = PodmanRuntime(
+            service.socket, machine=self._machine, boot=service.boot, enter=service.enter
+        )
+        stack.push_async_callback(runtime.close)
+        service.on_back = runtime.came_back
+        tasks.spawn(service.run(), name="podman")
+        return service, runtime
+
+    async def _connect(self, stack: AsyncExitStack, tasks: Tasks) -> Client:
+        config = self.config
+        joining = Joining(
+            server=config.server,
+            data_dir=config.data_dir,
+            node_name=config.node_name,
+            token=config.token,
+        )
+        identity = await join(joining, clock=self._clock)
+        transport = HttpTransport(identity.access(config.server))
+        stack.push_async_callback(transport.close)
+        fresh = keep_fresh(joining, identity, transport=transport, clock=self._clock)
+        tasks.spawn(fresh, name="certificate")
+        return Client(transport, field_manager="edgek-agent")
+
+    def _follow_pods(self, sync: PodSync, informers: Informers, tasks: Tasks) -> None:
+        """The server's pods, or the checkpoint's until it has answered."""
+        pods, sources = sync.parts.pods, sync.parts.sources
+        for obj in self._checkpoint.load("objects"):
+            sources.remember(Ref(KINDS[obj["kind"]], key_of(obj)), obj)
+        pods.restore(self._checkpoint.load("pods"))
+        self._checkpoint.provide("pods", pods.all)
+        self._checkpoint.provide("objects", lambda: [obj for _, obj in sources.known()])
+        informer = informers.get(POD, field_selector=f"spec.nodeName={self.config.node_name}")
+
+        def changed(old: Obj | None, new: Obj | None) -> None:
+            pods.on_change(old, new)
+            self._checkpoint.mark("pods")
+
+        async def synced() -> None:
+            await informer.wait_synced()
+            pods.sync(informer.list())
+            sync.look_at_all()
+
+        informer.on_change(changed)
+        sources.on_change = lambda: self._checkpoint.mark("objects")
+        tasks.spawn(synced(), name="first-list")
+
+    # -- values ----------------------------------------------------------------------------
+
+    def _node_ip(self) -> str:
+        found = self.config.node_ip or route_address(self.config.server)
+        if not found:
+            raise StartError("this machine has no address yet; set --node-ip or bring a link up")
+        return found
+
+    def _node_spec(self, facts: Facts) -> NodeSpec:
+        return NodeSpec(
+            name=self.config.node_name,
+            ip=self._node_ip(),
+            facts=facts,
+            max_pods=self.config.max_pods,
+            first_labels=dict(self.config.labels),
+            taints=tuple(self.config.taint_objects()),
+        )
+
+    def _node_network(self, cluster: Cluster) -> NodeNetwork:
+        return NodeNetwork(
+            node_name=self.config.node_name,
+            node_ip=self._node_ip(),
+            pod_cidr=cluster.pod_cidr,
+            cluster_cidr=cluster.cluster_cidr,
+            service_cidr=cluster.service_cidr,
+            dns_ip=cluster.cluster_dns,
+            cluster_domain=cluster.cluster_domain,
+        )
+
+    def _host(self, facts: Facts, cluster: Cluster, feed: NetworkFeed, *, boot: str) -> Host:
+        return Host(
+            node_name=self.config.node_name,
+            node_ip=self._node_ip(),
+            dns=DnsSettings(cluster_dns=cluster.cluster_dns, cluster_domain=cluster.cluster_domain),
+            allocatable=facts.allocatable(max_pods=self.config.max_pods),
+            memory=Fraction(facts.memory),
+            boot=boot,
+            log_root=self.config.log_dir,
+            seccomp_root=self.config.home / "seccomp",
+            services=feed.services.list,
+        )
+
+
+async def _version_of(runtime: PodmanRuntime) -> str:
+    try:
+        return (await runtime.version()).version
+    except RuntimeFailure as err:
+        raise StartError(f"podman does not answer: {err}") from err

@@ -1,1 +1,160 @@
-"""To come."""
+"""The agent's settings: k3s's names where the meaning is the same.
+
+Cluster-wide values (networks, DNS) are not asked for here: an agent learns them from the server
+when it joins, so that they cannot differ between nodes.
+"""
+
+import ipaddress
+import re
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgek.api.meta import Obj
+from edgek.api.validation import is_label_value, is_qualified_name
+from edgek.pki.tokens import JoinToken, parse_join_token
+from edgek.roles import Option, Settings, UsageError
+
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+
+OPTIONS = (
+    Option(name="server", metavar="URL", help="The server to join, https://HOST:6443."),
+    Option(name="token", secret=True, metavar="TOKEN", help="The cluster's join token."),
+    Option(name="token-file", metavar="FILE", help="Read --token from this file."),
+    Option(name="data-dir", default="/var/lib/edgek", metavar="DIR", help="Where all state is."),
+    Option(name="node-name", metavar="NAME", help="Name of the node; by default the host's."),
+    Option(name="node-ip", multiple=True, metavar="IP",
+           help="Address of the node; found from the route to the server."),
+    Option(name="node-label", multiple=True, metavar="KEY=VALUE",
+           help="Label for the node, given when it first registers."),
+    Option(name="node-taint", multiple=True, metavar="KEY=VALUE:EFFECT",
+           help="Taint for the node, given when it first registers."),
+    Option(name="max-pods", type=int, default=110, metavar="N", help="Pods that may run here."),
+    Option(name="cgroup-root", default="/edgek", metavar="PATH", help="Cgroup above all pods."),
+    Option(name="log-dir", default="/var/log/pods", metavar="DIR", help="Where pod logs are."),
+    Option(name="run-dir", default="/run/edgek", metavar="DIR",
+           help="Where sockets and namespaces are."),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentConfig:
+    server: str
+    token: JoinToken | None
+    data_dir: Path
+    run_dir: Path
+    log_dir: Path
+    node_name: str
+    node_ip: str
+    labels: tuple[tuple[str, str], ...]
+    taints: tuple[tuple[str, str, str], ...]
+    max_pods: int
+    cgroup_root: str
+
+    @property
+    def home(self) -> Path:
+        """What the agent keeps over a reboot."""
+        return self.data_dir / "agent"
+
+    def taint_objects(self) -> list[Obj]:
+        return [{"key": k, "effect": e} | ({"value": v} if v else {}) for k, v, e in self.taints]
+
+
+def parse_config(settings: Settings) -> AgentConfig:
+    """Raises UsageError with one line for the first setting that cannot be."""
+    server = str(settings.get("server") or "").rstrip("/")
+    if not re.fullmatch(r"https://[^/\s]+", server):
+        raise UsageError("--server must be the URL of a server, such as https://192.0.2.1:6443")
+    if settings["max_pods"] < 1:
+        raise UsageError("--max-pods must be at least 1")
+    return AgentConfig(
+        server=server,
+        token=_token(settings),
+        data_dir=Path(settings["data_dir"]).absolute(),
+        run_dir=Path(settings["run_dir"]).absolute(),
+        log_dir=Path(settings["log_dir"]).absolute(),
+        node_name=_node_name(settings),
+        node_ip=_node_ip(settings, server),
+        labels=tuple(_label(text) for text in settings.get("node_label") or ()),
+        taints=tuple(_taint(text) for text in settings.get("node_taint") or ()),
+        max_pods=settings["max_pods"],
+        cgroup_root=_cgroup(settings["cgroup_root"]),
+    )
+
+
+def _token(settings: Settings) -> JoinToken | None:
+    text, option = settings.get("token") or "", "token"
+    if not text and settings.get("token_file"):
+        path, option = settings["token_file"], "token-file"
+        try:
+            text = Path(path).read_text()
+        except (OSError, UnicodeDecodeError) as err:
+            raise UsageError(f"--token-file: cannot read {path}: {err}") from None
+    try:
+        return parse_join_token(text) if text else None
+    except ValueError as err:
+        raise UsageError(f"--{option} {err}") from None
+
+
+def _node_name(settings: Settings) -> str:
+    found = str(settings.get("node_name") or socket.gethostname().lower())
+    if len(found) > 253 or not _NAME.fullmatch(found):
+        raise UsageError(
+            f"--node-name {found!r}: a name has lower case letters, digits, '-' and '.' only"
+        )
+    return found
+
+
+def _node_ip(settings: Settings, server: str) -> str:
+    given: Any = settings.get("node_ip") or ()
+    given = (given,) if isinstance(given, str) else tuple(given)
+    for text in given:
+        try:
+            ipaddress.ip_address(text)
+        except ValueError:
+            raise UsageError(f"--node-ip {text!r} is not an IP address") from None
+    return str(given[0]) if given else ""
+
+
+def _label(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    problems = [*is_qualified_name(key), *is_label_value(value)]
+    if not equals or problems:
+        raise UsageError(
+            f"--node-label {text!r} is not KEY=VALUE: {'; '.join(problems)}".rstrip(": ")
+        )
+    return key, value
+
+
+def _taint(text: str) -> tuple[str, str, str]:
+    rest, colon, effect = text.rpartition(":")
+    key, _, value = rest.partition("=")
+    if not colon or effect not in EFFECTS or is_qualified_name(key):
+        raise UsageError(
+            f"--node-taint {text!r} is not KEY=VALUE:EFFECT with one of {', '.join(EFFECTS)}"
+        )
+    return key, value, effect
+
+
+def _cgroup(path: str) -> str:
+    if not path.startswith("/") or path == "/":
+        raise UsageError(f"--cgroup-root {path!r} must be an absolute path below /")
+    return path.rstrip("/")
+
+
+def route_address(server: str) -> str:
+    """The address that packets to the server leave from; nothing is sent. "" without a route."""
+    host = server.split("://")[-1].rpartition(":")[0] or server.split("://")[-1]
+    host = host.strip("[]")
+    for target in (host, "192.0.2.1"):  # a local server: any route's address, TEST-NET-1 is fine
+        try:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+                probe.connect((target, 9))
+                found = str(probe.getsockname()[0])
+        except OSError:
+            continue
+        if not found.startswith("127."):
+            return found
+    return ""

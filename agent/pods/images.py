@@ -20,6 +20,7 @@ from edgek.api.meta import Obj
 
 BASE_BACKOFF = 10.0
 MAX_BACKOFF = 300.0
+SHOW_ERROR = 2.0
 PARALLEL_PULLS = 2
 Auth = Mapping[str, str]
 
@@ -120,15 +121,17 @@ class Images:
         return NotThere(waiting=Waiting(reason="ContainerCreating"))
 
     def _back_off(self, pull: _Pull, uid: str, reference: str, tell: Told) -> NotThere:
-        """The first look after a failure shows the error itself, later ones the back-off."""
+        """For a moment the error itself is shown, then the back-off, as users know it."""
+        assert pull.until is not None
+        show_error = pull.until - timedelta(seconds=pull.seconds - SHOW_ERROR)
+        if self._clock.now() < show_error:
+            waiting = Waiting(reason="ErrImagePull", message=pull.error)
+            return NotThere(waiting=waiting, retry_at=show_error)
+        message = f'Back-off pulling image "{reference}"'
         if uid not in pull.announced:
             pull.announced.add(uid)
-            waiting = Waiting(reason="ErrImagePull", message=pull.error)
-            soon = self._clock.now() + timedelta(seconds=1)
-            return NotThere(waiting=waiting, retry_at=soon)
-        message = f'Back-off pulling image "{reference}"'
-        tell("Normal", "BackOff", message)
-        tell("Warning", "Failed", "Error: ImagePullBackOff")
+            tell("Normal", "BackOff", message)
+            tell("Warning", "Failed", "Error: ImagePullBackOff")
         text = f"{message}: ErrImagePull: {pull.error}"
         waiting = Waiting(reason="ImagePullBackOff", message=text)
         return NotThere(waiting=waiting, retry_at=pull.until)

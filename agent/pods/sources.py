@@ -76,6 +76,8 @@ class Sources:
         self._client = client
         self._tasks = tasks
         self._changed = changed
+        self.on_change: Callable[[], None] = lambda: None
+        """Called after any change of what ``known`` gives."""
         self._watched: dict[Ref, _Watched] = {}
         self._by_pod: dict[str, set[Ref]] = {}
         self._remembered: dict[Ref, Obj] = {}
@@ -135,6 +137,7 @@ class Sources:
             await cancel_and_wait(waiter)
 
     def _tell(self, ref: Ref) -> None:
+        self.on_change()
         watched = self._watched.get(ref)
         for uid in list(watched.pods) if watched else ():
             self._changed(uid)

@@ -76,9 +76,8 @@ class StatusWriter:
         status = self._wanted.get(pod_uid)
         try:
             if status is not None and (patch := plan_patch(pod, status)):
-                self._pods.adopt(
-                    await self._client.patch(POD, key_of(pod), patch, subresource="status")
-                )
+                got = await self._client.patch(POD, key_of(pod), patch, subresource="status")
+                self._pods.adopt(got, own=True)
             if self._wanted.get(pod_uid) is status:
                 self._wanted.pop(pod_uid, None)
             if pod_uid in self._finished:

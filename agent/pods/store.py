@@ -47,11 +47,15 @@ class Pods:
         elif old is not None:
             self._drop(uid(old))
 
-    def adopt(self, pod: Obj) -> None:
-        """Takes a pod unless a newer form of it (an answer to our own write) is here."""
+    def adopt(self, pod: Obj, *, own: bool = False) -> None:
+        """Takes a pod unless a newer form of it is here. ``own``: it is the answer to a write of
+        our status, which alone is no reason to look at the pod again; the informer's echo of it
+        then comes too late to count."""
         known = self._pods.get(uid(pod))
-        if known is None or _number(pod) > _number(known):
-            self._pods[uid(pod)] = pod
+        if known is not None and _number(pod) <= _number(known):
+            return
+        self._pods[uid(pod)] = pod
+        if not own or known is None or _wanted(known) != _wanted(pod):
             self._changed(uid(pod))
 
     def _drop(self, pod_uid: str) -> None:
@@ -59,6 +63,15 @@ class Pods:
         if pod is not None:
             self.removed[pod_uid] = pod
             self._changed(pod_uid)
+
+
+def _wanted(pod: Obj) -> Obj:
+    """All but the status."""
+    without = ("resourceVersion", "managedFields")
+    return {
+        "metadata": {k: v for k, v in pod["metadata"].items() if k not in without},
+        "spec": pod.get("spec"),
+    }
 
 
 def _number(pod: Obj) -> int:

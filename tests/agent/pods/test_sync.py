@@ -205,8 +205,8 @@ async def test_a_container_that_will_not_start_says_why_and_does_not_spin(tmp_pa
         assert node.container()["lastState"]["terminated"]["message"] == "exec: no such file"
         assert len(verbs(node, "start")) == 1
         node.runtime.scripts["main:1"] = Script()
-        await node.until(lambda: is_running(node))
-        assert node.container()["restartCount"] == 1
+        await node.until(lambda: node.container()["restartCount"] == 1)
+        await node.until(lambda: "running" in node.container()["state"])
 
 
 async def test_a_pod_that_does_not_fit_is_failed_and_says_so(tmp_path: Path) -> None:

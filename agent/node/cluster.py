@@ -1,0 +1,85 @@
+"""The cluster's networks and DNS, as the server tells them: ConfigMap kube-system/edgek-cluster.
+
+Asked for once after joining and kept in the checkpoint, so that a node which reboots with the
+server gone has the same network.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+from agent.node.checkpoint import Checkpoint
+from edgek.api.errors import ApiError
+from edgek.api.meta import Key, Obj, get_path
+from edgek.client.client import Client
+from edgek.kinds import CONFIG_MAP, NODE
+
+log = logging.getLogger(__name__)
+
+KEY = Key("kube-system", "edgek-cluster")
+FIRST_DELAY, MAX_DELAY = 0.5, 15.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    cluster_cidr: str
+    service_cidr: str
+    cluster_dns: str
+    cluster_domain: str
+    pod_cidr: str
+
+
+def read_cluster(config: Obj, node: Obj) -> Cluster | None:
+    """None while the server has not said all of it."""
+    data = config.get("data") or {}
+    pod_cidr = get_path(node, "spec", "podCIDR", default="")
+    wanted = ("clusterCIDR", "serviceCIDR", "clusterDNS")
+    if not pod_cidr or not all(data.get(k) for k in wanted):
+        return None
+    return Cluster(
+        cluster_cidr=data["clusterCIDR"],
+        service_cidr=data["serviceCIDR"],
+        cluster_dns=data["clusterDNS"],
+        cluster_domain=data.get("clusterDomain") or "cluster.local",
+        pod_cidr=pod_cidr,
+    )
+
+
+async def learn_cluster(client: Client, node_name: str, checkpoint: Checkpoint) -> Cluster:
+    """From the checkpoint where it has it, else from the server, waiting for it to decide."""
+    remembered = checkpoint.load("cluster")
+    if len(remembered) == 2 and (known := read_cluster(remembered[0], remembered[1])):
+        return known
+    delay = FIRST_DELAY
+    while True:
+        try:
+            config = await client.get(CONFIG_MAP, KEY)
+            node = await _with_cidr(client, node_name)
+            if cluster := read_cluster(config, node):
+                await checkpoint.write("cluster", [config, node])
+                return cluster
+            why = f"configmap {KEY} lacks values"
+        except (ApiError, TimeoutError) as err:
+            why = str(err) or "the node has no podCIDR yet"
+        log.warning("waiting for the cluster's values node=%s reason=%s", node_name, why)
+        await asyncio.sleep(delay)
+        delay = min(delay * 2, MAX_DELAY)
+
+
+async def _with_cidr(client: Client, node_name: str) -> Obj:
+    """Our Node once a controller has given it a podCIDR."""
+    node = await client.get(NODE, Key("", node_name))
+    if get_path(node, "spec", "podCIDR"):
+        return node
+    async with (
+        asyncio.timeout(MAX_DELAY),
+        client.watch(
+            NODE,
+            field_selector=f"metadata.name={node_name}",
+            resource_version=node["metadata"].get("resourceVersion", ""),
+        ) as events,
+    ):
+        async for event in events:
+            if event.type != "BOOKMARK" and get_path(event.obj, "spec", "podCIDR"):
+                return event.obj
+    return node

@@ -1,0 +1,56 @@
+"""The node's heartbeat: a Lease in kube-node-lease, renewed every ten seconds.
+
+It is memory on the server, so a heartbeat costs no disk write, and the Node object stays as it
+is. As pkg/kubelet/nodelease; 40 s without one and the node is NotReady.
+"""
+
+import contextlib
+import logging
+
+from edgek.aio.clock import Clock
+from edgek.api.errors import AlreadyExists, ApiError, NotFound
+from edgek.api.meta import Key, Obj
+from edgek.api.time import format_micro_time
+from edgek.client.client import Client
+from edgek.kinds import LEASE
+
+log = logging.getLogger(__name__)
+
+NAMESPACE = "kube-node-lease"
+DURATION = 40
+PERIOD = 10.0
+
+
+class NodeLease:
+    """``run`` renews until cancelled; an unreachable server is tried again next time."""
+
+    def __init__(self, client: Client, node_name: str, *, clock: Clock) -> None:
+        self._client = client
+        self._name = node_name
+        self._clock = clock
+        self._failing = False
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self.renew()
+                self._failing = False
+            except ApiError as err:
+                level = logging.DEBUG if self._failing else logging.WARNING
+                log.log(level, "lease not renewed node=%s err=%s", self._name, err)
+                self._failing = True
+            await self._clock.sleep(PERIOD)
+
+    async def renew(self) -> None:
+        spec: Obj = {
+            "holderIdentity": self._name,
+            "leaseDurationSeconds": DURATION,
+            "renewTime": format_micro_time(self._clock.now()),
+        }
+        try:
+            await self._client.patch(LEASE, Key(NAMESPACE, self._name), {"spec": spec})
+        except NotFound:
+            meta = {"name": self._name, "namespace": NAMESPACE}
+            lease = {"apiVersion": LEASE.api_version, "kind": "Lease", "metadata": meta}
+            with contextlib.suppress(AlreadyExists):  # made in between: the next renewal has it
+                await self._client.create(LEASE, lease | {"spec": spec})
