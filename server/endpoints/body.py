@@ -6,7 +6,6 @@ against the schema (``fieldValidation`` decides about unknown and duplicate fiel
 
 from typing import Any
 
-
 from edgek.api import errors
 from edgek.api.meta import Obj
 from edgek.kinds.kind import Kind
@@ -40,13 +39,13 @@ async def read_object(request: Request, kind: Kind) -> Obj:
 
 def complete(request: Request, kind: Kind, obj: Obj, *, duplicates: list[str] | None = None) -> Obj:
     """``obj`` checked, pruned and defaulted."""
-    version = kind.api_version
+    version = kind.version
     checked = _CHECKER.check(obj, schema_for(kind), version=version, kind=kind.kind)
     problems = strict_problems(checked.unknown, duplicates or [])
     wanted = _field_validation(request)
     request.warnings += raise_or_warn(problems, wanted, version=version, kind=kind.kind)
     obj = checked.obj
-    obj["apiVersion"], obj["kind"] = version, kind.kind
+    obj["apiVersion"], obj["kind"] = kind.api_version, kind.kind
     if not isinstance(obj.get("metadata"), dict):
         obj["metadata"] = {}
     kind.default(obj)

@@ -175,7 +175,8 @@ async def test_pods_come_from_deployments_and_wait_for_a_node(kubectl: Kubectl) 
     await kubectl(
         "wait", "--for=condition=PodScheduled=false", "pods", "-l", "app=web", "--timeout=10s"
     )
-    await eventually(kubectl, "no nodes available to schedule pods", "describe", "pods")
+    one = (await kubectl("get", "pods", "-o", "name")).split()[0]
+    await eventually(kubectl, "no nodes available to schedule pods", "describe", one)
 
 
 async def test_deleting_a_namespace_empties_it(kubectl: Kubectl) -> None:
