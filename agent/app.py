@@ -24,6 +24,7 @@ from agent.node.register import Registration
 from agent.node.status import NodeSpec
 from agent.pods.build import build_pod_sync
 from agent.pods.etc import DnsSettings
+from agent.pods.leave import leave
 from agent.pods.memory import Host
 from agent.pods.sources import Ref
 from agent.pods.sync import PodSync
@@ -57,6 +58,32 @@ async def run_agent(config: AgentConfig, stop: asyncio.Event) -> None:
         await asyncio.wait({stopping, working}, return_when=asyncio.FIRST_COMPLETED)
         if working.done():
             working.result()
+
+
+async def clean_up(config: AgentConfig) -> list[str]:
+    """Takes away all that an agent made on this machine but its data directory; for
+    ``edgek uninstall``, while no agent runs. Gives back what could not be done."""
+    machine = look_at_machine()
+    pod_root = config.home / "pods"
+    service = PodmanService(
+        machine, run_dir=config.run_dir, data_dir=config.home, shared=(pod_root,)
+    )
+    await service.start()
+    runtime = PodmanRuntime(service.socket, machine=machine, boot=service.boot, enter=service.enter)
+    network = NetplugNetwork()
+    try:
+        return await leave(
+            runtime=runtime,
+            network=network,
+            cgroups=Cgroups(machine=machine, root=config.cgroup_root),
+            pod_root=pod_root,
+            log_root=config.log_dir,
+        )
+    finally:
+        await network.close()
+        await runtime.close()
+        await service.stop()
+        await service.teardown()
 
 
 class Agent:
