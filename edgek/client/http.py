@@ -12,7 +12,7 @@ import re
 import socket
 import ssl
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,7 @@ import orjson
 import edgek
 from edgek.api.errors import ApiError, InternalError, ServiceUnavailable, Timeout, from_status
 from edgek.api.meta import Obj
-from edgek.client.transport import JSON, Call, WatchEvent
+from edgek.client.transport import Call, WatchEvent
 
 if TYPE_CHECKING:
     import aiohttp
@@ -113,7 +113,8 @@ class HttpTransport:
                 with self._errors():
                     async with asyncio.timeout(call.timeout):
                         _decode(response.status, await response.read())
-            _keep_alive(response)
+            transport = response.connection.transport if response.connection else None
+            _keep_alive(transport.get_extra_info("socket") if transport else None)
             yield self._chunks(response)
         finally:
             response.close()  # not released: the rest of an endless body is of no use
@@ -128,7 +129,7 @@ class HttpTransport:
         self,
         path: str,
         *,
-        query: Mapping[str, str] | None = None,
+        query: Sequence[tuple[str, str]] = (),
         protocols: tuple[str, ...] = (),
         heartbeat: float | None = None,
     ) -> "AsyncIterator[aiohttp.ClientWebSocketResponse]":
@@ -141,7 +142,7 @@ class HttpTransport:
                 async with asyncio.timeout(CONNECT_TIMEOUT):
                     socket_ = await self._open().ws_connect(
                         self._access.server.rstrip("/") + path,
-                        params=dict(query or {}),
+                        params=list(query),
                         protocols=protocols,
                         heartbeat=heartbeat,
                         headers=self._headers(),
@@ -150,13 +151,14 @@ class HttpTransport:
                     )
         except aiohttp.WSServerHandshakeError as err:
             raise from_status({"message": err.message}, code=err.status) from err
+        _keep_alive(socket_.get_extra_info("socket"))
         try:
             yield socket_
         finally:
             await socket_.close()
 
     def _request(self, call: Call) -> "aiohttp.client._RequestContextManager":
-        headers = self._headers() | {"Accept": JSON}
+        headers = self._headers() | {"Accept": call.accept}
         data = None
         if call.body is not None:
             headers["Content-Type"] = call.content_type
@@ -287,10 +289,8 @@ async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
             raise InternalError("the server sent a watch event over 16 MiB")
 
 
-def _keep_alive(response: "aiohttp.ClientResponse") -> None:
+def _keep_alive(sock: socket.socket | None) -> None:
     """A watch may be silent for ever, so only the kernel can tell that the peer is gone."""
-    transport = response.connection.transport if response.connection else None
-    sock = transport.get_extra_info("socket") if transport else None
     if sock is None:
         return
     for name, level, value in _KEEPALIVE:

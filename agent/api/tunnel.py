@@ -1,0 +1,140 @@
+"""Tunnel: keeps one connection to the server, and dials one more for each stream it asks for.
+
+The agent only ever dials out, so it works behind NAT. The other end, and the messages, are in
+server/tunnel.py. A lost connection is taken up again with jittered backoff; streams under way are
+connections of their own and do not break with it.
+"""
+
+import asyncio
+import json
+import logging
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from edgek.aio.tasks import Tasks
+from edgek.api.errors import ApiError, BadRequest, InternalError
+
+if TYPE_CHECKING:
+    import aiohttp
+
+log = logging.getLogger(__name__)
+
+PREFIX = "/edgek/v1/tunnel/"
+PING_SECONDS = 45.0
+"""Below the minute or so after which home routers forget a silent connection."""
+SEND_SECONDS = 30.0
+BACKOFF_SECONDS = (0.5, 30.0)
+PAUSE_SECONDS = 3600.0
+"""How long a reader may take nothing, as a pager left open does."""
+MAX_STREAMS = 64
+
+
+class Dialer(Protocol):
+    """edgek.client.http.HttpTransport is it."""
+
+    def websocket(
+        self, path: str, *, heartbeat: float | None = None
+    ) -> "AbstractAsyncContextManager[aiohttp.ClientWebSocketResponse]": ...
+
+
+class Socket:
+    """A stream's connection, agent's side. ``accept`` comes first; raise an ApiError before it to
+    refuse."""
+
+    def __init__(self, socket: "aiohttp.ClientWebSocketResponse") -> None:
+        self._socket = socket
+        self.accepted = False
+
+    async def accept(self) -> None:
+        self.accepted = True
+        await self._send_text({"status": 200})
+
+    async def refuse(self, error: ApiError) -> None:
+        await self._send_text(error.to_status())
+
+    async def receive(self) -> bytes | None:
+        """None once the server has closed."""
+        import aiohttp
+
+        while True:
+            message = await self._socket.receive()
+            if message.type is aiohttp.WSMsgType.BINARY:
+                return bytes(message.data)
+            if message.type is not aiohttp.WSMsgType.TEXT:
+                return None
+
+    async def send(self, data: bytes) -> None:
+        """Waits while the reader is slow, but not for ever. Raises OSError once it is gone."""
+        async with asyncio.timeout(PAUSE_SECONDS):
+            await self._socket.send_bytes(data)
+
+    async def _send_text(self, value: Mapping[str, Any]) -> None:
+        async with asyncio.timeout(SEND_SECONDS):
+            await self._socket.send_str(json.dumps(value))
+
+
+Handler = Callable[[Mapping[str, Any], Socket], Awaitable[None]]
+
+
+class Tunnel:
+    """``handlers`` by kind of stream."""
+
+    def __init__(self, dialer: Dialer, node: str, handlers: Mapping[str, Handler]) -> None:
+        self._dialer, self._node, self._handlers = dialer, node, handlers
+        self._streams = 0
+
+    async def run(self) -> None:
+        """Connects, again and again; returns only by cancellation, which ends all streams."""
+        least, most = BACKOFF_SECONDS
+        wait = least
+        async with Tasks("tunnel", on_error=lambda name, err: None) as tasks:
+            while True:
+                try:
+                    async with self._dialer.websocket(
+                        PREFIX + self._node, heartbeat=PING_SECONDS
+                    ) as socket:
+                        log.info("tunnel to the server is open")
+                        wait = least
+                        await self._control(socket, tasks)
+                    log.info("tunnel to the server closed")
+                except (ApiError, OSError) as err:
+                    log.info("cannot open the tunnel to the server error=%s", err)
+                # Jitter: after a restart of the server not all its agents come at once.
+                await asyncio.sleep(wait * random.uniform(0.5, 1.5))
+                wait = min(wait * 2, most)
+
+    async def _control(self, socket: "aiohttp.ClientWebSocketResponse", tasks: Tasks) -> None:
+        async for message in socket:
+            try:
+                call = json.loads(message.data)
+                call_id, kind, params = call["id"], call["kind"], call["params"]
+            except (ValueError, KeyError, TypeError):
+                log.warning("the server asked for something that is no stream")
+                continue
+            tasks.spawn(self._stream(call_id, kind, params), name=f"{kind}-{call_id[:6]}")
+
+    async def _stream(self, call_id: str, kind: str, params: Mapping[str, Any]) -> None:
+        self._streams += 1
+        try:
+            # No pings here: a paused reader (``logs -f | less``) does not answer them.
+            async with self._dialer.websocket(f"{PREFIX}{self._node}/{call_id}") as raw:
+                await self._serve(Socket(raw), kind, params)
+        except (ApiError, OSError, TimeoutError) as err:
+            log.info("stream ended kind=%s error=%s", kind, err)
+        finally:
+            self._streams -= 1
+
+    async def _serve(self, socket: Socket, kind: str, params: Mapping[str, Any]) -> None:
+        try:
+            handler = self._handlers.get(kind)
+            if handler is None:
+                raise BadRequest(f"this node does not know streams of kind {kind!r}")
+            if self._streams > MAX_STREAMS:
+                raise InternalError(f"this node has {MAX_STREAMS} streams open already")
+            await handler(params, socket)
+        except ApiError as err:
+            if socket.accepted:
+                raise
+            await socket.refuse(err)
