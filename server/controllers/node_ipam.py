@@ -8,8 +8,8 @@ network is free again by its absence.
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from edgek.api.meta import Key, Obj, get_path, resource_version
-from edgek.control.controller import DONE, Context, ForKind, Result, Watch
+from edgek.api.meta import Key, Obj, get_path, key_of, resource_version
+from edgek.control.controller import DONE, Context, Mapped, Result, Watch
 from edgek.kinds import NODE
 
 Network = IPv4Network | IPv6Network
@@ -67,7 +67,12 @@ class NodeIpam:
         self._nodes = context.informers.get(NODE)
         self._given: dict[str, str] = {}
         self._last = -1
-        self.watches: Sequence[Watch] = (ForKind(NODE, when=_matters),)
+        self.watches: Sequence[Watch] = (Mapped(NODE, self._keys, when=_matters),)
+
+    def _keys(self, node: Obj) -> list[Key]:
+        """The node, and those that found no network left: it may have had the one they need."""
+        waiting = [n for n in self._nodes.list() if not pod_cidr(n)]
+        return [key_of(n) for n in (node, *waiting)]
 
     async def reconcile(self, key: Key) -> Result:
         node = self._nodes.get(key)
@@ -83,9 +88,7 @@ class NodeIpam:
         if found is None:
             message = f"Node {key.name} status is now: CIDRNotAvailable"
             self._events.normal(node, "CIDRNotAvailable", message)
-            raise RuntimeError(
-                "there are no remaining CIDRs left to allocate in the accepted range"
-            )
+            return DONE  # until a node goes
         cidr, self._last = found
         # Before the write: other nodes are worked on at the same time.
         self._given[key.name] = cidr

@@ -1,18 +1,12 @@
 """Objects of a small cluster, and the subresources that the scheduler and signers write."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Any
 
-from edgek.aio.clock import FakeClock
-from edgek.aio.tasks import Tasks
 from edgek.api.errors import Conflict, NotFound
 from edgek.api.meta import Key, Obj
 from edgek.client.transport import Call
-from edgek.control.controller import Context
-from edgek.control.events import EventRecorder
-from edgek.control.informer import Informers
 from edgek.kinds import POD
 from tests.support.memory_api import MemoryApi
 
@@ -67,17 +61,6 @@ class ClusterApi(MemoryApi):
         return super()._update(
             kind, old, new, "status" if subresource == "approval" else subresource
         )
-
-
-@asynccontextmanager
-async def controller_context(api: MemoryApi) -> AsyncIterator[Context]:
-    """A Context whose events are written to ``api``."""
-    async with Tasks("test") as tasks:
-        clock = FakeClock()
-        events = EventRecorder(api.client, clock)
-        tasks.spawn(events.run(), name="events")
-        informers = Informers(api.client, tasks)
-        yield Context(client=api.client, informers=informers, events=events, clock=clock)
 
 
 async def until(condition: Callable[[], Any], *, seconds: float = 5.0) -> None:

@@ -11,7 +11,8 @@ from edgek.api.meta import Obj
 from edgek.client.transport import Call
 from edgek.kinds import EVENT, NODE, POD
 from server.scheduler.scheduler import build
-from tests.support.cluster import ClusterApi, controller_context, node, pod, until
+from tests.support.cluster import ClusterApi, node, pod, until
+from tests.support.loops import running
 
 pytestmark = pytest.mark.looptime
 
@@ -24,9 +25,9 @@ def api() -> ClusterApi:
 @pytest.fixture
 async def start(api: ClusterApi) -> AsyncIterator[Callable[[], None]]:
     """Starts the scheduler when called, so that a test can lay out the cluster before."""
-    async with controller_context(api) as context:
+    async with running(api) as loops:
         tasks: list[asyncio.Task[None]] = []
-        yield lambda: tasks.append(asyncio.create_task(build(context).run()))
+        yield lambda: tasks.append(asyncio.create_task(build(loops.context).run()))
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
