@@ -32,7 +32,7 @@ def choose_container(pod: Obj, asked: str) -> str:
 def running_container_id(pod: Obj, container: str) -> str:
     """For exec and attach."""
     status = _status(pod, container)
-    if status is None or not get_path(status, "state", "running"):
+    if status is None or "running" not in (status.get("state") or {}):
         raise InternalError(f'unable to upgrade connection: container not found ("{container}")')
     return _bare(status.get("containerID") or "")
 
