@@ -25,12 +25,16 @@ def api() -> ClusterApi:
 @pytest.fixture
 async def start(api: ClusterApi) -> AsyncIterator[Callable[[], None]]:
     """Starts the scheduler when called, so that a test can lay out the cluster before."""
-    async with running(api) as loops:
-        tasks: list[asyncio.Task[None]] = []
-        yield lambda: tasks.append(asyncio.create_task(build(loops.context).run()))
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    tasks: list[asyncio.Task[None]] = []
+
+    async def serve() -> None:
+        async with running(api, build):
+            await asyncio.Event().wait()
+
+    yield lambda: tasks.append(asyncio.create_task(serve()))
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def on(api: ClusterApi, name: str) -> str:
