@@ -96,8 +96,8 @@ class Agent:
 
     async def run(self) -> None:
         """Until cancelled."""
-        async with AsyncExitStack() as stack:
-            tasks = await stack.enter_async_context(Tasks("agent"))
+        # Tasks end before what they use is closed.
+        async with AsyncExitStack() as stack, Tasks("agent") as tasks:
             service, runtime = await self._start_podman(stack, tasks)
             client = await self._connect(stack, tasks)
             facts = look_at_node(self.config.data_dir, runtime_version=await _version_of(runtime))

@@ -87,6 +87,18 @@ def trimmed(obj: Mapping[str, object]) -> Obj:
     status = obj.get("status")
     if obj.get("kind") == "Pod" and isinstance(status, dict):
         out["status"] = {k: status[k] for k in KEPT_POD_STATUS if k in status}
+        for which in ("containerStatuses", "initContainerStatuses"):
+            if counts := [_count(s) for s in status.get(which) or () if s.get("containerID")]:
+                out["status"][which] = counts
     elif obj.get("kind") == "Node" and isinstance(status, dict):
         out["status"] = {k: status[k] for k in ("addresses",) if k in status}
     return out
+
+
+def _count(status: Obj) -> Obj:
+    """Enough to go on counting restarts where the containers are lost."""
+    return {
+        "name": status["name"],
+        "restartCount": status.get("restartCount") or 0,
+        "containerID": "podman://",
+    }

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from agent.pods.etc import host_network, hostname
 from agent.pods.sources import Lookup
 from edgek.api.meta import Obj, annotations, get_path, labels, name, namespace, uid
 from edgek.api.quantity import parse_quantity
@@ -45,7 +46,9 @@ def make_environment(pod: Obj, container: Obj, around: Surroundings) -> dict[str
         found = _value(pod, container, variable, {**services, **env}, around)
         if found is not None:
             env[variable["name"]] = found
-    return services | env
+    # Podman would give the host's name; every runtime of Kubernetes gives the pod's.
+    own_name = {} if host_network(pod) else {"HOSTNAME": hostname(pod)}
+    return own_name | services | env
 
 
 def expand(text: str, env: Mapping[str, str]) -> str:

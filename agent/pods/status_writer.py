@@ -10,7 +10,7 @@ from typing import Any
 from agent.pods.status import OWN_CONDITIONS
 from agent.pods.store import Pods
 from edgek.aio.tasks import Tasks
-from edgek.api.errors import ApiError, Conflict, NotFound
+from edgek.api.errors import ApiError, Conflict, NotFound, ServiceUnavailable
 from edgek.api.meta import Obj, key_of, resource_version, uid
 from edgek.client.client import Client
 from edgek.control.workqueue import WorkQueue
@@ -60,7 +60,10 @@ class StatusWriter:
             try:
                 await self._write(pod_uid)
             except ApiError as err:
-                level = logging.DEBUG if isinstance(err, Conflict) else logging.WARNING
+                quiet = isinstance(
+                    err, Conflict | ServiceUnavailable
+                )  # informers tell of the latter
+                level = logging.DEBUG if quiet else logging.WARNING
                 log.log(level, "pod status not written uid=%s err=%s", pod_uid, err)
                 self._queue.add_rate_limited(pod_uid)
             else:
