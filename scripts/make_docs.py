@@ -1,0 +1,103 @@
+"""Writes the generated parts of the docs, from the values the program itself uses.
+
+    python -m scripts.make_docs
+
+A generated part stands between two marks in a page, ``<!-- generated: NAME -->`` and
+``<!-- end of generated -->``; the prose around them is written by hand. ``PARTS`` says which
+page has which parts. tests/test_generated_docs.py proves the pages fresh.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from edgek.cli.role_command import all_options
+from edgek.kinds import ALL
+from edgek.kinds.kind import Kind
+from edgek.roles import Option, find_role
+
+ROOT = Path(__file__).resolve().parent.parent
+_PART = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end of generated -->)", re.S)
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Markdown, one line a row."""
+    head = list(head)
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join("| " + " | ".join(_cell(cell) for cell in line) + " |\n" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def options_of(role: str) -> str:
+    rows = (
+        (f"`--{o.name}`", _value(o), _default(o), _environment(o), o.help)
+        for o in all_options(find_role(role))
+    )
+    return table(("Flag", "Value", "Default", "Environment", "Meaning"), rows)
+
+
+def _value(option: Option) -> str:
+    if option.type is bool:
+        return "true, false"
+    shown = f"`{option.metavar or option.type.__name__.upper()}`"
+    return f"{shown}, repeatable" if option.multiple else shown
+
+
+def _default(option: Option) -> str:
+    if option.type is bool:
+        return "true" if option.default else "false"
+    return f"`{option.default}`" if option.default not in (None, "", ()) else ""
+
+
+def _environment(option: Option) -> str:
+    return ", ".join(f"`{name}`" for name in (option.env, *option.other_envs))
+
+
+def kinds() -> str:
+    head = ("Kind", "apiVersion", "Plural", "Short", "Namespaced", "Subresources", "Kept")
+    return table(head, (_kind(kind) for kind in ALL))
+
+
+def _kind(kind: Kind) -> tuple[str, ...]:
+    return (
+        kind.kind,
+        f"`{kind.api_version}`",
+        f"`{kind.plural}`",
+        ", ".join(f"`{name}`" for name in kind.short_names),
+        "yes" if kind.namespaced else "no",
+        ", ".join(f"`{sub.name}`" for sub in kind.subresources),
+        kind.durability,
+    )
+
+
+Part = Callable[[], str]
+PARTS: Mapping[str, Mapping[str, Part]] = {
+    "docs/configuration.md": {
+        "server-options": lambda: options_of("server"),
+        "agent-options": lambda: options_of("agent"),
+    },
+    "docs/kinds.md": {"kinds": kinds},
+}
+"""Page -> name of a part -> what makes it."""
+
+
+def fill(text: str, parts: Mapping[str, Part]) -> str:
+    """The page with its parts made anew. Raises ValueError where a part has no place in it."""
+    if missing := parts.keys() - {match[2] for match in _PART.finditer(text)}:
+        raise ValueError(f"no place for {', '.join(sorted(missing))}")
+    return _PART.sub(lambda m: f"{m[1]}{parts[m[2]]()}{m[3]}", text)
+
+
+def main() -> int:
+    for name, parts in PARTS.items():
+        page = ROOT / name
+        page.write_text(fill(page.read_text(), parts))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
