@@ -11,7 +11,10 @@ import click
 from edgek import __version__
 
 ROLES = ("server", "agent")
-VERBS: tuple[tuple[str, str], ...] = ()
+VERBS: tuple[tuple[str, str], ...] = (
+    ("apply", "edgek.cli.apply"),
+    ("get", "edgek.cli.get"),
+)
 """(name, module): the module's ``command`` is the click command."""
 
 

@@ -65,12 +65,24 @@ class Client:
         return ObjectList(items, meta.get("resourceVersion", ""), meta.get("continue", ""))
 
     async def create(
-        self, kind: Kind, obj: Obj, *, dry_run: bool = False, subresource: str = "", name: str = ""
+        self,
+        kind: Kind,
+        obj: Obj,
+        *,
+        dry_run: bool = False,
+        subresource: str = "",
+        name: str = "",
+        field_validation: str = "",
     ) -> Obj:
-        """POSTs to the collection, or to ``name``'s subresource (binding, eviction, token)."""
+        """POSTs to the collection, or to ``name``'s subresource (binding, eviction, token).
+        ``field_validation`` is Ignore, Warn or Strict."""
         namespace = obj.get("metadata", {}).get("namespace", "")
         path = kind.path(namespace, name, subresource)
-        query = _query(fieldManager=self._manager, dryRun="All" if dry_run else "")
+        query = _query(
+            fieldManager=self._manager,
+            dryRun="All" if dry_run else "",
+            fieldValidation=field_validation,
+        )
         return await self.transport.call(Call(method="POST", path=path, query=query, body=obj))
 
     async def update(self, kind: Kind, obj: Obj, *, subresource: str = "") -> Obj:
@@ -92,10 +104,17 @@ class Client:
         patch_type: str = "merge",
         subresource: str = "",
         force: bool = False,
+        dry_run: bool = False,
+        field_validation: str = "",
     ) -> Obj:
         """``patch_type`` is one of PATCH_TYPES."""
         path = kind.path(key.namespace, key.name, subresource)
-        query = _query(fieldManager=self._manager, force=force)
+        query = _query(
+            fieldManager=self._manager,
+            force=force,
+            dryRun="All" if dry_run else "",
+            fieldValidation=field_validation,
+        )
         content_type = PATCH_TYPES[patch_type]
         call = Call(method="PATCH", path=path, query=query, body=body, content_type=content_type)
         return await self.transport.call(call)

@@ -28,13 +28,16 @@ class WatchEvent(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """One API request. ``body`` is the decoded object; ``query`` has single text values."""
+    """One API request. ``body`` is the decoded object; ``query`` has single text values.
+    ``accept`` asks for another form of the answer (a Table, aggregated discovery); in process
+    it is not heeded."""
 
     method: str
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
     content_type: str = JSON
+    accept: str = JSON
     timeout: float = 30.0
 
 
