@@ -13,6 +13,7 @@ from server.admission.default_toleration_seconds import DefaultTolerationSeconds
 from server.admission.namespace_lifecycle import NamespaceLifecycle
 from server.admission.node_restriction import NodeRestriction
 from server.admission.service_account import ServiceAccount
+from server.admission.taint_nodes_by_condition import TaintNodesByCondition
 from server.app import Api, ApiConfig, Parts, build_api
 from server.authn.anonymous import Anonymous
 from server.authn.authenticator import Authenticator
@@ -79,6 +80,7 @@ def plugins(reader: StoreReader) -> Sequence[Plugin]:
         NamespaceLifecycle(reader),
         ServiceAccount(reader),
         NodeRestriction(reader),
+        TaintNodesByCondition(),
         DefaultTolerationSeconds(),
     )
 
