@@ -11,6 +11,9 @@ import logging
 from contextlib import AsyncExitStack
 from fractions import Fraction
 
+from agent.api.log import log_handler
+from agent.api.session import attach_handler, exec_handler
+from agent.api.tunnel import Handler, Tunnel
 from agent.config import AgentConfig, route_address
 from agent.network import NodeNetwork
 from agent.network.kernel import NetplugNetwork
@@ -99,7 +102,8 @@ class Agent:
         # Tasks end before what they use is closed.
         async with AsyncExitStack() as stack, Tasks("agent") as tasks:
             service, runtime = await self._start_podman(stack, tasks)
-            client = await self._connect(stack, tasks)
+            transport = await self._connect(stack, tasks)
+            client = Client(transport, field_manager="edgek-agent")
             facts = look_at_node(self.config.data_dir, runtime_version=await _version_of(runtime))
             informers = Informers(client, tasks)
             registration = Registration(client, self._node_spec(facts), clock=self._clock)
@@ -123,6 +127,7 @@ class Agent:
                 pod_root=self._pod_root,
             )
             self._follow_pods(sync, informers, tasks)
+            tunnel = Tunnel(transport, self.config.node_name, self._streams(runtime))
             lease = NodeLease(client, self.config.node_name, clock=self._clock)
             for name, coro in (
                 ("events", recorder.run()),
@@ -130,6 +135,7 @@ class Agent:
                 ("peers", feed.run_nodes()),
                 ("pods", sync.run()),
                 ("lease", lease.run()),
+                ("tunnel", tunnel.run()),
                 ("checkpoint", self._checkpoint.run()),
             ):
                 tasks.spawn(coro, name=name)
@@ -156,7 +162,7 @@ class Agent:
         tasks.spawn(service.run(), name="podman")
         return service, runtime
 
-    async def _connect(self, stack: AsyncExitStack, tasks: Tasks) -> Client:
+    async def _connect(self, stack: AsyncExitStack, tasks: Tasks) -> HttpTransport:
         config = self.config
         joining = Joining(
             server=config.server,
@@ -169,7 +175,15 @@ class Agent:
         stack.push_async_callback(transport.close)
         fresh = keep_fresh(joining, identity, transport=transport, clock=self._clock)
         tasks.spawn(fresh, name="certificate")
-        return Client(transport, field_manager="edgek-agent")
+        return transport
+
+    def _streams(self, runtime: PodmanRuntime) -> dict[str, Handler]:
+        """What the server may ask for through the tunnel."""
+        return {
+            "log": log_handler(runtime, self._clock),
+            "exec": exec_handler(runtime),
+            "attach": attach_handler(runtime),
+        }
 
     def _follow_pods(self, sync: PodSync, informers: Informers, tasks: Tasks) -> None:
         """The server's pods, or the checkpoint's until it has answered."""

@@ -7,11 +7,12 @@ from agent.pods.cleanup import Cleaner
 from agent.pods.images import Images
 from agent.pods.launch import Launcher, field_path
 from agent.pods.memory import Host
+from agent.pods.parts import Parts
 from agent.pods.probes import Probes
 from agent.pods.sources import Sources
 from agent.pods.status_writer import StatusWriter
 from agent.pods.store import Containers, Pods
-from agent.pods.sync import Parts, PodSync, new_queue
+from agent.pods.sync import PodSync, new_queue
 from agent.pods.tokens import Tokens
 from agent.pods.volumes import Volumes
 from agent.runtime.cgroups import Cgroups

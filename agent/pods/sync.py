@@ -10,22 +10,19 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
-from agent.network import Network, NetworkFailure, Sandbox
+from agent.network import NetworkFailure, Sandbox
 from agent.pods.admission import admit, unsupported_fields
 from agent.pods.backoff import grown, restart_at
-from agent.pods.cleanup import Cleaner
-from agent.pods.container_spec import Place, pod_resources
-from agent.pods.environment import Surroundings
-from agent.pods.etc import host_network, hostname, write_etc
-from agent.pods.launch import Launched, Launcher, field_path
-from agent.pods.memory import Host, Memory
+from agent.pods.etc import host_network
+from agent.pods.ground import Ground
+from agent.pods.launch import Launched, field_path
+from agent.pods.memory import Memory
+from agent.pods.parts import Parts
 from agent.pods.plan import PodActions, Start, Stop, grace_seconds, plan_end, plan_pod
-from agent.pods.probes import Probes, Target
-from agent.pods.sources import NotSynced, Sources, references
+from agent.pods.probes import Target
+from agent.pods.sources import references
 from agent.pods.state import (
     BOOT,
     CONTAINER_NAME,
@@ -36,58 +33,25 @@ from agent.pods.state import (
     group_attempts,
 )
 from agent.pods.status import make_status
-from agent.pods.status_writer import StatusWriter
-from agent.pods.store import Containers, Pods
-from agent.pods.volumes import VolumeError, Volumes, sub_path
-from agent.runtime.cgroups import Cgroups
-from agent.runtime.runtime import Namespaces, Runtime, RuntimeFailure
-from edgek.aio.clock import Clock
+from agent.runtime.runtime import RuntimeFailure
 from edgek.aio.tasks import Tasks
 from edgek.api.meta import (
     Obj,
-    annotations,
     get_path,
     is_deleting,
-    labels,
     name,
     namespace,
-    resource_version,
     uid,
 )
 from edgek.api.time import format_time
-from edgek.control.events import Source
 from edgek.control.workqueue import WorkQueue
-from edgek.kinds.pods import containers, init_containers, is_terminal, qos_class
+from edgek.kinds.pods import containers, init_containers, is_terminal
 
 log = logging.getLogger(__name__)
 
 WORKERS = 8
 MAX_RETRY = 60.0
 RUNTIME_RETRY = 2.0
-VOLUME_RETRY, MAX_VOLUME_RETRY = 0.5, 122.0
-"""As the kubelet's exponential back-off of failed mounts."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parts:
-    """Everything sync works with."""
-
-    host: Host
-    runtime: Runtime
-    network: Network
-    cgroups: Cgroups
-    pods: Pods
-    containers: Containers
-    launcher: Launcher
-    volumes: Volumes
-    sources: Sources
-    probes: Probes
-    writer: StatusWriter
-    cleaner: Cleaner
-    events: Source
-    clock: Clock
-    tasks: Tasks
-    queue: WorkQueue[str]
 
 
 def new_queue() -> WorkQueue[str]:
@@ -97,6 +61,7 @@ def new_queue() -> WorkQueue[str]:
 class PodSync:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
+        self._ground = Ground(parts)
         self._memory: dict[str, Memory] = {}
         self._sandboxes: dict[str, Sandbox] = {}
         self._found: frozenset[str] = frozenset()
@@ -205,12 +170,8 @@ class PodSync:
             )
             boot = self.parts.host.boot
             if host_network(pod) and any(c.labels.get(BOOT, boot) == boot for c in found):
-                memory.sandbox = self._host_sandbox(pod_uid)
+                memory.sandbox = self._ground.host_sandbox(pod_uid)
         return self._memory[pod_uid]
-
-    def _host_sandbox(self, pod_uid: str) -> Sandbox:
-        ip = self.parts.host.node_ip
-        return Sandbox(pod_uid=pod_uid, ip=ip, net="host", ipc="private", uts="host")
 
     def _admit(self, pod: Obj, memory: Memory) -> None:
         if memory.admitted:
@@ -255,9 +216,9 @@ class PodSync:
             p.containers.drop(container_id)
             memory.start_errors.pop(container_id, None)
         if actions.create_sandbox:
-            self._volumes_ready(pod, memory)
-            await self._create_sandbox(pod, memory)
-        if actions.start and self._volumes_ready(pod, memory):
+            self._ground.volumes_ready(pod, memory)
+            await self._ground.create_sandbox(pod, memory)
+        if actions.start and self._ground.volumes_ready(pod, memory):
             for start in actions.start:
                 await self._start(pod, memory, start)
 
@@ -309,37 +270,6 @@ class PodSync:
                 del memory.stopping[stop.container_id]
             p.queue.add(pod_uid)
 
-    async def _create_sandbox(self, pod: Obj, memory: Memory) -> None:
-        p, pod_uid = self.parts, uid(pod)
-        try:
-            p.cgroups.create(self._cgroup(pod), pod_resources(pod))
-            if host_network(pod):
-                sandbox = self._host_sandbox(pod_uid)
-            else:
-                sandbox = await p.network.attach(pod_uid, hostname=hostname(pod))
-                await self._open_host_ports(pod, sandbox)
-            etc = self._etc(pod_uid)
-            await asyncio.to_thread(
-                write_etc, etc, pod, pod_ip=sandbox.ip, dns=p.host.dns, host_name=p.host.node_name
-            )
-        except (NetworkFailure, OSError) as err:
-            text = f"Failed to create pod sandbox: {err}"
-            p.events.warning(pod, "FailedCreatePodSandBox", text)
-            raise
-        memory.sandbox = sandbox
-
-    async def _open_host_ports(self, pod: Obj, sandbox: Sandbox) -> None:
-        every = (*containers(pod), *init_containers(pod))
-        ports = [x for c in every for x in c.get("ports") or () if x.get("hostPort")]
-        if ports:
-            await self.parts.network.set_host_ports(uid(pod), sandbox.ip, ports)
-
-    def _cgroup(self, pod: Obj) -> str:
-        return self.parts.cgroups.pod_path(qos_class(pod), uid(pod))
-
-    def _etc(self, pod_uid: str) -> Path:
-        return self.parts.volumes.pod_dir(pod_uid) / "etc"
-
     async def _start(self, pod: Obj, memory: Memory, start: Start) -> None:
         p = self.parts
         every = (*init_containers(pod), *containers(pod))
@@ -348,8 +278,8 @@ class PodSync:
             pod,
             container,
             start,
-            around=self._around(pod, memory),
-            place=lambda: self._place(pod, memory),
+            around=self._ground.around(pod, memory),
+            place=lambda: self._ground.place(pod, memory),
         )
         self._note(memory, start, launched)
 
@@ -370,86 +300,12 @@ class PodSync:
         if launched.start_error:  # no exit will call: plan again, for the back-off's end
             memory.retry(now)
 
-    def _around(self, pod: Obj, memory: Memory) -> Surroundings:
-        p = self.parts
-        return Surroundings(
-            lookup=p.sources.get,
-            pod_ip=memory.sandbox.ip if memory.sandbox else "",
-            host_ip=p.host.node_ip,
-            services=p.host.services(),
-            allocatable=p.host.allocatable,
-        )
-
-    def _place(self, pod: Obj, memory: Memory) -> Place:
-        p, spec = self.parts, pod["spec"]
-        assert memory.sandbox is not None
-        pid = "host" if spec.get("hostPID") else "private"
-        if spec.get("shareProcessNamespace") and not spec.get("hostPID"):
-            pid = next((c.id for c in p.containers.of(uid(pod)) if c.state == "running"), pid)
-        return Place(
-            namespaces=Namespaces(
-                net=memory.sandbox.net,
-                ipc="host" if spec.get("hostIPC") else memory.sandbox.ipc,
-                uts=memory.sandbox.uts,
-                pid=pid,
-            ),
-            cgroup_parent=self._cgroup(pod),
-            log_root=p.host.log_root,
-            etc=self._etc(uid(pod)),
-            seccomp_root=p.host.seccomp_root,
-            node_memory=p.host.memory,
-            volume_path=lambda volume: p.volumes.path(uid(pod), volume),
-            sub_path=sub_path,
-        )
-
-    # -- volumes ---------------------------------------------------------------------------
-
-    def _volumes_ready(self, pod: Obj, memory: Memory) -> bool:
-        """Whether containers may start; sets off what is needed for it, or for an update."""
-        made_from = self._made_from(pod)
-        if made_from is None:
-            return memory.prepared is not None
-        now = self.parts.clock.now()
-        renew_at = self.parts.volumes.tokens.renew_at(uid(pod))
-        current = memory.prepared == made_from and (renew_at is None or now < renew_at)
-        waits = memory.volume_retry_at is not None and now < memory.volume_retry_at
-        if not current and not memory.preparing and not waits:
-            memory.preparing = True
-            run = self._prepare(pod, memory, made_from)
-            self.parts.tasks.spawn(run, name=f"volumes/{name(pod)}")
-        return memory.prepared is not None
-
-    def _made_from(self, pod: Obj) -> object:
-        """A value that changes when the volumes' files have to; None while that is not known."""
-        versions = []
-        for ref in sorted(references(pod), key=lambda r: (r.kind.kind, r.key)):
-            try:
-                found = self.parts.sources.get(ref.kind, ref.key.namespace, ref.key.name)
-            except NotSynced:
-                return None
-            versions.append((ref, resource_version(found) if found else ""))
-        return (versions, labels(pod), annotations(pod))
-
-    async def _prepare(self, pod: Obj, memory: Memory, made_from: object) -> None:
-        p = self.parts
-        try:
-            await p.volumes.prepare(pod, self._around(pod, memory))
-            memory.prepared = made_from
-            memory.volume_retry, memory.volume_retry_at = 0.0, None
-        except VolumeError as err:
-            p.events.warning(pod, "FailedMount", str(err))
-            memory.volume_retry = min(memory.volume_retry * 2 or VOLUME_RETRY, MAX_VOLUME_RETRY)
-            memory.volume_retry_at = p.clock.now() + timedelta(seconds=memory.volume_retry)
-        finally:
-            memory.preparing = False
-            p.queue.add(uid(pod))
-
     # -- probes ----------------------------------------------------------------------------
 
     def _probe(self, pod: Obj, memory: Memory) -> None:
         p = self.parts
         if memory.prepared is not None:
-            self._volumes_ready(pod, memory)  # live update of what running containers see
+            self._ground.volumes_ready(pod, memory)  # live update of what running containers see
         running = {a.id: a for a in self._state(pod, memory).running()}
         for container_id in p.probes.watched(uid(pod)):
             if container_id not in running:

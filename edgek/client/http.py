@@ -347,4 +347,6 @@ def _connection_text(address: str, err: BaseException) -> str:
         cause = cause.__cause__
     if isinstance(err, socket.gaierror):
         return f"the server's name in {address} cannot be resolved: {err.strerror}"
-    return f"the connection to the server {address} broke: {err or type(err).__name__}"
+    os_error = getattr(err, "os_error", None)  # aiohttp's own text repeats the address
+    why = getattr(os_error, "strerror", None) or str(err) or type(err).__name__
+    return f"the connection to the server {address} broke: {why}"

@@ -1,0 +1,143 @@
+"""What a pod stands on before its containers start: cgroup, sandbox, /etc files, volumes.
+
+``create_sandbox`` is done by the worker; volumes are made by a task of their own, because a file
+server may hang, and are brought up to date when an object they show has changed.
+"""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+from agent.network import NetworkFailure, Sandbox
+from agent.pods.container_spec import Place, pod_resources
+from agent.pods.environment import Surroundings
+from agent.pods.etc import host_network, hostname, write_etc
+from agent.pods.memory import Memory
+from agent.pods.parts import Parts
+from agent.pods.sources import NotSynced, references
+from agent.pods.volumes import VolumeError, sub_path
+from agent.runtime.runtime import Namespaces
+from edgek.api.meta import (
+    Obj,
+    annotations,
+    labels,
+    name,
+    resource_version,
+    uid,
+)
+from edgek.kinds.pods import containers, init_containers, qos_class
+
+VOLUME_RETRY, MAX_VOLUME_RETRY = 0.5, 122.0
+"""As the kubelet's exponential back-off of failed mounts."""
+
+
+class Ground:
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+
+    def host_sandbox(self, pod_uid: str) -> Sandbox:
+        ip = self.parts.host.node_ip
+        return Sandbox(pod_uid=pod_uid, ip=ip, net="host", ipc="private", uts="host")
+
+    async def create_sandbox(self, pod: Obj, memory: Memory) -> None:
+        p, pod_uid = self.parts, uid(pod)
+        try:
+            p.cgroups.create(self._cgroup(pod), pod_resources(pod))
+            if host_network(pod):
+                sandbox = self.host_sandbox(pod_uid)
+            else:
+                sandbox = await p.network.attach(pod_uid, hostname=hostname(pod))
+                await self._open_host_ports(pod, sandbox)
+            etc = self._etc(pod_uid)
+            await asyncio.to_thread(
+                write_etc, etc, pod, pod_ip=sandbox.ip, dns=p.host.dns, host_name=p.host.node_name
+            )
+        except (NetworkFailure, OSError) as err:
+            text = f"Failed to create pod sandbox: {err}"
+            p.events.warning(pod, "FailedCreatePodSandBox", text)
+            raise
+        memory.sandbox = sandbox
+
+    async def _open_host_ports(self, pod: Obj, sandbox: Sandbox) -> None:
+        every = (*containers(pod), *init_containers(pod))
+        ports = [x for c in every for x in c.get("ports") or () if x.get("hostPort")]
+        if ports:
+            await self.parts.network.set_host_ports(uid(pod), sandbox.ip, ports)
+
+    def _cgroup(self, pod: Obj) -> str:
+        return self.parts.cgroups.pod_path(qos_class(pod), uid(pod))
+
+    def _etc(self, pod_uid: str) -> Path:
+        return self.parts.volumes.pod_dir(pod_uid) / "etc"
+
+    def around(self, pod: Obj, memory: Memory) -> Surroundings:
+        p = self.parts
+        return Surroundings(
+            lookup=p.sources.get,
+            pod_ip=memory.sandbox.ip if memory.sandbox else "",
+            host_ip=p.host.node_ip,
+            services=p.host.services(),
+            allocatable=p.host.allocatable,
+        )
+
+    def place(self, pod: Obj, memory: Memory) -> Place:
+        p, spec = self.parts, pod["spec"]
+        assert memory.sandbox is not None
+        pid = "host" if spec.get("hostPID") else "private"
+        if spec.get("shareProcessNamespace") and not spec.get("hostPID"):
+            pid = next((c.id for c in p.containers.of(uid(pod)) if c.state == "running"), pid)
+        return Place(
+            namespaces=Namespaces(
+                net=memory.sandbox.net,
+                ipc="host" if spec.get("hostIPC") else memory.sandbox.ipc,
+                uts=memory.sandbox.uts,
+                pid=pid,
+            ),
+            cgroup_parent=self._cgroup(pod),
+            log_root=p.host.log_root,
+            etc=self._etc(uid(pod)),
+            seccomp_root=p.host.seccomp_root,
+            node_memory=p.host.memory,
+            volume_path=lambda volume: p.volumes.path(uid(pod), volume),
+            sub_path=sub_path,
+        )
+
+    def volumes_ready(self, pod: Obj, memory: Memory) -> bool:
+        """Whether containers may start; sets off what is needed for it, or for an update."""
+        made_from = self._made_from(pod)
+        if made_from is None:
+            return memory.prepared is not None
+        now = self.parts.clock.now()
+        renew_at = self.parts.volumes.tokens.renew_at(uid(pod))
+        current = memory.prepared == made_from and (renew_at is None or now < renew_at)
+        waits = memory.volume_retry_at is not None and now < memory.volume_retry_at
+        if not current and not memory.preparing and not waits:
+            memory.preparing = True
+            run = self._prepare(pod, memory, made_from)
+            self.parts.tasks.spawn(run, name=f"volumes/{name(pod)}")
+        return memory.prepared is not None
+
+    def _made_from(self, pod: Obj) -> object:
+        """A value that changes when the volumes' files have to; None while that is not known."""
+        versions = []
+        for ref in sorted(references(pod), key=lambda r: (r.kind.kind, r.key)):
+            try:
+                found = self.parts.sources.get(ref.kind, ref.key.namespace, ref.key.name)
+            except NotSynced:
+                return None
+            versions.append((ref, resource_version(found) if found else ""))
+        return (versions, labels(pod), annotations(pod))
+
+    async def _prepare(self, pod: Obj, memory: Memory, made_from: object) -> None:
+        p = self.parts
+        try:
+            await p.volumes.prepare(pod, self.around(pod, memory))
+            memory.prepared = made_from
+            memory.volume_retry, memory.volume_retry_at = 0.0, None
+        except VolumeError as err:
+            p.events.warning(pod, "FailedMount", str(err))
+            memory.volume_retry = min(memory.volume_retry * 2 or VOLUME_RETRY, MAX_VOLUME_RETRY)
+            memory.volume_retry_at = p.clock.now() + timedelta(seconds=memory.volume_retry)
+        finally:
+            memory.preparing = False
+            p.queue.add(uid(pod))

@@ -1,0 +1,41 @@
+"""Everything sync works with, as one value."""
+
+from dataclasses import dataclass
+
+from agent.network import Network
+from agent.pods.cleanup import Cleaner
+from agent.pods.launch import Launcher
+from agent.pods.memory import Host
+from agent.pods.probes import Probes
+from agent.pods.sources import Sources
+from agent.pods.status_writer import StatusWriter
+from agent.pods.store import Containers, Pods
+from agent.pods.volumes import Volumes
+from agent.runtime.cgroups import Cgroups
+from agent.runtime.runtime import Runtime
+from edgek.aio.clock import Clock
+from edgek.aio.tasks import Tasks
+from edgek.control.events import Source
+from edgek.control.workqueue import WorkQueue
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """Everything sync works with."""
+
+    host: Host
+    runtime: Runtime
+    network: Network
+    cgroups: Cgroups
+    pods: Pods
+    containers: Containers
+    launcher: Launcher
+    volumes: Volumes
+    sources: Sources
+    probes: Probes
+    writer: StatusWriter
+    cleaner: Cleaner
+    events: Source
+    clock: Clock
+    tasks: Tasks
+    queue: WorkQueue[str]
