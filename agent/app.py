@@ -37,6 +37,7 @@ from agent.runtime.podman import PodmanRuntime
 from agent.runtime.runtime import RuntimeFailure
 from agent.runtime.service import PodmanService
 from edgek.aio.clock import Clock, SystemClock
+from edgek.aio.notify import READY, notify
 from edgek.aio.tasks import Tasks
 from edgek.api.meta import Obj, key_of
 from edgek.client.client import Client
@@ -141,6 +142,7 @@ class Agent:
                 tasks.spawn(coro, name=name)
             registration.set_problem("")
             log.info("agent is ready node=%s ip=%s", self.config.node_name, self._node_ip())
+            notify(READY)
             await tasks.wait()
 
     async def _start_podman(

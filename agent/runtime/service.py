@@ -146,8 +146,10 @@ class PodmanService:
     async def _spawn(self) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.socket)
-        # Nothing of our settings (a token!) may show in another program's environment.
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("EDGEK_")}
+        # Nothing of our settings (a token!) may show in another program's environment; and Podman
+        # would give systemd's socket on to containers.
+        ours = ("EDGEK_", "NOTIFY_SOCKET")
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
         environment["CONTAINERS_CONF"] = str(self._run / "containers.conf")
         self._process = await asyncio.create_subprocess_exec(
             *self.enter, "podman", "system", "service", "--time=0", f"unix://{self.socket}",
