@@ -13,4 +13,15 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     await run_agent(config, stop)
 
 
-ROLE = Role(name="agent", help="Run this machine's pods.", options=OPTIONS, run=run)
+async def clean_up(settings: Settings) -> list[str]:
+    # No server is needed for that, so none needs to be named.
+    unjoined = {"server": "https://localhost", "token": None, "token_file": None}
+    config = parse_config({**settings, **unjoined})
+    from agent import app
+
+    return await app.clean_up(config)
+
+
+ROLE = Role(
+    name="agent", help="Run this machine's pods.", options=OPTIONS, run=run, clean_up=clean_up
+)

@@ -63,17 +63,30 @@ class StartError(Exception):
     """The role cannot start or go on; its text says why and what to do (exit code 1)."""
 
 
+async def _nothing(settings: Settings) -> list[str]:
+    return []
+
+
 @dataclass(frozen=True, kw_only=True)
 class Role:
     """``run(settings, stop)`` serves until ``stop`` is set, then ends in good order.
 
     Raises UsageError for a setting that cannot be, StartError when it cannot do its job.
+    ``clean_up(settings)`` takes away what the role made on this machine outside its files, for
+    ``edgek uninstall``: no role runs meanwhile, and half of it may be gone already. It gives
+    back what could not be done.
     """
 
     name: str
     help: str
     options: tuple[Option, ...]
     run: Callable[[Settings, asyncio.Event], Awaitable[None]]
+    clean_up: Callable[[Settings], Awaitable[list[str]]] = _nothing
+
+
+def all_roles() -> list[Role]:
+    """The roles of this installation."""
+    return [entry.load() for entry in entry_points(group=GROUP)]
 
 
 def find_role(name: str) -> Role:

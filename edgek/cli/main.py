@@ -14,6 +14,7 @@ ROLES = ("server", "agent")
 VERBS: tuple[tuple[str, str], ...] = (
     ("apply", "edgek.cli.apply"),
     ("get", "edgek.cli.get"),
+    ("uninstall", "edgek.cli.uninstall"),
 )
 """(name, module): the module's ``command`` is the click command."""
 
