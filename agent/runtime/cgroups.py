@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,6 +59,9 @@ class Cgroups:
             left = [d for d in self._directories(path) if not _remove_tree(d)]
             if not left:
                 return True
+            if attempt > 0:
+                for directory in left:
+                    _end_lingering(directory)
             await asyncio.sleep(0.02 * 2**attempt)
         return False
 
@@ -125,6 +129,16 @@ def _cpu_limits(resources: Resources, *, v2: bool) -> Iterator[tuple[str, str]]:
 def cpu_weight(shares: int) -> int:
     """As the kubelet's CPUSharesToCPUWeight: 2..262144 onto 1..10000."""
     return 1 + (max(2, min(shares, 262144)) - 2) * 9999 // 262142
+
+
+def _end_lingering(directory: Path) -> None:
+    """After an exec conmon stays for seconds to tell its code. With no container left in the pod
+    nobody asks."""
+    if any(directory.glob("libpod-*")):
+        return
+    with contextlib.suppress(OSError):
+        for pid in (directory / "conmon" / "cgroup.procs").read_text().split():
+            os.kill(int(pid), signal.SIGKILL)
 
 
 def _remove_tree(top: Path) -> bool:

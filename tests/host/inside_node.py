@@ -77,6 +77,12 @@ class PodmanBench:
 async def bench(tmp_path: Path) -> AsyncIterator[PodmanBench]:
     service = PodmanService(look_at_machine())
     await service.start()
+    # Into the storage of this node, through the same namespace as the service.
+    loaded = subprocess.run(
+        [*service.enter, "podman", "load", "-q", "-i", os.environ["EDGEK_TEST_IMAGES"]],
+        capture_output=True, check=False,
+    )  # fmt: skip
+    assert loaded.returncode == 0, loaded.stderr
     bench = PodmanBench(service, tmp_path)
     try:
         yield bench
@@ -85,7 +91,9 @@ async def bench(tmp_path: Path) -> AsyncIterator[PodmanBench]:
             await bench.runtime.remove(container.id)
         await bench.runtime.close()
         await service.stop()
-        await bench.cgroups.remove(CGROUP_ROOT)
+        assert await bench.cgroups.remove(bench.cgroups.pod_path("Burstable", "uid-1"))
+        assert await bench.cgroups.remove(CGROUP_ROOT)
+        assert not list(Path("/run/edgek/unified").glob("*/*/*"))
 
 
 class TestPodman(RuntimeContract):

@@ -36,18 +36,24 @@ PRIVATE = ("run", "etc/containers", "etc/edgek", "var/lib/containers", "var/lib/
 POLICY = '{"default":[{"type":"insecureAcceptAnything"}]}\n'
 NEEDS = ("podman", "crun", "conmon", "catatonit", "nsenter", "unshare", "ip")
 
-# Runs in the fresh namespaces; $1 = the node's directory, $2 = its name, the rest: PRIVATE.
+# Runs in the fresh namespaces; $1 = the node's directory, $2 = its name, $3 = hide the v2 tree,
+# the rest: PRIVATE.
 INIT = r"""
 set -e
-dir=$1; hostname "$2"; shift 2
+dir=$1; hostname "$2"; hide=$3; shift 3
 # crun refuses a hybrid tree (v1 and v2 together): hide the v2 one in here.
-if [ -d /sys/fs/cgroup/memory ] && umount /sys/fs/cgroup/unified 2>/dev/null; then
+[ -d /sys/fs/cgroup/memory ] || hide=
+if [ "$hide" = True ] && umount /sys/fs/cgroup/unified 2>/dev/null; then
     mkdir -p "$dir/run/edgek/unified"          # crun makes directories there: keep them ours
     mount --bind "$dir/run/edgek/unified" /sys/fs/cgroup/unified
 fi
 for place; do
     mkdir -p "/$place"
     [ "$place" = run ] || mount --bind "$dir/$place" "/$place"
+done
+# A live agent of this machine has mounts there, which this private namespace has copies of.
+awk '$5 ~ "^/run/edgek" {print $5}' /proc/self/mountinfo | tac | while read -r m; do
+    umount -l "$m"
 done
 mount -t tmpfs -o mode=1777 shm /dev/shm       # Podman's table of locks: one per node
 mount --bind "$dir/run" /run
@@ -107,7 +113,7 @@ class Space:
         with (self.dir / "init.log").open("a") as log:
             subprocess.Popen(
                 ["unshare", "-mnpiu", "--mount-proc", "--fork", "--kill-child=KILL",
-                 "bash", "-c", INIT, "init", self.dir, self.name, *PRIVATE],
+                 "bash", "-c", INIT, "init", self.dir, self.name, str(self.bed.hide_v2), *PRIVATE],
                 start_new_session=True, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         wait_for(f"{self.name} boots, see {self.dir}/init.log", lambda: self.pid)
@@ -170,11 +176,13 @@ class Space:
 
 
 class Testbed:
-    """``nodes`` of them, 10.98.0.11 and up, and the server's space at 10.98.0.2."""
+    """``nodes`` of them, 10.98.0.11 and up, and the server's space at 10.98.0.2. ``hide_v2``
+    False leaves a hybrid cgroup tree as it is, for the agent to cope with."""
 
     __test__ = False
 
-    def __init__(self, directory: Path, *, nodes: int = 1) -> None:
+    def __init__(self, directory: Path, *, nodes: int = 1, hide_v2: bool = True) -> None:
+        self.hide_v2 = hide_v2
         self.dir = directory.absolute()
         # The tag names cgroups, so two beds at a time must differ in more than the last part.
         self.tag = f"tb-{self.dir.parent.name}-{self.dir.name}"

@@ -1,0 +1,126 @@
+"""The pure parts: specs for Podman, observed containers, references, limits."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from agent.runtime.cgroups import cpu_weight, plan_limits
+from agent.runtime.command import plan_result
+from agent.runtime.machine import Machine
+from agent.runtime.observed import observe_inspected, observe_listed
+from agent.runtime.reference import normalize_reference
+from agent.runtime.runtime import (
+    ContainerSpec,
+    Mount,
+    Namespaces,
+    Resources,
+    RuntimeFailure,
+    Security,
+)
+from agent.runtime.service import containers_conf
+from agent.runtime.spec import plan_spec
+
+SPEC = ContainerSpec(
+    name="a",
+    image="web",
+    namespaces=Namespaces(net="/run/n/net", ipc="/run/n/ipc", uts="host", pid="a" * 64),
+    cgroup_parent="/edgek/burstable/podx",
+    log_path="/var/log/pods/x/0.log",
+    resources=Resources(memory_limit_bytes=1024, cpu_shares=51, oom_score_adj=-998),
+)
+DIGEST = "sha256:" + "a" * 64
+
+
+@pytest.mark.parametrize(
+    ("given", "full"),
+    [
+        ("busybox", "docker.io/library/busybox:latest"),
+        ("busybox:1", "docker.io/library/busybox:1"),
+        ("docker.io/busybox", "docker.io/library/busybox:latest"),
+        ("me/app", "docker.io/me/app:latest"),
+        ("localhost/app:2", "localhost/app:2"),
+        ("registry:5000/app", "registry:5000/app:latest"),
+        (f"busybox:1@{DIGEST}", f"docker.io/library/busybox@{DIGEST}"),
+        (DIGEST, "a" * 64),
+    ],
+)
+def test_references_mean_the_same_everywhere(given: str, full: str) -> None:
+    assert normalize_reference(given) == full
+
+
+def test_namespaces_are_paths_the_hosts_or_another_containers() -> None:
+    body = plan_spec(SPEC, machine=Machine(), boot="b")
+    assert body["netns"] == {"nsmode": "path", "value": "/run/n/net"}
+    assert body["utsns"] == {"nsmode": "host"}
+    assert body["pidns"] == {"nsmode": "container", "value": "a" * 64}
+
+
+def test_what_the_machine_lacks_is_left_out() -> None:
+    poor = Machine(controllers=frozenset({"cpu"}), oom_score_floor=0)
+    body = plan_spec(SPEC, machine=poor, boot="b")
+    assert body["resource_limits"] == {"cpu": {"shares": 51}}
+    assert body["oom_score_adj"] == 0
+    full = plan_spec(SPEC, machine=Machine(swap_accounting=True), boot="b")
+    assert full["resource_limits"]["memory"] == {"limit": 1024, "swap": 1024}
+    assert full["oom_score_adj"] == -998
+    assert any("cgroup_enable=memory" in s for s in poor.shortcomings())
+    assert not list(Machine().shortcomings())
+
+
+def test_mounts_and_security_are_said_in_podmans_words() -> None:
+    spec = replace(
+        SPEC,
+        mounts=(Mount(target="/d", source="/s", read_only=True), Mount(target="/t", tmpfs=True)),
+        security=Security(user="1:2", read_only_root=True, seccomp_profile="runtime/default"),
+    )
+    body = plan_spec(spec, machine=Machine(), boot="b")
+    assert body["mounts"][0]["options"] == ["rbind", "ro", "rprivate"]
+    assert body["mounts"][1] == {"type": "tmpfs", "destination": "/t", "options": ["rw"]}
+    assert (body["user"], body["read_write_tmpfs"]) == ("1:2", False)
+    assert "seccomp_profile_path" not in body
+    assert plan_spec(SPEC, machine=Machine(), boot="b")["seccomp_profile_path"] == "unconfined"
+
+
+def test_limits_have_the_words_of_each_cgroup_version() -> None:
+    resources = Resources(cpu_shares=1024, cpu_quota_us=50_000, memory_limit_bytes=7, pids_limit=9)
+    assert plan_limits(resources, machine=Machine(cgroup_v2=True)) == [
+        ("cpu.weight", "39"), ("cpu.max", "50000 100000"), ("memory.max", "7"), ("pids.max", "9"),
+    ]  # fmt: skip
+    assert plan_limits(resources, machine=Machine(cgroup_v2=False)) == [
+        ("cpu.shares", "1024"), ("cpu.cfs_period_us", "100000"), ("cpu.cfs_quota_us", "50000"),
+        ("memory.limit_in_bytes", "7"), ("pids.max", "9"),
+    ]  # fmt: skip
+    assert [cpu_weight(shares) for shares in (0, 2, 262144, 999999)] == [1, 1, 10000, 10000]
+
+
+def test_a_list_and_an_inspection_agree() -> None:
+    listed = observe_listed(
+        {"Id": "x", "Names": ["a"], "State": "running", "Pid": 7, "StartedAt": 1767323045,
+         "Created": "2026-01-02T03:04:04.123456789+01:00", "Labels": None}
+    )  # fmt: skip
+    inspected = observe_inspected(
+        {"Id": "x", "Name": "a", "Created": "2026-01-02T03:04:04.123456789+01:00",
+         "State": {"Status": "running", "Pid": 7, "StartedAt": "2026-01-02T03:04:05Z",
+                   "FinishedAt": "0001-01-01T00:00:00Z"}}
+    )  # fmt: skip
+    assert listed == inspected
+    assert listed.created_at == datetime(2026, 1, 2, 2, 4, 4, 123456, tzinfo=UTC)
+
+
+def test_cruns_own_failures_are_told_from_the_commands() -> None:
+    def crun(message: str) -> bytes:
+        return b'{"msg":"%s","level":"error","time":"t"}\n' % message.encode()
+
+    assert plan_result(1, crun("executable file `x` not found in $PATH")).exit_code == 127
+    assert plan_result(255, crun("open executable: Permission denied")).exit_code == 126
+    assert plan_result(1, b'{"msg":"mine"}').exit_code == 1
+    assert plan_result(-9, b"").exit_code == 137
+    with pytest.raises(RuntimeFailure, match="status"):
+        plan_result(1, crun("error opening file `/run/crun/x/status`"))
+
+
+def test_podmans_configuration_asks_for_no_more_than_is_permitted() -> None:
+    conf = containers_conf(Machine(nofile=20000, nproc=32768), conmon=Path("/c"))
+    assert '"nofile=20000:20000", "nproc=32768:32768"' in conf
