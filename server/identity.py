@@ -87,7 +87,7 @@ def prepare_identity(
 ) -> ServerIdentity:
     """Raises UsageError where the data dir cannot be used, StartError where files are damaged."""
     tls = config.data_dir / "server" / "tls"
-    _make_data_dir(config.data_dir, tls)
+    make_data_dir(config.data_dir)
     with _explained(tls):
         server_ca = _ensure_ca(tls, "server-ca", now=now)
         client_ca = _ensure_ca(tls, "client-ca", now=now)
@@ -128,7 +128,9 @@ def serving_profile(config: ServerConfig, *, hostname: str) -> Profile:
     return Profile(common_name="edgek-server", names=frozenset(names), server=True)
 
 
-def _make_data_dir(data_dir: Path, tls: Path) -> None:
+def make_data_dir(data_dir: Path) -> None:
+    """Raises UsageError where it cannot be made or written."""
+    tls = data_dir / "server" / "tls"
     try:
         files.make_private_dir(tls.parent)
         files.make_private_dir(tls)

@@ -9,6 +9,7 @@ import asyncio
 import errno
 import gc
 import logging
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from functools import partial
 from typing import Any
 
 from edgek.aio.clock import Clock, SystemClock
+from edgek.aio.notify import READY, notify
 from edgek.aio.tasks import Tasks
 from edgek.control.controller import Builder, Context, run_controllers
 from edgek.control.events import EventRecorder
@@ -26,7 +28,7 @@ from server.bootstrap import ClusterFacts, bootstrap
 from server.config import ServerConfig, parse_config
 from server.controllers import ALL, csr_signing, kubernetes_service, node_ipam, root_ca
 from server.http import HttpServer
-from server.identity import ServerIdentity, prepare_identity
+from server.identity import ServerIdentity, make_data_dir, prepare_identity
 from server.parts import RunningApi, open_api
 from server.request.model import User
 from server.request.principals import AUTHENTICATED, CONTROLLER_MANAGER, MASTERS, SCHEDULER
@@ -46,14 +48,20 @@ async def run_server(settings: Settings, stop: asyncio.Event) -> None:
     """Serves until ``stop`` is set. Raises UsageError, StartError."""
     config = parse_config(settings)
     clock = SystemClock()
+    # First what another server may hold: a start that cannot be must not touch its files, nor
+    # the kubeconfig that both would write.
+    make_data_dir(config.data_dir)
+    engines = _open_engines(config)
+    _check_port(config)
     identity = prepare_identity(config, now=clock.now())
-    running = _open(config, identity, clock)
+    running = open_api(config, identity, clock, engine=engines[0], lazy_engine=engines[1])
     context = identity.tls_context()
     try:
         async with Tasks("server") as tasks, listening(config, running.api, context):
             await prepare_cluster(running, config)
             _freeze()
             log.info("ready port=%d data-dir=%s", config.port, config.data_dir)
+            notify(READY)
             loops = control_loops(running.api, config, identity, clock)
             tasks.spawn(loops, name="control-loops")
             tasks.spawn(_renew(config, identity, context, clock), name="certificates")
@@ -64,18 +72,38 @@ async def run_server(settings: Settings, stop: asyncio.Event) -> None:
         await running.api.close()
 
 
-def _open(config: ServerConfig, identity: ServerIdentity, clock: Clock) -> RunningApi:
-    """The API over this machine's database. Raises StartError."""
+def _open_engines(config: ServerConfig) -> tuple[SqliteEngine, SqliteEngine]:
+    """This machine's database and that of its events. Raises StartError."""
     db = config.data_dir / "server" / "db"
-    db.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        engine = SqliteEngine(db / "state.db")
-        lazy = SqliteEngine(db / "events.db", durable=False)
-    except StoreUnavailable as err:
+        db.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return SqliteEngine(db / "state.db"), SqliteEngine(db / "events.db", durable=False)
+    except (OSError, StoreUnavailable) as err:
         raise StartError(
             f"cannot open the datastore: {err} (is another edgek server using it?)"
         ) from err
-    return open_api(config, identity, clock, engine=engine, lazy_engine=lazy)
+
+
+def _check_port(config: ServerConfig) -> None:
+    """Raises UsageError where the port cannot be had. Listening itself says the same; but then
+    the kubeconfig is written."""
+    family = socket.AF_INET6 if ":" in config.bind_address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((config.bind_address, config.port))
+        except OSError as err:
+            raise _no_port(config, err) from err
+
+
+def _no_port(config: ServerConfig, err: OSError) -> UsageError:
+    where = f"{config.bind_address}:{config.port}"
+    if err.errno == errno.EADDRINUSE:
+        return UsageError(
+            f"{where} is in use by another process; stop it (ss -ltnp shows it) or choose "
+            "another --https-listen-port"
+        )
+    return UsageError(f"cannot listen on {where}: {err.strerror}")
 
 
 @asynccontextmanager
@@ -86,13 +114,7 @@ async def listening(config: ServerConfig, api: Api, context: ssl.SSLContext) -> 
         await server.listen(config.bind_address, config.port, context)
     except OSError as err:
         await server.close()
-        where = f"{config.bind_address}:{config.port}"
-        if err.errno == errno.EADDRINUSE:
-            raise UsageError(
-                f"{where} is in use by another process; stop it (ss -ltnp shows it) or choose "
-                "another --https-listen-port"
-            ) from err
-        raise UsageError(f"cannot listen on {where}: {err.strerror}") from err
+        raise _no_port(config, err) from err
     try:
         yield
     finally:
