@@ -150,7 +150,8 @@ class HttpTransport:
                         server_hostname=self._access.server_name or None,
                     )
         except aiohttp.WSServerHandshakeError as err:
-            raise from_status({"message": err.message}, code=err.status) from err
+            message = f"{err.message} ({err.status})"
+            raise from_status({"message": message}, code=err.status) from err
         _keep_alive(socket_.get_extra_info("socket"))
         try:
             yield socket_
