@@ -115,7 +115,7 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
     yield found
     signer.cancel()
     await asyncio.gather(signer, return_exceptions=True)
-    await http.close(grace=0.1)
+    await http.close()
     await running.api.close()
 
 
