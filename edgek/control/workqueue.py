@@ -44,6 +44,7 @@ class WorkQueue(Generic[K]):
         self._heap: list[tuple[float, int, K]] = []
         self._order = itertools.count()
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
         self._shut_down = False
 
     def __len__(self) -> int:
@@ -151,11 +152,13 @@ class WorkQueue(Generic[K]):
             heapq.heappop(self._heap)  # superseded by an earlier time for the same key
         earliest = self._heap[0][0] if self._heap else None
         if self._timer is not None:
-            if self._timer.when() == earliest:
+            # NB: not timer.when(): what uvloop gives for a moment that is here already has none.
+            if self._timer_at == earliest:
                 return
             self._timer.cancel()
             self._timer = None
         if earliest is not None:
+            self._timer_at = earliest
             self._timer = asyncio.get_running_loop().call_at(earliest, self._fire)
 
     def _fire(self) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+import uvloop
 
 from edgek.control.workqueue import ShutDown, WorkQueue
 
@@ -98,3 +99,13 @@ async def test_shut_down_ends_waiting_getters_after_what_is_queued():
         await waiting
     queue.add("late")
     assert queue.idle
+
+
+def test_delays_shorter_than_the_timers_of_uvloop_are_kept():
+    async def two_keys() -> set[str]:
+        queue = WorkQueue[str]()
+        queue.add_after("a", 2e-6)
+        queue.add_after("b", 1e-6)
+        return {await queue.get(), await queue.get()}
+
+    assert uvloop.run(two_keys()) == {"a", "b"}
