@@ -1,6 +1,6 @@
 """Pods placed per second by the pure scheduling step: no API server, no disk.
 
-    python bench/scheduler.py [pods]
+    python -m bench scheduler [pods]
 
 One line per cluster size and kind of pod. The whole path (watch, bind, commit) is what
 ``bench/api.py`` measures; this is the part of it that the scheduler can be blamed for.
@@ -8,6 +8,7 @@ One line per cluster size and kind of pod. The whole path (watch, bind, commit) 
 
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from server.scheduler.plugins import CLUSTER, FILTERS, SCORES
@@ -75,12 +76,12 @@ def run(nodes: int, pods: int, more: dict[str, Any]) -> float:
     return pods / (time.perf_counter() - began)
 
 
-def main() -> None:
-    pods = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+def main(argv: Sequence[str] = ()) -> None:
+    pods = int(argv[0]) if argv else 1000
     for nodes in (100, 500):
         for label, more in (("plain", {}), ("zone spread", SPREAD)):
             print(f"{nodes} nodes, {pods} pods, {label}: {run(nodes, pods, more):,.0f} pods/s")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

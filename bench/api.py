@@ -1,0 +1,157 @@
+"""GET, POST, LIST and watch fan-out of a real server over TLS, and its memory meanwhile.
+
+    python -m bench api [--only requests|list|watch] [--seconds 5] [--objects 11000]
+                        [--watchers 100,1000]
+
+The reference (``reference.py``) is measured directly before each figure that has one, so that a
+neighbour's load falls on both.
+"""
+
+import argparse
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import uvloop
+
+from bench.fanout import fan_out
+from bench.process import Server, start_server
+from bench.reference import commits, hello_tls
+from bench.wrk import require_wrk, wrk
+from edgek.kinds.configmap import CONFIG_MAP
+
+_PATH = "/api/v1/namespaces/default/configmaps"
+_POST = """
+wrk.method = "POST"
+wrk.headers["Content-Type"] = "application/json"
+local padding = string.rep("x", %(size)d)
+local count = 0
+request = function()
+  count = count + 1
+  return wrk.format(nil, nil, nil, string.format(
+    '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"%(prefix)s-%%d"},'
+    .. '"data":{"value":"%%s"}}', count, padding))
+end
+"""
+_ENVELOPE = 90
+"""Bytes of the JSON above around the padding."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    seconds: int
+    objects: int
+    watchers: Sequence[int]
+
+
+def post_script(prefix: str, body_bytes: int) -> str:
+    return _POST % {"prefix": prefix, "size": body_bytes - _ENVELOPE}
+
+
+async def run(parts: Sequence[str], options: Options) -> None:
+    require_wrk()
+    for part in parts:
+        async with start_server() as server:  # each its own: none inherits another's memory
+            await PARTS[part](server, options)
+
+
+async def requests(server: Server, options: Options) -> None:
+    print(f"ready after {server.ready_seconds:.2f} s")
+    await asyncio.sleep(2)
+    print(f"RSS idle {server.rss():.0f} MB")
+    await _get(server, options.seconds)
+    await _post(server, options.seconds)
+
+
+async def lists(server: Server, options: Options) -> None:
+    before = server.rss()
+    await _fill(server, options.objects)
+    print(
+        f"RSS with {options.objects} ConfigMaps of 1 KB {server.rss():.0f} MB "
+        f"(before: {before:.0f})"
+    )
+    await _list(server, options.seconds, options.objects)
+    print(f"RSS after the lists {server.rss():.0f} MB")
+
+
+async def watches(server: Server, options: Options) -> None:
+    for count in options.watchers:
+        print(await fan_out(server, watchers=count))
+    print(f"RSS after the watches {server.rss():.0f} MB")
+
+
+PARTS: Mapping[str, Callable[[Server, Options], Awaitable[None]]] = {
+    "requests": requests,
+    "list": lists,
+    "watch": watches,
+}
+
+
+async def _get(server: Server, seconds: int) -> None:
+    meta = {"name": "one", "namespace": "default"}
+    await server.client.create(CONFIG_MAP, {"metadata": meta, "data": {"value": "x" * 100}})
+    async with hello_tls() as url:
+        reference = await wrk(url, seconds=seconds, connections=32)
+    cpu = server.cpu_seconds()
+    load = await wrk(
+        f"{server.url}{_PATH}/one", token=server.token, seconds=seconds, connections=32
+    )
+    cpu = server.cpu_seconds() - cpu
+    print(
+        f"GET {load.per_second:,.0f}/s p99 {load.p99_ms:.1f} ms, "
+        f"{cpu / seconds / load.per_second * 1e6:.0f} us of CPU each; "
+        f"bare aiohttp {reference.per_second:,.0f}/s, "
+        f"ratio {load.per_second / reference.per_second:.2f}"
+    )
+
+
+async def _post(server: Server, seconds: int) -> None:
+    loop = asyncio.get_running_loop()
+    reference = await loop.run_in_executor(None, commits)
+    cpu = server.cpu_seconds()
+    load = await wrk(
+        server.url + _PATH, token=server.token, seconds=seconds, connections=128,
+        lua=post_script("post", 500),
+    )  # fmt: skip
+    cpu = server.cpu_seconds() - cpu
+    print(
+        f"POST {load.per_second:,.0f}/s p99 {load.p99_ms:.1f} ms, "
+        f"{cpu / seconds / load.per_second * 1e6:.0f} us of CPU each; "
+        f"SQLite alone {reference:,.0f} commits/s, ratio {load.per_second / reference:.2f}"
+    )
+
+
+async def _fill(server: Server, objects: int) -> None:
+    """By our own client: it makes exactly so many."""
+    numbers = iter(range(objects))
+
+    async def work() -> None:
+        for number in numbers:
+            meta = {"name": f"cm-{number:06d}", "namespace": "default"}
+            await server.client.create(CONFIG_MAP, {"metadata": meta, "data": {"v": "x" * 750}})
+
+    await asyncio.gather(*(work() for _ in range(64)))
+
+
+async def _list(server: Server, seconds: int, objects: int) -> None:
+    cpu = server.cpu_seconds()
+    load = await wrk(server.url + _PATH, token=server.token, seconds=seconds, connections=2)
+    cpu = server.cpu_seconds() - cpu
+    listed = await server.client.list(CONFIG_MAP, namespace="default")
+    assert len(listed.items) >= objects
+    print(
+        f"LIST of {len(listed.items)} {load.per_second:.1f}/s p99 {load.p99_ms:.0f} ms, "
+        f"{cpu / seconds / load.per_second * 1e3:.1f} ms of CPU each"
+    )
+
+
+def main(argv: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench api")
+    parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--objects", type=int, default=11000)
+    parser.add_argument("--watchers", default="100,1000")
+    parser.add_argument("--only", choices=tuple(PARTS))
+    args = parser.parse_args(argv)
+    counts = [int(n) for n in args.watchers.split(",") if n]
+    options = Options(seconds=args.seconds, objects=args.objects, watchers=counts)
+    uvloop.run(run((args.only,) if args.only else tuple(PARTS), options))
