@@ -9,7 +9,7 @@ from edgek.client.client import Client
 from server.admission.chain import Plugin
 from server.app import Api, ApiConfig, Parts, build_api
 from server.authn.anonymous import Anonymous
-from server.request.model import User
+from server.request.model import Request, User
 from server.request.principals import AUTHENTICATED, MASTERS
 from server.storage.sqlite import SqliteEngine
 from server.storage.store import Engine
@@ -17,11 +17,24 @@ from server.storage.store import Engine
 ADMIN = User(name="admin", groups=(MASTERS, AUTHENTICATED))
 
 
-def parts(engine: Engine, *, clock: Clock, plugins: Sequence[Plugin] = ()) -> Parts:
+class Always:
+    """An authenticator that takes every request for the same user's."""
+
+    def __init__(self, user: User) -> None:
+        self._user = user
+
+    async def authenticate(self, request: Request) -> User | None:
+        return self._user
+
+
+def parts(
+    engine: Engine, *, clock: Clock, plugins: Sequence[Plugin] = (), user: User | None = None
+) -> Parts:
+    authenticator = Always(user) if user else Anonymous()
     return Parts(
         engine=engine,
         clock=clock,
-        authenticator=lambda reader: Anonymous(),
+        authenticator=lambda reader: authenticator,
         plugins=lambda reader: plugins,
         paths=lambda env: (),
     )
@@ -29,10 +42,16 @@ def parts(engine: Engine, *, clock: Clock, plugins: Sequence[Plugin] = ()) -> Pa
 
 @asynccontextmanager
 async def open_api(
-    *, engine: Engine | None = None, clock: Clock | None = None, plugins: Sequence[Plugin] = ()
+    *,
+    engine: Engine | None = None,
+    clock: Clock | None = None,
+    plugins: Sequence[Plugin] = (),
+    user: User | None = None,
 ) -> AsyncIterator[Api]:
-    """Names and uids are counted (``web-aaaa1``), so that tests can foretell them."""
-    made = parts(engine or SqliteEngine(":memory:"), clock=clock or FakeClock(), plugins=plugins)
+    """Names and uids are counted (``web-aaaa1``), so that tests can foretell them. Requests that
+    bring bytes, as from HTTP, are ``user``'s."""
+    engine = engine or SqliteEngine(":memory:")
+    made = parts(engine, clock=clock or FakeClock(), plugins=plugins, user=user)
     api = build_api(ApiConfig(service_cidr="10.43.0.0/16", node_ports="30000-32767"), made)
     counted = itertools.count(1)
     api.env.registry.suffix = lambda: f"aaaa{next(counted)}"
