@@ -120,8 +120,13 @@ def fail(message: str, *, code: int = 1) -> None:
     raise SystemExit(code)
 
 
+def note(message: str) -> None:
+    """Something for the eye only: never where the output goes."""
+    click.echo(message, err=True)
+
+
 def warn(message: str) -> None:
-    click.echo(f"Warning: {message}", err=True)
+    note(f"Warning: {message}")
 
 
 def _text(err: BaseException) -> str:

@@ -5,6 +5,7 @@ is given back as sentences.
 """
 
 import os
+import re
 import select
 import shlex
 import shutil
@@ -28,6 +29,7 @@ PREFIX = Path("/opt/edgek")
 LINK = Path("/usr/local/bin/edgek")
 STATE = ("server", "agent", "network")
 """What edgek makes below its data directory; anything else there is not ours."""
+_OCTAL = re.compile(r"\\([0-7]{3})")
 STOP_SECONDS = 40.0
 
 
@@ -183,6 +185,6 @@ def remove_tree(folder: Path) -> list[str]:
 def mounts_below(folder: Path) -> list[Path]:
     """The newest first, which is the order in which they can be taken away."""
     lines = Path("/proc/self/mountinfo").read_text().splitlines()
-    # Octal escapes: a space in a mount point is \040
-    points = [line.split()[4].encode().decode("unicode_escape") for line in lines]
+    # A space in a mount point is written \040
+    points = [_OCTAL.sub(lambda m: chr(int(m[1], 8)), line.split()[4]) for line in lines]
     return [p for p in map(Path, reversed(points)) if p.is_relative_to(folder)]

@@ -14,6 +14,7 @@ import ssl
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -150,8 +151,7 @@ class HttpTransport:
                         server_hostname=self._access.server_name or None,
                     )
         except aiohttp.WSServerHandshakeError as err:
-            message = f"{err.message} ({err.status})"
-            raise from_status({"message": message}, code=err.status) from err
+            raise _refusal(err) from err
         _keep_alive(socket_.get_extra_info("socket"))
         try:
             yield socket_
@@ -189,7 +189,11 @@ class HttpTransport:
                 ssl=tls_context(self._access), limit=MAX_CONNECTIONS, keepalive_timeout=90
             )
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT)
-            self._session = aiohttp.ClientSession(connector=connector, timeout=timeout)
+            trace = aiohttp.TraceConfig()
+            trace.on_request_end.append(_keep_refusal)
+            self._session = aiohttp.ClientSession(
+                connector=connector, timeout=timeout, trace_configs=[trace]
+            )
         return self._session
 
     def _warn(self, response: "aiohttp.ClientResponse") -> None:
@@ -224,6 +228,27 @@ class HttpTransport:
     @property
     def _address(self) -> str:
         return self._access.server.split("://")[-1].rstrip("/")
+
+
+_REFUSED: ContextVar[bytes] = ContextVar("refused", default=b"")
+
+
+async def _keep_refusal(session: object, context: object, end: Any) -> None:
+    """aiohttp drops the body of an answer that refuses a WebSocket, where the server says why;
+    here, in the task that asked, it can still be read."""
+    if "Upgrade" in end.headers and end.response.status >= 400:
+        _REFUSED.set(await end.response.read())
+
+
+def _refusal(err: "aiohttp.WSServerHandshakeError") -> ApiError:
+    body = _REFUSED.get()
+    _REFUSED.set(b"")
+    try:
+        _decode(err.status, body)
+    except ApiError as said:
+        if body:
+            return said
+    return from_status({"message": f"{err.message} ({err.status})"}, code=err.status)
 
 
 class _FileText:
