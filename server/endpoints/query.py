@@ -19,13 +19,9 @@ def number(query: Mapping[str, str], name: str) -> int:
     text = query.get(name, "")
     if not text:
         return 0
-    try:
-        value = int(text) if len(text) < 20 else -1
-    except ValueError:
-        value = -1
-    if value < 0:
+    if not _is_number(text):
         raise errors.BadRequest(f'invalid value "{text[:40]}" for query parameter {name}')
-    return value
+    return int(text)
 
 
 def revision(query: Mapping[str, str]) -> int | None:
@@ -33,12 +29,18 @@ def revision(query: Mapping[str, str]) -> int | None:
     text = query.get("resourceVersion", "")
     if not text:
         return None
-    if not text.isdecimal() or len(text) > 19:
+    if not _is_number(text):
         raise errors.BadRequest(
             f'Invalid value: "{text[:40]}": strconv.ParseUint: parsing "{text[:40]}": '
             "invalid syntax"
         )
     return int(text)
+
+
+def _is_number(text: str) -> bool:
+    """An unsigned number of 64 bits as Go reads it: int() takes spaces, underscores and other
+    scripts' digits as well."""
+    return text.isascii() and text.isdecimal() and len(text) <= 19
 
 
 def label_selector(query: Mapping[str, str]) -> Selector:
