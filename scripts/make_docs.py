@@ -9,13 +9,19 @@ page has which parts. tests/test_generated_docs.py proves the pages fresh.
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+import textwrap
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
+from types import ModuleType
 
 from edgek.cli.role_command import all_options
 from edgek.kinds import ALL
 from edgek.kinds.kind import Kind
 from edgek.roles import Option, find_role
+from server import controllers as control_loops
 
 ROOT = Path(__file__).resolve().parent.parent
 _PART = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end of generated -->)", re.S)
@@ -74,8 +80,43 @@ def _kind(kind: Kind) -> tuple[str, ...]:
     )
 
 
+def layers() -> str:
+    """The import contracts that are layers, from the highest to the lowest."""
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    contracts = config["tool"]["importlinter"]["contracts"]
+    lines = [
+        f"{', '.join(contract.get('containers', ['packages']))}: {' > '.join(contract['layers'])}"
+        for contract in contracts
+        if contract["type"] == "layers"
+    ]
+    wrapped = (textwrap.fill(line, 92, subsequent_indent="    ") for line in lines)
+    return "```\n" + "\n".join(wrapped) + "\n```\n"
+
+
+def controllers() -> str:
+    return table(("File", "Its promise"), map(_promise, _controller_modules()))
+
+
+def _controller_modules() -> Iterator[ModuleType]:
+    """Those of the list, in its order; then those that server/run.py adds."""
+    listed = [build.__module__ for build in control_loops.ALL]
+    every = [f"{control_loops.__name__}.{m.name}" for m in iter_modules(control_loops.__path__)]
+    for name in (*listed, *(name for name in every if name not in listed)):
+        module = import_module(name)
+        if hasattr(module, "build"):
+            yield module
+
+
+def _promise(module: ModuleType) -> tuple[str, str]:
+    name = module.__name__.replace(".", "/")
+    summary = (module.__doc__ or "").split("\n\n")[0].partition(": ")[2]
+    promise = " ".join(summary.partition("; ")[0].partition(". ")[0].split()).rstrip(".")
+    return f"`{name}.py`", promise.replace("``", "`")
+
+
 Part = Callable[[], str]
 PARTS: Mapping[str, Mapping[str, Part]] = {
+    "docs/architecture.md": {"controllers": controllers, "layers": layers},
     "docs/configuration.md": {
         "server-options": lambda: options_of("server"),
         "agent-options": lambda: options_of("agent"),
