@@ -1,15 +1,22 @@
 """Who this machine is to the server, as kept in ``<data-dir>/agent``::
 
-    node.key  node.crt  server-ca.crt  token
+    node.key  node.crt  server-ca.crt  token  node.json
 
-Each file is written whole or not at all; the certificate last, so that where it is, the others
-are too. With them an agent starts without its server. How they are got is in ``join.py``.
+Each file is written whole or not at all; the certificate after what it needs, so that where it
+is, the others are too. With them an agent starts without its server. ``node.json`` says what the
+certificate of this hash says, because to read a certificate costs the process 8 MB for good; where
+it is missing or of other files, they are read. How all are got is in ``join.py``.
 """
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import orjson
+
+from edgek.api.meta import Obj
+from edgek.api.time import format_micro_time, parse_time
 from edgek.client.http import Access
 from edgek.pki import files
 from edgek.pki.certificates import describe
@@ -80,10 +87,15 @@ class IdentityStore:
         ca, certificate, key = self.ca(), self._read("node.crt"), self._read("node.key")
         if not ca or not certificate or not key:
             return None
+        noted = self._read("node.json") or b""
+        if known := _noted(noted, node_name, ca=ca, certificate=certificate, key=key):
+            return known
         try:
-            return identity_of(node_name, ca=ca, certificate=certificate, key=key)
+            identity = identity_of(node_name, ca=ca, certificate=certificate, key=key)
         except ValueError:
             return None
+        self._write("node.json", _note(identity))
+        return identity
 
     def ca(self) -> bytes | None:
         return self._read("server-ca.crt")
@@ -113,6 +125,7 @@ class IdentityStore:
         if token is not None:
             self._write("token", f"{token}\n".encode())
         self._write("node.crt", identity.certificate)
+        self._write("node.json", _note(identity))
 
     def _read(self, name: str) -> bytes | None:
         try:
@@ -125,3 +138,39 @@ class IdentityStore:
             files.write_if_changed(self._home / name, data)
         except OSError as err:
             raise StartError(f"cannot write {self._home / name}: {err.strerror}") from err
+
+
+def _note(identity: NodeIdentity) -> bytes:
+    return orjson.dumps(
+        {
+            "node": identity.node_name,
+            "sha256": _hash(identity.certificate, identity.key),
+            "notAfter": format_micro_time(identity.not_after),
+            "renewAt": format_micro_time(identity.renew_at),
+        }
+    )
+
+
+def _noted(
+    note: bytes, node_name: str, *, ca: bytes, certificate: bytes, key: bytes
+) -> NodeIdentity | None:
+    """None where the note is not of these files."""
+    try:
+        said: Obj = orjson.loads(note)
+        if (said["node"], said["sha256"]) != (node_name, _hash(certificate, key)):
+            return None
+        not_after, renew_at = parse_time(said["notAfter"]), parse_time(said["renewAt"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    return NodeIdentity(
+        node_name=node_name,
+        ca=ca,
+        certificate=certificate,
+        key=key,
+        not_after=not_after,
+        renew_at=renew_at,
+    )
+
+
+def _hash(*parts: bytes) -> str:
+    return hashlib.sha256(b"\n".join(parts)).hexdigest()

@@ -137,7 +137,7 @@ async def test_a_full_token_leads_to_a_working_node_certificate(server: Server, 
     assert isinstance(await using(identity, server), NotFound)  # allowed, and not there yet
     home = tmp_path / "a/agent"
     assert {p.name: p.stat().st_mode & 0o777 for p in home.iterdir()} == dict.fromkeys(
-        ("node.key", "node.crt", "server-ca.crt", "token"), 0o600
+        ("node.key", "node.crt", "node.json", "server-ca.crt", "token"), 0o600
     )
 
 
