@@ -19,7 +19,7 @@ from tests.support.testbed import missing_need
 HELLO = str(Path(__file__).resolve().parents[2] / "examples/hello")
 pytestmark = [
     pytest.mark.host,
-    pytest.mark.timeout(400),
+    pytest.mark.timeout(180),
     pytest.mark.skipif(bool(missing_need()), reason=missing_need() or "-"),
 ]
 
@@ -115,8 +115,7 @@ def test_exec_with_a_terminal_is_a_conversation(cluster: RealCluster) -> None:
         assert b"a42b" in seen
         assert process.wait(30) == 3
     finally:
-        process.kill()
-        process.wait()
+        cluster.end(process)
         os.close(ours)
 
 
@@ -141,8 +140,7 @@ spec:
     try:
         assert [process.stdout.readline() for _ in range(5)] == [f"line {n}\n" for n in range(5)]
     finally:
-        process.kill()
-        process.communicate()
+        cluster.end(process)
     assert len(cluster.kubectl("logs", "talker", "--tail=2").splitlines()) == 2
     cluster.kubectl("delete", "pod", "talker")
 

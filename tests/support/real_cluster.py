@@ -75,6 +75,12 @@ class RealCluster:
     def kubectl_process(self, *argv: str, **how: Any) -> subprocess.Popen[Any]:
         return self.bed.server.popen(*self._kubectl(*argv), **how)
 
+    def end(self, process: subprocess.Popen[Any]) -> None:
+        """Kills what ``kubectl_process`` started: the program, not only nsenter around it."""
+        if process.poll() is None:
+            os.kill(self.bed.server.inner(process), signal.SIGKILL)
+        process.communicate(timeout=10)
+
     def _try(self, *argv: str) -> str:
         with contextlib.suppress(AssertionError, subprocess.SubprocessError):
             return self.kubectl(*argv)
