@@ -20,7 +20,7 @@ from edgek.api.time import format_micro_time, parse_time
 from edgek.client.http import Access
 from edgek.pki import files
 from edgek.pki.certificates import describe
-from edgek.pki.keys import key_fingerprint, load_key, new_key
+from edgek.pki.keys import key_fingerprint
 from edgek.pki.tokens import JoinToken, parse_join_token
 from edgek.roles import StartError
 
@@ -76,42 +76,36 @@ class IdentityStore:
     """The files. Raises StartError where the directory cannot be used."""
 
     def __init__(self, data_dir: Path) -> None:
-        self._home = data_dir / "agent"
+        self.home = data_dir / "agent"
         try:
-            files.make_private_dir(self._home)
+            files.make_private_dir(self.home)
         except OSError as err:
-            raise StartError(f"cannot use {self._home}: {err.strerror}") from err
+            raise StartError(f"cannot use {self.home}: {err.strerror}") from err
 
     def load(self, node_name: str) -> NodeIdentity | None:
         """None where there is none, or what is there is damaged or another node's."""
         ca, certificate, key = self.ca(), self._read("node.crt"), self._read("node.key")
         if not ca or not certificate or not key:
             return None
-        noted = self._read("node.json") or b""
-        if known := _noted(noted, node_name, ca=ca, certificate=certificate, key=key):
+        note = self._read("node.json") or b""
+        if known := noted(note, node_name, ca=ca, certificate=certificate, key=key):
             return known
         try:
             identity = identity_of(node_name, ca=ca, certificate=certificate, key=key)
         except ValueError:
             return None
-        self._write("node.json", _note(identity))
+        self._write("node.json", noted_text(identity))
         return identity
 
     def ca(self) -> bytes | None:
         return self._read("server-ca.crt")
 
-    def node_key(self) -> bytes:
+    def key(self) -> bytes | None:
+        return self._read("node.key")
+
+    def save_key(self, key: bytes) -> None:
         """Made once: it is how the server knows this machine again."""
-        key = self._read("node.key")
-        try:
-            if key:
-                load_key(key)
-                return key
-        except ValueError as err:
-            raise StartError(f"{self._home}/node.key is damaged; remove it to join anew") from err
-        key = new_key()
         self._write("node.key", key)
-        return key
 
     def token(self) -> JoinToken | None:
         stored = self._read("token")
@@ -125,22 +119,22 @@ class IdentityStore:
         if token is not None:
             self._write("token", f"{token}\n".encode())
         self._write("node.crt", identity.certificate)
-        self._write("node.json", _note(identity))
+        self._write("node.json", noted_text(identity))
 
     def _read(self, name: str) -> bytes | None:
         try:
-            return files.read(self._home / name)
+            return files.read(self.home / name)
         except OSError as err:
-            raise StartError(f"cannot read {self._home / name}: {err.strerror}") from err
+            raise StartError(f"cannot read {self.home / name}: {err.strerror}") from err
 
     def _write(self, name: str, data: bytes) -> None:
         try:
-            files.write_if_changed(self._home / name, data)
+            files.write_if_changed(self.home / name, data)
         except OSError as err:
-            raise StartError(f"cannot write {self._home / name}: {err.strerror}") from err
+            raise StartError(f"cannot write {self.home / name}: {err.strerror}") from err
 
 
-def _note(identity: NodeIdentity) -> bytes:
+def noted_text(identity: NodeIdentity) -> bytes:
     return orjson.dumps(
         {
             "node": identity.node_name,
@@ -151,7 +145,7 @@ def _note(identity: NodeIdentity) -> bytes:
     )
 
 
-def _noted(
+def noted(
     note: bytes, node_name: str, *, ca: bytes, certificate: bytes, key: bytes
 ) -> NodeIdentity | None:
     """None where the note is not of these files."""

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from agent.node.identity import SERVER_NAME, IdentityStore, NodeIdentity, identity_of, user_of
+from agent.node.apart import make_request, read_identity
+from agent.node.identity import SERVER_NAME, IdentityStore, NodeIdentity
 from agent.node.trust import fetch_ca
 from edgek.aio.clock import Clock
 from edgek.api.conditions import find_condition
@@ -29,7 +30,6 @@ from edgek.api.meta import Key, Obj, get_path, key_of, name, resource_version
 from edgek.client.client import Client
 from edgek.client.http import Access, HttpTransport
 from edgek.kinds.certificate_signing_request import CERTIFICATE_SIGNING_REQUEST
-from edgek.pki.requests import new_request
 from edgek.pki.tokens import JoinToken, ca_hash
 from edgek.roles import StartError
 
@@ -138,9 +138,13 @@ class _Refused(StartError):
 async def _certify(
     joining: Joining, store: IdentityStore, client: Client, *, ca: bytes
 ) -> NodeIdentity:
-    key = store.node_key()
     try:
-        certificate = await request_certificate(client, joining.node_name, key=key)
+        key, request = await make_request(joining.node_name, store.key())
+    except ValueError as err:
+        raise StartError(f"node.key in {store.home} is damaged; remove it to join anew") from err
+    store.save_key(key)
+    try:
+        certificate = await request_certificate(client, request)
     except Unauthorized as err:
         raise _Refused(
             f"the server {joining.server} refused the token; give --token the content of "
@@ -151,16 +155,16 @@ async def _certify(
     except ApiError as err:
         raise StartError(f"the server {joining.server} refused to let us join: {err}") from err
     try:
-        return identity_of(joining.node_name, ca=ca, certificate=certificate, key=key)
+        return await read_identity(joining.node_name, ca=ca, certificate=certificate, key=key)
     except ValueError as err:
         raise StartError(
             f"the server {joining.server} gave a certificate that is not ours"
         ) from err
 
 
-async def request_certificate(client: Client, node_name: str, *, key: bytes) -> bytes:
+async def request_certificate(client: Client, request: bytes) -> bytes:
     """Asks for this node's client certificate and waits for it; PEM."""
-    csr = await client.create(CERTIFICATE_SIGNING_REQUEST, _csr(node_name, key))
+    csr = await client.create(CERTIFICATE_SIGNING_REQUEST, _csr(request))
     try:
         async with asyncio.timeout(SIGN_TIMEOUT):
             while True:
@@ -171,8 +175,7 @@ async def request_certificate(client: Client, node_name: str, *, key: bytes) -> 
         raise Timeout(f"certificate request {name(csr)} is not approved yet") from err
 
 
-def _csr(node_name: str, key: bytes) -> Obj:
-    request = new_request(key, common_name=user_of(node_name), organizations=("system:nodes",))
+def _csr(request: bytes) -> Obj:
     return {
         "apiVersion": CERTIFICATE_SIGNING_REQUEST.api_version,
         "kind": CERTIFICATE_SIGNING_REQUEST.kind,
