@@ -3,10 +3,11 @@
 import sys
 from collections.abc import Callable, Sequence
 
-from bench import api, memory, scale, scheduler
+from bench import agent, api, memory, scale, scheduler
 
 BENCHMARKS: tuple[tuple[str, Callable[[Sequence[str]], None]], ...] = (
     ("memory", memory.main),
+    ("agent", agent.main),
     ("api", api.main),
     ("scale", scale.main),
     ("scheduler", scheduler.main),
