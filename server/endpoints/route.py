@@ -11,7 +11,11 @@ from edgek.api import errors
 from edgek.api.meta import Key
 from edgek.kinds.kind import Kind
 from server.endpoints.env import Env
+from server.request.info import RequestInfo
 from server.request.model import Request, Response
+
+NOT_ALLOWED = "the server does not allow this method on the requested resource"
+_NAMED = {"create": False, "update": True, "patch": True}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +28,20 @@ class Target:
 
 
 Verb = Callable[[Env, Request, Target], Awaitable[Response]]
+
+
+def _check_scope(kind: Kind, info: RequestInfo) -> None:
+    """A path must be of the kind's own scope. NB: rights were checked in the path's namespace,
+    so a cluster-wide object reached through one would be had with that namespace's rights."""
+    if kind.namespaced:
+        if info.namespace or info.verb in ("list", "watch"):
+            return
+        if info.name:
+            raise errors.NotFound.path()
+        raise errors.MethodNotAllowed(NOT_ALLOWED)
+    own = kind.kind == "Namespace" and info.name == info.namespace
+    if info.namespace and not own:
+        raise errors.NotFound.path()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +57,7 @@ class Routes:
         kind = self.env.kinds.find(info.group, info.version, info.resource)
         if kind is None or (len(info.parts) > 3 and not info.subresource):
             raise errors.NotFound.path()
+        _check_scope(kind, info)
         namespace = info.namespace if kind.namespaced else ""
         target = Target(kind=kind, key=Key(namespace, info.name), subresource=info.subresource)
         verb = self._verb(target, info.verb)
@@ -48,13 +67,13 @@ class Routes:
 
     def _verb(self, target: Target, verb: str) -> Verb:
         if not target.subresource:
-            found = self.verbs.get(verb) if verb in target.kind.verbs else None
+            # Collections take POST, objects PUT and PATCH; other verbs follow from the path.
+            fits = verb not in _NAMED or _NAMED[verb] == bool(target.key.name)
+            found = self.verbs.get(verb) if fits and verb in target.kind.verbs else None
         else:
             found = self._subresource(target, verb)
         if found is None:
-            raise errors.MethodNotAllowed(
-                "the server does not allow this method on the requested resource"
-            )
+            raise errors.MethodNotAllowed(NOT_ALLOWED)
         return found
 
     def _subresource(self, target: Target, verb: str) -> Verb | None:
