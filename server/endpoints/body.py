@@ -9,7 +9,7 @@ from typing import Any
 from edgek.api import errors
 from edgek.api.meta import Obj
 from edgek.kinds.kind import Kind
-from edgek.schema import Schema, schema_of
+from edgek.schema import Schema, builtin_types, schema_of
 from edgek.schema.check import Checker, raise_or_warn, strict_problems
 from edgek.schema.decode import decode_json
 from server.request.model import Request
@@ -17,6 +17,7 @@ from server.request.model import Request
 JSON = "application/json"
 YAML = "application/yaml"
 PROTOBUF = "application/vnd.kubernetes.protobuf"
+DELETE_OPTIONS = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"
 _CHECKER = Checker()
 _FIELD_VALIDATION = ("", "Ignore", "Warn", "Strict")
 
@@ -33,7 +34,7 @@ async def read_object(request: Request, kind: Kind) -> Obj:
     """The body as an object of ``kind``; the caller's own. Raises BadRequest,
     UnsupportedMediaType."""
     obj, duplicates = _decode(request)
-    _check_type(obj, kind)
+    check_type(obj, kind)
     return complete(request, kind, obj, duplicates=duplicates)
 
 
@@ -63,14 +64,22 @@ def _field_validation(request: Request) -> str:
 
 
 async def read_typed(request: Request, api_version: str, kind: str) -> Obj:
-    """The body as a type that is no kind of ours (Binding, Scale, TokenRequest)."""
-    obj, _ = _decode(request)
+    """The body as a type that is no kind of ours (Binding, Scale, TokenRequest), checked against
+    its schema; not defaulted."""
+    obj, duplicates = _decode(request)
     given = (obj.get("apiVersion") or api_version, obj.get("kind") or kind)
     if given != (api_version, kind):
         raise errors.BadRequest(
             f"the body is a {given[1]} of {given[0]}, expected a {kind} of {api_version}"
         )
-    return obj
+    group, _, version = api_version.rpartition("/")
+    schema = builtin_types().of(group, version, kind)
+    assert schema is not None, f"no schema of {api_version} {kind}"
+    checked = _CHECKER.check(obj, schema, version=version, kind=kind)
+    problems = strict_problems(checked.unknown, duplicates)
+    wanted = _field_validation(request)
+    request.warnings += raise_or_warn(problems, wanted, version=version, kind=kind)
+    return checked.obj
 
 
 async def read_delete_options(request: Request) -> Obj:
@@ -85,6 +94,8 @@ async def read_delete_options(request: Request) -> Obj:
                 f"the object provided is unrecognized: expected DeleteOptions, got "
                 f"{options.get('kind')}"
             )
+        schema = builtin_types().named(DELETE_OPTIONS)
+        options = _CHECKER.check(options, schema, version="v1", kind="DeleteOptions").obj
     if "gracePeriodSeconds" in query:
         try:
             options["gracePeriodSeconds"] = int(query["gracePeriodSeconds"])
@@ -103,11 +114,6 @@ def _checked_delete_options(options: Obj) -> Obj:
     for given in options.get("dryRun") or ():
         if given != "All":
             raise errors.Invalid(f'dryRun: Unsupported value: "{given}": supported values: "All"')
-    grace = options.get("gracePeriodSeconds")
-    if grace is not None and not isinstance(grace, int):
-        raise errors.BadRequest("gracePeriodSeconds must be an integer")
-    if not isinstance(options.get("preconditions") or {}, dict):
-        raise errors.BadRequest("preconditions must be an object")
     return options
 
 
@@ -146,7 +152,8 @@ def _decode(request: Request) -> tuple[Obj, list[str]]:
     return obj, duplicates
 
 
-def _check_type(obj: Obj, kind: Kind) -> None:
+def check_type(obj: Obj, kind: Kind) -> None:
+    """Raises BadRequest where the object says it is another kind."""
     version, name = obj.get("apiVersion") or kind.api_version, obj.get("kind") or kind.kind
     if name != kind.kind:
         raise errors.BadRequest(

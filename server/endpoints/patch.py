@@ -12,7 +12,7 @@ from edgek.api.meta import Obj
 from edgek.api.patch import json_patch, merge_patch
 from edgek.kinds.kind import Kind
 from edgek.schema.strategic import strategic_patch
-from server.endpoints.body import complete, decode_patch, media_type, schema_for
+from server.endpoints.body import check_type, complete, decode_patch, media_type, schema_for
 from server.endpoints.env import Env
 from server.endpoints.negotiate import negotiate
 from server.endpoints.query import dry_run
@@ -28,6 +28,8 @@ def _json(kind: Kind, obj: Obj, patch: Any) -> Any:
 
 
 def _merge(kind: Kind, obj: Obj, patch: Any) -> Any:
+    if not isinstance(patch, dict):
+        raise errors.BadRequest("error decoding patch: the patch is no JSON object")
     return merge_patch(obj, patch)
 
 
@@ -74,6 +76,7 @@ def patcher(request: Request, kind: Kind) -> Callable[[Obj], Obj]:
         patched = apply(kind, copy_of(stored), copy_of(body))
         if not isinstance(patched, dict):
             raise errors.Invalid("patch makes the object something else than an object")
+        check_type(patched, kind)
         return complete(request, kind, patched)
 
     return transform

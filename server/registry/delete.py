@@ -16,6 +16,8 @@ from edgek.kinds.kind import Kind
 
 ORPHAN = "orphan"
 FOREGROUND = "foregroundDeletion"
+_LONGEST_GRACE = 2**31
+"""68 years. The field holds more, but the date it leads to cannot be written."""
 _POLICIES = {"Orphan": ORPHAN, "Foreground": FOREGROUND, "Background": ""}
 
 
@@ -59,7 +61,8 @@ def _grace(kind: Kind, obj: Obj, options: Mapping[str, Any]) -> int:
     asked = options.get("gracePeriodSeconds")
     if asked is not None and (not isinstance(asked, int) or asked < 0):
         asked = 1  # As rest.BeforeDelete: a negative grace means as fast as is graceful.
-    return kind.graceful(obj, asked) if kind.graceful is not None else 0
+    grace = kind.graceful(obj, asked) if kind.graceful is not None else 0
+    return min(grace, _LONGEST_GRACE)
 
 
 def _finalizers(obj: Obj, options: Mapping[str, Any]) -> list[str]:

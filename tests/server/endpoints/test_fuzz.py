@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from edgek.api.meta import Obj, deep_copy
 from edgek.kinds import ALL
 from edgek.kinds.kind import Kind
-from edgek.schema import Schema, schema_of
+from edgek.schema import Schema, builtin_types, schema_of
 from edgek.schema.protobuf import MAGIC, builtin_codec
 from edgek.schema.wire import write_bytes
 from server.app import Api
@@ -291,6 +291,32 @@ def test_protobuf_of_any_fields(loop: asyncio.Runner) -> None:
     @budget(200)
     def run(plural: str, message: bytes) -> None:
         loop.run(write(KINDS[plural], message))
+
+    run()
+
+
+TYPED = {
+    "io.k8s.api.autoscaling.v1.Scale": ("PUT", "deployments", "/scale"),
+    "io.k8s.api.core.v1.Binding": ("POST", "pods", "/binding"),
+    "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions": ("DELETE", "pods", ""),
+}
+BY_TYPE = {name: odd_object(builtin_types().named(name), 0) for name in TYPED}
+
+
+def test_bodies_of_subresources_and_options(loop: asyncio.Runner) -> None:
+    async def write(name: str, obj: Any) -> None:
+        method, plural, subresource = TYPED[name]
+        kind = KINDS[plural]
+        async with open_api(user=ADMIN) as api:
+            await ask(api, "POST", collection(kind), body=orjson.dumps(dict(kind.example)))
+            await ask(api, method, named(kind) + subresource, body=as_json(obj))
+            await ask(api, "GET", named(kind) + "/scale")
+            await read_in_all_forms(api, kind)
+
+    @given(st.sampled_from(sorted(TYPED)).flatmap(lambda n: st.tuples(st.just(n), BY_TYPE[n])))
+    @budget(200)
+    def run(case: tuple[str, Any]) -> None:
+        loop.run(write(*case))
 
     run()
 
