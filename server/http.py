@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, unquote
 
 import orjson
 from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp.web_protocol import RequestHandler
 from multidict import MultiDict
 
 from edgek.api import errors
@@ -33,6 +34,32 @@ _NO_QUERY: MultiDict[str] = MultiDict()
 _BASE_HEADERS = {"Cache-Control": "no-cache, private"}
 
 
+class _Connection(RequestHandler):
+    """aiohttp's, but what is no HTTP is answered with a Status, and logged in one line where
+    aiohttp would let anyone fill the log with tracebacks."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        if status >= 500:
+            return super().handle_error(request, status, exc, message)
+        log.info("not HTTP remote=%s error=%s", request.remote, type(exc).__name__)
+        why = (message or "").partition("\n")[0].strip() or "the request is not HTTP"
+        response = error_response(errors.BadRequest(why[:200]))
+        answer = _send_body(request, request_less(request), response, None)
+        answer.force_close()
+        return answer
+
+
+class _Server(web.Server):
+    def __call__(self) -> RequestHandler:
+        return _Connection(self, loop=self._loop, **self._kwargs)
+
+
 class HttpServer:
     """Listens until closed. ``handle`` is the whole chain of filters."""
 
@@ -42,7 +69,7 @@ class HttpServer:
 
     async def listen(self, host: str, port: int, context: ssl.SSLContext | None) -> int:
         """The port listened on. Raises OSError where it cannot be had."""
-        server = web.Server(
+        server = _Server(
             self._serve, access_log=None, keepalive_timeout=300, handler_cancellation=True
         )
         self._runner = web.ServerRunner(
@@ -195,6 +222,8 @@ async def _stream(
     out = web.StreamResponse(status=response.status, headers=_headers(request, response))
     try:
         await out.prepare(incoming)
+        if incoming.method == "HEAD":  # has no body that could be waited for
+            return out
         async for chunk in chunks:
             await out.write(chunk)
         await out.write_eof()
