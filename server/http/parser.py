@@ -1,0 +1,121 @@
+"""HTTP/1.1 requests from bytes, with bounds on head and body; llhttp does the reading.
+
+A message that breaks a bound still comes out of ``ready``, with the refusal to answer; nothing
+after it is read. Bytes that are no HTTP raise ``HttpParserError`` out of ``feed``.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import httptools
+
+from edgek.api.errors import ApiError, BadRequest, RequestEntityTooLarge
+
+MAX_HEAD = 64 * 1024
+MAX_BODY = 3 * 1024 * 1024
+"""As apiserver's MaxRequestBodyBytes."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Message:
+    """One request as it came. Header names are lower case; repeated ones are joined by commas."""
+
+    method: str = ""
+    target: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    version: str = "1.1"
+    keep_alive: bool = False
+    websocket: bool = False
+    refusal: ApiError | None = None
+
+
+class Parser:
+    """``ready``: complete messages in order. ``partial``: one has begun and is not complete."""
+
+    def __init__(self) -> None:
+        self.ready: deque[Message] = deque()
+        self.partial = False
+        self.closed = False
+        self.wants_continue = False
+        self.rest = b""
+        """What came behind a request to upgrade: no longer HTTP."""
+        self._http = httptools.HttpRequestParser(self)
+        self._message = Message()
+        self._target: list[bytes] = []
+        self._body: list[bytes] = []
+        self._size = 0
+        self._in_head = False
+
+    def feed(self, data: bytes) -> None:
+        if self.closed:
+            return
+        try:
+            self._http.feed_data(data)
+        except httptools.HttpParserUpgrade as err:
+            self.closed = True
+            self.rest = data[err.args[0] :]
+            return
+        if self._in_head:
+            self._size += len(data)
+            if self._size > MAX_HEAD:
+                self._refuse(BadRequest("the head of the request is too large"))
+
+    def _refuse(self, error: ApiError) -> None:
+        if not self.closed:
+            self._message.refusal = error
+            self._message.keep_alive = False
+            self._finish()
+            self.closed = True
+
+    def _finish(self) -> None:
+        self.ready.append(self._message)
+        self.partial = False
+        self.wants_continue = False
+
+    # --- called by httptools -------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        self._message = Message()
+        self._target, self._body, self._size = [], [], 0
+        self.partial = self._in_head = True
+
+    def on_url(self, url: bytes) -> None:
+        self._target.append(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        headers = self._message.headers
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+
+    def on_headers_complete(self) -> None:
+        message, http = self._message, self._http
+        self._in_head, self._size = False, 0
+        message.method = http.get_method().decode("latin-1")
+        message.target = b"".join(self._target).decode("latin-1")
+        message.version = http.get_http_version()
+        message.keep_alive = http.should_keep_alive()
+        if http.should_upgrade():
+            message.websocket = message.headers.get("upgrade", "").lower() == "websocket"
+            message.keep_alive = False
+        if int(message.headers.get("content-length", "0")) > MAX_BODY:
+            self._refuse(_too_large())
+        else:
+            self.wants_continue = message.headers.get("expect", "").lower() == "100-continue"
+
+    def on_body(self, body: bytes) -> None:
+        self._size += len(body)
+        if self._size > MAX_BODY:
+            self._body.clear()
+            self._refuse(_too_large())
+        else:
+            self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        if not self.closed:
+            self._message.body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+            self._finish()
+
+
+def _too_large() -> ApiError:
+    return RequestEntityTooLarge(f"Request entity too large: limit is {MAX_BODY}")
