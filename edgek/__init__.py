@@ -2,8 +2,8 @@
 
 The way of a request, each step one file you can open::
 
-    HTTP (server/http.py) ─┐
-    in-process call ───────┴> server/filters/*  ─> server/endpoints/* ─> server/admission/chain
+    HTTP (server/http/) ─┐
+    in-process call ─────┴> server/filters/*  ─> server/endpoints/* ─> server/admission/chain
       ─> server/registry/registry ─> server/storage/local ─> server/storage/watch ─> watchers
     edgek/control/informer ─> server/controllers/*, server/scheduler ─> (binding)
       ─> agent/pods/sync ─> agent/pods/plan ─> agent/runtime/podman + agent/network ─> netplug
