@@ -59,7 +59,10 @@ def head(
 ) -> bytes:
     """Everything before the body. ``length`` None: the body comes in chunks, or ends with the
     connection where the client is too old for chunks."""
-    lines = [_start(response.status, response.content_type, int(time.time()))]
+    lines = [
+        f"HTTP/{message.version} ",
+        _start(response.status, response.content_type, int(time.time())),
+    ]
     if length is not None:
         lines.append(f"Content-Length: {length}\r\n")
     elif message.version != "1.0":
@@ -83,14 +86,14 @@ def head(
 
 @lru_cache(maxsize=64)
 def _start(status: int, content_type: str, second: int) -> str:
-    """Most answers of one second begin alike."""
+    """What is behind the version: most answers of one second begin alike."""
     try:
         phrase = HTTPStatus(status).phrase
     except ValueError:
         phrase = ""
     # What a 304 says of the content replaces what the client's cache knows of it.
     typed = "" if status == 304 else f"Content-Type: {content_type}\r\n"
-    return f"HTTP/1.1 {status} {phrase}\r\nDate: {formatdate(second, usegmt=True)}\r\n{typed}"
+    return f"{status} {phrase}\r\nDate: {formatdate(second, usegmt=True)}\r\n{typed}"
 
 
 def _clean(value: str) -> str:

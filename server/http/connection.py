@@ -271,12 +271,16 @@ class Connection(asyncio.Protocol):
         message.keep_alive = message.keep_alive and chunked
         self._streaming = True
         if self._closing:
+            await _close(chunks)
             return
         start = head(
             message, response, warnings=request.warnings, length=None,
             keep_alive=message.keep_alive,
         )  # fmt: skip
         self._transport.write(start)
+        if message.method == "HEAD":  # has no body that could be waited for
+            await _close(chunks)
+            return
         try:
             async for chunk in chunks:
                 if chunk:

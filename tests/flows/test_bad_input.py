@@ -185,7 +185,7 @@ async def send_much(writer: asyncio.StreamWriter, *, chunked: bool) -> None:
 async def test_a_client_that_never_ends_its_body_is_given_up(
     wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("server.http.BODY_SECONDS", 0.2)
+    monkeypatch.setattr("server.http.connection.PARTIAL_SECONDS", 0.2)
     head = f"POST {CONFIG_MAPS} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{"
     answer = await wire.send(head.encode())
     assert answer.code in (400, 408)
