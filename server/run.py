@@ -22,6 +22,7 @@ from edgek.aio.tasks import Tasks
 from edgek.control.controller import Builder, Context, run_controllers
 from edgek.control.events import EventRecorder
 from edgek.control.informer import Informers
+from edgek.kinds import ALL as ALL_KINDS
 from edgek.roles import Settings, StartError, UsageError, find_role
 from server.app import Api
 from server.bootstrap import ClusterFacts, bootstrap
@@ -30,6 +31,7 @@ from server.controllers import ALL, csr_signing, kubernetes_service, node_ipam, 
 from server.http import HttpServer
 from server.identity import ServerIdentity, make_data_dir, prepare_identity
 from server.parts import RunningApi, open_api
+from server.registry.expiry import Expiry
 from server.request.model import User
 from server.request.principals import AUTHENTICATED, CONTROLLER_MANAGER, MASTERS, SCHEDULER
 from server.scheduler import scheduler
@@ -64,6 +66,10 @@ async def run_server(settings: Settings, stop: asyncio.Event) -> None:
             notify(READY)
             loops = control_loops(running.api, config, identity, clock)
             tasks.spawn(loops, name="control-loops")
+            for kind in ALL_KINDS:
+                if kind.ttl_seconds:
+                    expiry = Expiry(running.api.store, kind, ttl=kind.ttl_seconds, clock=clock)
+                    tasks.spawn(expiry.run(), name=f"expiry/{kind.plural}")
             tasks.spawn(_renew(config, identity, context, clock), name="certificates")
             if not config.disable_agent:
                 tasks.spawn(_agent(settings, config, identity, stop), name="agent")

@@ -145,7 +145,7 @@ class Registry:
     async def _commit_new(self, kind: Kind, name: Name, obj: Obj) -> Entry:
         try:
             with store_errors(kind, name.name):
-                return await self.store.commit(Op(name, _stamp(obj), expected=0))
+                return await self.store.commit(Op(name, stamp(obj), expected=0))
         except (errors.Conflict, errors.NotFound) as err:
             raise errors.AlreadyExists.of(kind, name.name) from err
 
@@ -218,7 +218,7 @@ class Registry:
         if context.dry_run:
             return _draft(name, obj)
         with store_errors(kind, key.name, conditions=False):
-            return await self.store.commit(Op(name, _stamp(obj), expected=old.revision))
+            return await self.store.commit(Op(name, stamp(obj), expected=old.revision))
 
     # --- delete ------------------------------------------------------------------------------
 
@@ -260,7 +260,7 @@ class Registry:
         if context.dry_run:
             return _draft(name, marked)
         with store_errors(kind, old.name, conditions=False):
-            return await self.store.commit(Op(name, _stamp(marked), expected=old.revision))
+            return await self.store.commit(Op(name, stamp(marked), expected=old.revision))
 
     async def _remove(self, kind: Kind, old: Entry, obj: Obj, context: WriteContext) -> Entry:
         name = _name(kind, Key(old.namespace, old.name))
@@ -268,7 +268,7 @@ class Registry:
         if context.dry_run:
             return _draft(name, last)
         with store_errors(kind, old.name, conditions=False):
-            op = Op(name, _stamp(last), expected=old.revision, delete=True)
+            op = Op(name, stamp(last), expected=old.revision, delete=True)
             entry = await self.store.commit(op)
         if (hook := self.hooks.get(kind)) is not None:
             hook.removed(last)
@@ -314,7 +314,7 @@ def _name(kind: Kind, key: Key) -> Name:
     return Name(kind.storage_prefix, key.namespace, key.name)
 
 
-def _stamp(obj: Obj) -> Encode:
+def stamp(obj: Obj) -> Encode:
     """Puts the commit's revision into the object and encodes it, once for all readers."""
 
     def encode(revision: int) -> tuple[bytes, Any]:
