@@ -7,8 +7,9 @@ far behind is cut off and resumes from history.
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
+from typing import Self
 
 import orjson
 
@@ -53,7 +54,26 @@ async def watch(env: Env, request: Request, target: Target) -> Response:
     except errors.Expired as err:
         # As upstream's cacher: a watch from too old a revision starts, and says so in its stream.
         return Response(watch=_error(err))
-    return Response(watch=_events(plan, watcher, entries, at))
+    return Response(watch=_Stream(_events(plan, watcher, entries, at), watcher))
+
+
+class _Stream:
+    """The events, with a close that frees the watcher even where nothing was ever read: a
+    generator that has not begun has no ``finally`` yet."""
+
+    def __init__(self, events: AsyncGenerator[Chunk, None], watcher: Watcher) -> None:
+        self._events = events
+        self._watcher = watcher
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Chunk:
+        return await anext(self._events)
+
+    async def aclose(self) -> None:
+        self._watcher.close()
+        await self._events.aclose()
 
 
 def _plan(env: Env, request: Request, target: Target) -> _Plan:
@@ -101,7 +121,7 @@ def _open(env: Env, plan: _Plan, asked: int | None) -> tuple[Watcher, list[Entry
 
 async def _events(
     plan: _Plan, watcher: Watcher, entries: list[Entry], at: int
-) -> AsyncIterator[Chunk]:
+) -> AsyncGenerator[Chunk, None]:
     first = True
     try:
         for start in range(0, len(entries), BATCH):

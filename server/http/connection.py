@@ -215,7 +215,10 @@ class Connection(asyncio.Protocol):
             if self._closing:
                 message.keep_alive = False
             if response.watch is not None:
-                await self._stream(message, request, response, _lines(response.watch))
+                try:
+                    await self._stream(message, request, response, _lines(response.watch))
+                finally:  # here, because lines that nobody began to read have no ``finally`` yet
+                    await _close(response.watch)
             elif response.stream is not None:
                 await self._stream(message, request, response, response.stream)
             else:
@@ -317,8 +320,6 @@ async def _lines(watch: Watch) -> AsyncIterator[bytes]:
             yield b"".join([line for _, line in chunk])
     except errors.ApiError as err:
         yield b'{"type":"ERROR","object":%s}\n' % orjson.dumps(err.to_status())
-    finally:
-        await _close(watch)
 
 
 async def _close(stream: Any) -> None:

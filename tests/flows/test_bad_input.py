@@ -12,6 +12,8 @@ import pytest
 
 from edgek.client.http import Access, tls_context
 from edgek.client.kubeconfig import load_kubeconfig
+from edgek.kinds import CONFIG_MAP
+from tests.support.raw import watchers_of
 from tests.support.tls_server import TlsServer, tls_server
 
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
@@ -367,6 +369,20 @@ async def test_a_head_has_no_body_and_does_not_hang(wire: Wire) -> None:
             answer = await reader.read()
         assert answer.partition(b"\r\n\r\n")[2] == b""
         writer.close()
+
+
+async def test_clients_that_go_leave_no_watcher_behind(server: TlsServer, wire: Wire) -> None:
+    prefix = CONFIG_MAP.storage_prefix
+    for method in ("GET", "HEAD"):
+        reader, writer = await wire.open()
+        head = f"{method} {CONFIG_MAPS}?watch=1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode())
+        async with asyncio.timeout(5):
+            await reader.readuntil(b"\r\n\r\n")
+            assert method == "HEAD" or watchers_of(server.running.api, prefix) == 1
+            writer.transport.abort()
+            while watchers_of(server.running.api, prefix):  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
 
 
 async def test_a_credential_that_is_wrong_is_401_and_none_is_403(wire: Wire) -> None:
