@@ -52,7 +52,7 @@ async def apply_all(cluster: Cluster, manifests: Sequence[Manifest], how: How) -
         except _HOPELESS:
             raise
         except (ApiError, Failure) as err:
-            failed.append(f"{manifest.where}: {err}")
+            failed.append(f"{manifest.where(str(err))}: {err}")
     for line in failed[:-1]:
         click.echo(f"error: {' '.join(line.split())}", err=True)
     if failed:

@@ -128,7 +128,7 @@ async def _from_files(
         kind = await kind_of(cluster, manifest.obj)
         meta = placed(cluster, kind, manifest.obj)["metadata"]
         if not meta.get("name"):
-            raise Failure(f"{manifest.where}: cannot delete what has no name")
+            raise Failure(f"{manifest.where()}: cannot delete what has no name")
         found.append((kind, Key(meta.get("namespace", ""), meta["name"])))
     return found
 

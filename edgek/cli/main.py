@@ -80,12 +80,12 @@ def _usage(err: click.ClickException) -> str:
 
 
 def _end_of_output(err: OSError) -> NoReturn:
-    """Who reads our output may leave (``| head``): silence, and SIGPIPE's exit code."""
+    """Who reads our output may leave (``| head``): silence, and the code that click gives."""
     if err.errno != errno.EPIPE:
         raise err
     # What is still buffered would fail once more when Python ends.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(141)
+    sys.exit(1)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

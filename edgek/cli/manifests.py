@@ -15,6 +15,8 @@ from edgek.api.errors import BadRequest
 from edgek.api.meta import Obj
 from edgek.cli.cluster import Failure
 
+_FIELD = re.compile(r'unknown field "([^"]+)"')
+_STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 SUFFIXES = (".yaml", ".yml", ".json")
 _SEPARATOR = re.compile(rb"^---(?=[ \t\r\n]|\Z)[^\n]*", re.MULTILINE)
 
@@ -28,9 +30,10 @@ class Manifest:
     line: int
     text: bytes
 
-    @property
-    def where(self) -> str:
-        return f"{self.source}:{self.line}"
+    def where(self, message: str = "") -> str:
+        """``file:line`` of what the server complains about, else of the object."""
+        found = _FIELD.search(message)
+        return f"{self.source}:{(found and _line_of(self, found[1])) or self.line}"
 
 
 def read_manifests(names: Sequence[str], *, recursive: bool = False) -> list[Manifest]:
@@ -121,3 +124,23 @@ def _objects(value: Any, *, source: str, line: int, text: bytes) -> Iterator[Man
     if meta.get("creationTimestamp", 0) is None:
         del meta["creationTimestamp"]  # what kubectl create --dry-run -o yaml prints
     yield Manifest(obj=value, source=source, line=line, text=text)
+
+
+def _line_of(manifest: Manifest, path: str) -> int | None:
+    """The line of ``spec.containers[0].imge``; None where it is not found."""
+    import yaml
+
+    node: Any = yaml.compose(manifest.text, Loader=yaml.CSafeLoader)
+    begin = manifest.line - 1 - _blank_lines(manifest.text)
+    line = None
+    for key, index in _STEP.findall(path):
+        if isinstance(node, yaml.MappingNode) and key:
+            pair = next((pair for pair in node.value if pair[0].value == key), None)
+        elif isinstance(node, yaml.SequenceNode) and index and int(index) < len(node.value):
+            pair = (node.value[int(index)],) * 2
+        else:
+            pair = None
+        if pair is None:
+            return None
+        line, node = begin + pair[0].start_mark.line + 1, pair[1]
+    return line
