@@ -6,20 +6,18 @@ and migrates the schema; the hot path uses its connection directly.
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from server.storage.store import Name, Record, StoreUnavailable
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-_UPSERT = (
-    "INSERT INTO objects(section, namespace, name, revision, value) VALUES (?,?,?,?,?) "
-    "ON CONFLICT(section, namespace, name) DO UPDATE SET revision=excluded.revision, "
-    "value=excluded.value"
-)
-_DELETE = "DELETE FROM objects WHERE section=? AND namespace=? AND name=?"
+_ROWS = 50
+"""Rows a statement. Each statement gives up the GIL and has to get it back from a busy event loop,
+which takes longer than the statement: few large ones make a batch several times faster."""
 _MARK = "UPDATE state SET revision=max(revision, ?)"
 
 
@@ -58,11 +56,7 @@ class SqliteEngine:
         try:
             db.execute("BEGIN IMMEDIATE")
             try:
-                for name, at, value in records:
-                    if value is None:
-                        db.execute(_DELETE, name)
-                    else:
-                        db.execute(_UPSERT, (*name, at, value))
+                self._write(records)
                 db.execute(_MARK, (revision,))
                 db.execute("COMMIT")
             except BaseException:
@@ -73,8 +67,38 @@ class SqliteEngine:
         except sqlite3.Error as err:
             raise StoreUnavailable(f"datastore: {err}") from err
 
+    def _write(self, records: Sequence[Record]) -> None:
+        last = {record.name: record for record in records}.values()
+        kept = [(*r.name, r.revision, r.value) for r in last if r.value is not None]
+        gone = [tuple(r.name) for r in last if r.value is None]
+        for rows in _chunks(kept):
+            self._db.execute(_upsert(len(rows)), [v for row in rows for v in row])
+        for names in _chunks(gone):
+            self._db.execute(_delete(len(names)), [v for name in names for v in name])
+
     def close(self) -> None:
         self._db.close()
+
+
+def _chunks(rows: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any, ...]]]:
+    for start in range(0, len(rows), _ROWS):
+        yield rows[start : start + _ROWS]
+
+
+@lru_cache(maxsize=_ROWS)
+def _upsert(rows: int) -> str:
+    return (
+        "INSERT INTO objects(section, namespace, name, revision, value) "
+        f"VALUES {','.join(['(?,?,?,?,?)'] * rows)} "
+        "ON CONFLICT(section, namespace, name) DO UPDATE SET revision=excluded.revision, "
+        "value=excluded.value"
+    )
+
+
+@lru_cache(maxsize=_ROWS)
+def _delete(rows: int) -> str:
+    names = ",".join(["(?,?,?)"] * rows)
+    return f"DELETE FROM objects WHERE (section, namespace, name) IN (VALUES {names})"
 
 
 def migrate(db: "Database") -> None:
