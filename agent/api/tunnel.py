@@ -13,8 +13,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
+from edgek.aio.outage import Outage
 from edgek.aio.tasks import Tasks
-from edgek.api.errors import ApiError, BadRequest, InternalError
+from edgek.api.errors import ApiError, BadRequest, InternalError, ServiceUnavailable, Timeout
 
 if TYPE_CHECKING:
     import aiohttp
@@ -89,18 +90,21 @@ class Tunnel:
         """Connects, again and again; returns only by cancellation, which ends all streams."""
         least, most = BACKOFF_SECONDS
         wait = least
+        outage = Outage(log, "tunnel to the server")
         async with Tasks("tunnel", on_error=lambda name, err: None) as tasks:
             while True:
                 try:
                     async with self._dialer.websocket(
                         PREFIX + self._node, heartbeat=PING_SECONDS
                     ) as socket:
-                        log.info("tunnel to the server is open")
+                        log.debug("tunnel to the server is open")
+                        outage.over()
                         wait = least
                         await self._control(socket, tasks)
-                    log.info("tunnel to the server closed")
+                    log.debug("tunnel to the server closed")
                 except (ApiError, OSError) as err:
-                    log.info("cannot open the tunnel to the server error=%s", err)
+                    # Of a server that is away the Lease tells.
+                    outage.failed(err, known=isinstance(err, ServiceUnavailable | Timeout))
                 # Jitter: after a restart of the server not all its agents come at once.
                 await asyncio.sleep(wait * random.uniform(0.5, 1.5))
                 wait = min(wait * 2, most)

@@ -6,10 +6,12 @@ server gone has the same network.
 
 import asyncio
 import logging
+import random
 from dataclasses import dataclass
 
 from agent.node.checkpoint import Checkpoint
-from edgek.api.errors import ApiError
+from edgek.aio.outage import Outage
+from edgek.api.errors import ApiError, NotFound
 from edgek.api.meta import Key, Obj, get_path
 from edgek.client.client import Client
 from edgek.kinds import CONFIG_MAP, NODE
@@ -17,7 +19,10 @@ from edgek.kinds import CONFIG_MAP, NODE
 log = logging.getLogger(__name__)
 
 KEY = Key("kube-system", "edgek-cluster")
-FIRST_DELAY, MAX_DELAY = 0.5, 15.0
+FIRST_DELAY, MAX_DELAY = 0.1, 30.0
+PATIENCE = 2.0
+"""While pauses are below it, what is not there yet is no reason to worry anyone."""
+CIDR_SECONDS = 15.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,18 +56,23 @@ async def learn_cluster(client: Client, node_name: str, checkpoint: Checkpoint) 
     if len(remembered) == 2 and (known := read_cluster(remembered[0], remembered[1])):
         return known
     delay = FIRST_DELAY
+    outage = Outage(log, "reading the cluster's values")
     while True:
         try:
             config = await client.get(CONFIG_MAP, KEY)
             node = await _with_cidr(client, node_name)
             if cluster := read_cluster(config, node):
                 await checkpoint.write("cluster", [config, node])
+                outage.over()
                 return cluster
-            why = f"configmap {KEY} lacks values"
-        except (ApiError, TimeoutError) as err:
-            why = str(err) or "the node has no podCIDR yet"
-        log.warning("waiting for the cluster's values node=%s reason=%s", node_name, why)
-        await asyncio.sleep(delay)
+            outage.failed(f"configmap {KEY} lacks values")
+        except TimeoutError:
+            outage.failed("the server has given this node no podCIDR yet")
+        except ApiError as err:
+            # Our Node is made beside this, and a new cluster's ConfigMap may come after us.
+            early = isinstance(err, NotFound) and delay < PATIENCE
+            outage.failed(err, known=early)
+        await asyncio.sleep(delay * random.uniform(0.5, 1.0))
         delay = min(delay * 2, MAX_DELAY)
 
 
@@ -72,7 +82,7 @@ async def _with_cidr(client: Client, node_name: str) -> Obj:
     if get_path(node, "spec", "podCIDR"):
         return node
     async with (
-        asyncio.timeout(MAX_DELAY),
+        asyncio.timeout(CIDR_SECONDS),
         client.watch(
             NODE,
             field_selector=f"metadata.name={node_name}",

@@ -24,6 +24,7 @@ from agent.node.apart import make_request, read_identity
 from agent.node.identity import SERVER_NAME, IdentityStore, NodeIdentity
 from agent.node.trust import fetch_ca
 from edgek.aio.clock import Clock
+from edgek.aio.outage import Outage
 from edgek.api.conditions import find_condition
 from edgek.api.errors import ApiError, Expired, ServiceUnavailable, Timeout, Unauthorized
 from edgek.api.meta import Key, Obj, get_path, key_of, name, resource_version
@@ -95,11 +96,14 @@ async def _patiently(
 ) -> NodeIdentity:
     """Tries until the server answers, with growing pauses."""
     delay = FIRST_DELAY
+    outage = Outage(log, f"joining by {server}")
     while True:
         try:
-            return await attempt()
+            got = await attempt()
+            outage.over()
+            return got
         except (ServiceUnavailable, Timeout) as err:
-            log.warning("server does not answer, trying again server=%s reason=%s", server, err)
+            outage.failed(err)
         await clock.sleep(delay * random.uniform(0.5, 1.0))
         delay = min(delay * 2, MAX_DELAY)
 

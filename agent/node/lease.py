@@ -1,13 +1,15 @@
 """The node's heartbeat: a Lease in kube-node-lease, renewed every ten seconds.
 
 It is memory on the server, so a heartbeat costs no disk write, and the Node object stays as it
-is. As pkg/kubelet/nodelease; 40 s without one and the node is NotReady.
+is. As pkg/kubelet/nodelease; 40 s without one and the node is NotReady. This is also who tells,
+once and for all of the agent, that the server cannot be reached, and that it can be again.
 """
 
 import contextlib
 import logging
 
 from edgek.aio.clock import Clock
+from edgek.aio.outage import Outage
 from edgek.api.errors import AlreadyExists, ApiError, NotFound
 from edgek.api.meta import Key, Obj
 from edgek.api.time import format_micro_time
@@ -28,17 +30,15 @@ class NodeLease:
         self._client = client
         self._name = node_name
         self._clock = clock
-        self._failing = False
+        self._outage = Outage(log, "connection to the server")
 
     async def run(self) -> None:
         while True:
             try:
                 await self.renew()
-                self._failing = False
+                self._outage.over()
             except ApiError as err:
-                level = logging.DEBUG if self._failing else logging.WARNING
-                log.log(level, "lease not renewed node=%s err=%s", self._name, err)
-                self._failing = True
+                self._outage.failed(err)
             await self._clock.sleep(PERIOD)
 
     async def renew(self) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from agent.network import Network, NetworkFailure
 from agent.node.checkpoint import Checkpoint
+from edgek.aio.outage import Outage
 from edgek.api.meta import Obj
 from edgek.control.informer import Informer, Informers
 from edgek.kinds import ENDPOINT_SLICE, NODE, SERVICE
@@ -70,13 +71,15 @@ class NetworkFeed:
 
     async def _loop(self, event: asyncio.Event, apply: Callable[[], Awaitable[None]]) -> None:
         """One run for however many changes came while the one before was under way."""
+        outage = Outage(log, "update of the network")
         while True:
             await event.wait()
             event.clear()
             await asyncio.sleep(0)  # a list arrives object by object
             try:
                 await apply()
+                outage.over()
             except NetworkFailure as err:
-                log.warning("network not updated err=%s", err)
+                outage.failed(err)
                 event.set()
                 await asyncio.sleep(RETRY)

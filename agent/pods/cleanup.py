@@ -13,7 +13,8 @@ from agent.pods.mounts import MountError
 from agent.pods.store import Containers
 from agent.pods.volumes import Volumes
 from agent.runtime.cgroups import Cgroups
-from agent.runtime.runtime import Runtime, RuntimeFailure
+from agent.runtime.runtime import Runtime, RuntimeFailure, RuntimeUnavailable
+from edgek.aio.outage import Outage
 from edgek.api.meta import Obj, uid
 
 log = logging.getLogger(__name__)
@@ -59,11 +60,13 @@ class Cleaner:
 
 async def _insist(what: str, pod: Obj, step: Callable[[], Awaitable[None]]) -> None:
     delay = FIRST_DELAY
+    outage = Outage(log, f"clean-up of {what} of pod {uid(pod)}")
     while True:
         try:
             await step()
+            outage.over()
             return
         except (NetworkFailure, RuntimeFailure, MountError, OSError) as err:
-            log.warning("clean-up of a pod failed uid=%s what=%s err=%s", uid(pod), what, err)
+            outage.failed(err, known=isinstance(err, RuntimeUnavailable))
         await asyncio.sleep(delay)
         delay = min(delay * 2, MAX_DELAY)

@@ -33,7 +33,8 @@ from agent.pods.state import (
     group_attempts,
 )
 from agent.pods.status import make_status
-from agent.runtime.runtime import RuntimeFailure
+from agent.runtime.runtime import RuntimeFailure, RuntimeUnavailable
+from edgek.aio.outage import Outage
 from edgek.aio.tasks import Tasks
 from edgek.api.meta import (
     Obj,
@@ -87,12 +88,14 @@ class PodSync:
             p.queue.add(pod_uid)
 
     async def _list(self) -> None:
+        outage = Outage(log, "list of containers")
         while True:
             try:
                 await self.parts.containers.list()
+                outage.over()
                 return
             except RuntimeFailure as err:
-                log.warning("cannot list containers err=%s", err)
+                outage.failed(err)
                 await asyncio.sleep(RUNTIME_RETRY)
 
     async def _follow_exits(self) -> None:
@@ -121,6 +124,9 @@ class PodSync:
                 if pod_uid:
                     await self._reconcile(pod_uid)
                 queue.forget(pod_uid)
+            except RuntimeUnavailable as err:  # its service's keeper tells of it
+                log.debug("pod not synced uid=%s err=%s", pod_uid, err)
+                queue.add_rate_limited(pod_uid)
             except (RuntimeFailure, NetworkFailure, OSError) as err:
                 log.warning("pod not synced uid=%s err=%s", pod_uid, err)
                 queue.add_rate_limited(pod_uid)
@@ -263,7 +269,8 @@ class PodSync:
             await p.runtime.stop(stop.container_id, grace_seconds=stop.grace_seconds)
             await p.containers.look(stop.container_id)
         except RuntimeFailure as err:
-            log.warning("container not stopped id=%s err=%s", stop.container_id, err)
+            level = logging.DEBUG if isinstance(err, RuntimeUnavailable) else logging.WARNING
+            log.log(level, "container not stopped id=%s err=%s", stop.container_id, err)
             await asyncio.sleep(RUNTIME_RETRY)
         finally:
             if memory.stopping.get(stop.container_id) == stop.grace_seconds:

@@ -187,7 +187,7 @@ class EventRecorder:
                     "event refused object=%s reason=%s err=%s", record.key, record.reason, err
                 )
                 return
-        log.warning("event dropped object=%s reason=%s", record.key, record.reason)
+        log.debug("event dropped object=%s reason=%s", record.key, record.reason)
 
     def _allowed(self, record: Record) -> bool:
         """A token bucket per source and object, whatever the version of the object."""

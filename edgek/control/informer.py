@@ -16,8 +16,9 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
 from typing import Any
 
+from edgek.aio.outage import Outage
 from edgek.aio.tasks import Tasks
-from edgek.api.errors import ApiError, Expired
+from edgek.api.errors import ApiError, Expired, ServiceUnavailable, Timeout
 from edgek.api.meta import Key, Obj, is_controlled_by, key_of, labels, resource_version, uid
 from edgek.api.selectors import EVERYTHING, Selector
 from edgek.client.client import Client
@@ -156,12 +157,14 @@ class Informer:
 
     async def run(self) -> None:
         failures = 0
+        outage = Outage(log, f"watch of {self.kind.plural}")
         while True:
             try:
                 if not self._version:
                     await self._relist()
                 # Only a watch that worked counts: else a list that is at once too old would spin.
                 failures = 0 if await self._follow() else failures + 1
+                outage.over()
             except Expired:
                 self._version = ""
                 failures += 1
@@ -169,7 +172,8 @@ class Informer:
                     continue
             except ApiError as err:
                 failures += 1
-                log.warning("watch failed kind=%s err=%s", self.kind.plural, err)
+                # Of a server that is away one tells for all: in an agent, its Lease.
+                outage.failed(err, known=isinstance(err, ServiceUnavailable | Timeout))
             except Exception:  # a bug of ours; all who read the cache depend on this loop
                 failures += 1
                 log.exception("watch failed kind=%s", self.kind.plural)
