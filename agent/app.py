@@ -10,6 +10,7 @@ import asyncio
 import logging
 from contextlib import AsyncExitStack
 from fractions import Fraction
+from functools import partial
 
 from agent.api.log import log_handler
 from agent.api.session import attach_handler, exec_handler
@@ -108,6 +109,7 @@ class Agent:
             facts = look_at_node(self.config.data_dir, runtime_version=await _version_of(runtime))
             informers = Informers(client, tasks)
             registration = Registration(client, self._node_spec(facts), clock=self._clock)
+            service.on_problem = partial(registration.set_problem, "podman")
             tasks.spawn(registration.run(), name="node")
             cluster = await learn_cluster(client, self.config.node_name, self._checkpoint)
             network = NetplugNetwork()
@@ -140,7 +142,7 @@ class Agent:
                 ("checkpoint", self._checkpoint.run()),
             ):
                 tasks.spawn(coro, name=name)
-            registration.set_problem("")
+            registration.started()
             log.info("agent is ready node=%s ip=%s", self.config.node_name, self._node_ip())
             notify(READY)
             await tasks.wait()

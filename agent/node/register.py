@@ -6,10 +6,19 @@ unreachable server is tried again, with growing pauses.
 
 import asyncio
 import logging
+import random
 
-from agent.node.status import NodeSpec, make_node, plan_labels, plan_status
+from agent.node.status import NodeSpec, make_node, plan_labels, plan_status, was_ready
 from edgek.aio.clock import Clock
-from edgek.api.errors import AlreadyExists, ApiError, Conflict, NotFound
+from edgek.aio.outage import Outage
+from edgek.api.errors import (
+    AlreadyExists,
+    ApiError,
+    Conflict,
+    NotFound,
+    ServiceUnavailable,
+    Timeout,
+)
 from edgek.api.meta import Key, Obj
 from edgek.client.client import Client
 from edgek.kinds import NODE
@@ -17,6 +26,7 @@ from edgek.kinds import NODE
 log = logging.getLogger(__name__)
 
 FIRST_DELAY, MAX_DELAY = 0.5, 30.0
+STARTING = "the agent is starting"
 
 
 class Registration:
@@ -25,14 +35,26 @@ class Registration:
         self._spec = spec
         self._clock = clock
         self._wake = asyncio.Event()
-        self._problem = "the agent is starting"
+        self._started = False
+        self._problems: dict[str, str] = {}
         self._wake.set()
 
-    def set_problem(self, problem: str) -> None:
-        """Why the node is not ready; "" where it is."""
-        if problem != self._problem:
-            self._problem = problem
+    def started(self) -> None:
+        """All of the agent is up: from now on the node is ready but for problems."""
+        self._started = True
+        self._wake.set()
+
+    def set_problem(self, source: str, problem: str) -> None:
+        """Why the node is not ready, as far as ``source`` can tell; "" where it is."""
+        if problem != self._problems.get(source, ""):
+            self._problems[source] = problem
             self._wake.set()
+
+    def _problem(self, node: Obj) -> str:
+        found = ", ".join(p for p in self._problems.values() if p)
+        if found or self._started or was_ready(node, self._spec):
+            return found
+        return STARTING
 
     def on_change(self, old: Obj | None, new: Obj | None) -> None:
         """An informer's handler: our Node was changed or deleted."""
@@ -42,16 +64,17 @@ class Registration:
 
     async def run(self) -> None:
         delay = FIRST_DELAY
+        outage = Outage(log, f"registration of node {self._spec.name}")
         while True:
             await self._wake.wait()
             self._wake.clear()
             try:
                 await self.ensure()
                 delay = FIRST_DELAY
+                outage.over()
             except ApiError as err:
-                if not isinstance(err, Conflict):
-                    log.warning("node not registered name=%s err=%s", self._spec.name, err)
-                await asyncio.sleep(delay)
+                outage.failed(err, known=isinstance(err, Conflict | ServiceUnavailable | Timeout))
+                await asyncio.sleep(delay * random.uniform(0.5, 1.0))
                 delay = min(delay * 2, MAX_DELAY)
                 self._wake.set()
 
@@ -63,7 +86,8 @@ class Registration:
             node = await self._create()
         if patch := plan_labels(node, self._spec):
             node = await self._client.patch(NODE, key, patch)
-        if patch := plan_status(node, self._spec, problem=self._problem, clock=self._clock):
+        problem = self._problem(node)
+        if patch := plan_status(node, self._spec, problem=problem, clock=self._clock):
             await self._client.patch(NODE, key, patch, subresource="status")
 
     async def _create(self) -> Obj:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from agent.node.facts import Facts
 from edgek.aio.clock import Clock
-from edgek.api.conditions import with_condition
+from edgek.api.conditions import find_condition, with_condition
 from edgek.api.meta import Obj, get_path, labels
 from edgek.api.time import format_time
 
@@ -75,6 +75,14 @@ def plan_status(node: Obj, spec: NodeSpec, *, problem: str, clock: Clock) -> Obj
     if conditions != (old.get("conditions") or []):
         changes["conditions"] = conditions
     return {"status": changes} if changes else {}
+
+
+def was_ready(node: Obj, spec: NodeSpec) -> bool:
+    """Whether an agent of this boot had the node ready. Then its pods run on while another
+    starts, and the node must not lose them their endpoints for that."""
+    ready = find_condition(get_path(node, "status", "conditions", default=[]), READY)
+    same_boot = get_path(node, "status", "nodeInfo", "bootID") == spec.facts.info.get("bootID")
+    return same_boot and ready is not None and ready["status"] == "True"
 
 
 def _kept(old: Obj, which: str) -> dict[str, str]:

@@ -19,6 +19,7 @@ from pathlib import Path
 from agent.runtime.libpod import Libpod, LibpodError
 from agent.runtime.machine import CGROUP, Machine
 from agent.runtime.mounts import make_shared, pin_mount_namespace, unmount_below
+from edgek.aio.outage import Outage
 from edgek.roles import StartError
 
 log = logging.getLogger(__name__)
@@ -51,9 +52,12 @@ class PodmanService:
         data_dir: Path = Path("/var/lib/edgek/agent"),
         shared: tuple[Path, ...] = (),
         on_back: Callable[[], None] = lambda: None,
+        on_problem: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._machine, self._run, self._data, self._shared = machine, run_dir, data_dir, shared
         self.on_back = on_back
+        self.on_problem = on_problem
+        """Told why there is no service for longer than a restart takes; "" when there is."""
         self._process: asyncio.subprocess.Process | None = None
         self.boot = ""
 
@@ -96,6 +100,7 @@ class PodmanService:
         """Restarts the service whenever it ends; returns only by cancellation."""
         loop = asyncio.get_running_loop()
         failures = 0
+        outage = Outage(log, "start of podman's service")
         while True:
             began = loop.time()
             assert self._process is not None, "start first"
@@ -108,9 +113,12 @@ class PodmanService:
                 failures += 1
                 try:
                     await self._spawn()
+                    outage.over()
+                    self.on_problem("")
                     break
                 except StartError as err:
-                    log.error("podman's service does not start error=%s", err)
+                    outage.failed(err)
+                    self.on_problem(f"container runtime is down: {err}")
             self.on_back()
 
     async def stop(self) -> None:
@@ -151,10 +159,13 @@ class PodmanService:
         ours = ("EDGEK_", "NOTIFY_SOCKET")
         environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
         environment["CONTAINERS_CONF"] = str(self._run / "containers.conf")
-        self._process = await asyncio.create_subprocess_exec(
-            *self.enter, "podman", "system", "service", "--time=0", f"unix://{self.socket}",
-            stdin=asyncio.subprocess.DEVNULL, env=environment, cwd="/", start_new_session=True,
-        )  # fmt: skip
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *self.enter, "podman", "system", "service", "--time=0", f"unix://{self.socket}",
+                stdin=asyncio.subprocess.DEVNULL, env=environment, cwd="/", start_new_session=True,
+            )  # fmt: skip
+        except OSError as err:
+            raise StartError(f"podman cannot be started: {err}") from err
         _write(self._run / "podman.pid", str(self._process.pid), mode=0o600)
         try:
             async with asyncio.timeout(ANSWER_SECONDS):

@@ -1,6 +1,7 @@
 """The node's object, its heartbeat and the checkpoint."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from edgek.aio.tasks import Tasks
 from edgek.api.conditions import find_condition
 from edgek.api.errors import ServiceUnavailable
 from edgek.client.transport import Call
+from edgek.control.informer import Informers
 from edgek.kinds import LEASE, NODE
 from tests.support.memory_api import MemoryApi
 from tests.support.pods import make_pod
@@ -68,7 +70,7 @@ async def test_readiness_is_written_when_it_changes_and_a_deleted_node_comes_bac
     kept = registration(api)
     async with Tasks("test") as tasks:
         tasks.spawn(kept.run(), name="node")
-        kept.set_problem("")
+        kept.started()
         await asyncio.sleep(1)
         node = api.one(NODE, "", "node1")
         assert node is not None
@@ -82,6 +84,67 @@ async def test_readiness_is_written_when_it_changes_and_a_deleted_node_comes_bac
         kept.on_change(node, None)
         await asyncio.sleep(1)
         assert api.one(NODE, "", "node1") is not None
+
+
+def ready(api: MemoryApi) -> tuple[str, str]:
+    node = api.one(NODE, "", "node1")
+    assert node is not None
+    found = find_condition(node["status"]["conditions"], "Ready")
+    assert found is not None
+    return found["status"], found["message"]
+
+
+async def test_a_ready_node_stays_ready_while_its_agent_starts_again() -> None:
+    api = MemoryApi()
+    first = registration(api)
+    first.started()
+    await first.ensure()
+    await registration(api).ensure()
+    assert ready(api)[0] == "True"
+
+
+async def test_after_a_boot_a_node_is_not_ready_until_its_agent_is() -> None:
+    api = MemoryApi()
+    first = registration(api)
+    first.started()
+    await first.ensure()
+    booted = replace(SPEC, facts=replace(FACTS, info={"bootID": "another"}))
+    second = Registration(api.client, booted, clock=FakeClock())
+    await second.ensure()
+    assert ready(api) == ("False", "the agent is starting")
+    second.started()
+    await second.ensure()
+    assert ready(api)[0] == "True"
+
+
+async def test_a_node_is_not_ready_while_there_is_a_problem() -> None:
+    api = MemoryApi()
+    kept = registration(api)
+    kept.started()
+    kept.set_problem("podman", "container runtime is down: no answer")
+    await kept.ensure()
+    assert ready(api) == ("False", "container runtime is down: no answer")
+    kept.set_problem("podman", "")
+    await kept.ensure()
+    assert ready(api)[0] == "True"
+
+
+@pytest.mark.looptime
+async def test_a_status_the_server_took_for_lost_is_written_again() -> None:
+    api = MemoryApi()
+    kept = registration(api)
+    kept.started()
+    async with Tasks("test") as tasks:
+        nodes = Informers(api.client, tasks).get(NODE)
+        nodes.on_change(kept.on_change)
+        tasks.spawn(kept.run(), name="node")
+        await asyncio.sleep(1)
+        node = api.one(NODE, "", "node1")
+        assert node is not None
+        conditions = [c | {"status": "Unknown"} for c in node["status"]["conditions"]]
+        api.put(NODE, node | {"status": node["status"] | {"conditions": conditions}})
+        await asyncio.sleep(1)
+        assert ready(api)[0] == "True"
 
 
 @pytest.mark.looptime
