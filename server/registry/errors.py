@@ -36,4 +36,5 @@ def store_errors(kind: Kind, name: str = "", *, conditions: bool = True) -> Iter
         }
         raise errors.Timeout(str(err), details=details) from err
     except StoreUnavailable as err:
-        raise errors.ServiceUnavailable(str(err)) from err
+        # client-go waits and asks again where it is told when.
+        raise errors.ServiceUnavailable(str(err), details={"retryAfterSeconds": 1}) from err
