@@ -140,7 +140,8 @@ async def show_tables(
         if lines := _lines(tables, mine, widths):
             blocks.append("\n".join(lines))
         if options["watch"]:
-            click.echo("\n".join(blocks))
+            if blocks:
+                click.echo(blocks[0])
             await _follow(cluster, target, ask, tables[-1], look=mine, widths=widths)
     if blocks:
         click.echo("\n\n".join(blocks))

@@ -5,6 +5,7 @@ As kubectl's resource builder: kinds with names behind them, or KIND/NAME throug
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from edgek.cli.cluster import Cluster, Failure
 from edgek.cli.resources import find_kind, find_kinds
@@ -37,7 +38,8 @@ async def _pairs(cluster: Cluster, words: Sequence[str]) -> list[Target]:
         if not kind or not name or "/" in name:
             raise Failure(f"{word!r}: use either KIND NAME or KIND/NAME for all of them")
         found.append(Target(kind=await find_kind(cluster, kind), names=(name,)))
-    return found
+    groups = groupby(found, key=lambda target: target.kind)
+    return [Target(kind=kind, names=tuple(t.names[0] for t in same)) for kind, same in groups]
 
 
 async def find_one(cluster: Cluster, words: Sequence[str], *, kind: str = "") -> tuple[Kind, str]:

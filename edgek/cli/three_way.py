@@ -89,9 +89,17 @@ def _plan_list(
         _plan_set(patch, key, *states)
     elif all(_unique(items, merge_key) for items in states):
         _plan_keyed(patch, key, states, schema)
-    elif states[1] != states[2]:
+    elif not _covered(*states, schema):
         # The merge key does not tell the items apart (one port as TCP and as UDP).
         patch[key] = [*states[1], {"$patch": "replace"}]
+
+
+def _covered(last: list[Any], wanted: list[Any], live: list[Any], schema: Schema) -> bool:
+    """Whether the live items are the wanted ones, in order, but for what was filled in."""
+    if len(wanted) != len(live) or (last and len(last) != len(wanted)):
+        return False
+    items = zip(last or wanted, wanted, live, strict=True)
+    return not any(_plan_item(before, item, now, schema) for before, item, now in items)
 
 
 def _unique(items: Sequence[Any], merge_key: str) -> bool:
