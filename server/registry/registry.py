@@ -319,7 +319,8 @@ def stamp(obj: Obj) -> Encode:
 
     def encode(revision: int) -> tuple[bytes, Any]:
         obj["metadata"]["resourceVersion"] = str(revision)
-        return orjson.dumps(obj), obj
+        # orjson leaves room behind what it wrote (8 KB for 1 KB); a copy is as large as it must be.
+        return bytes(memoryview(orjson.dumps(obj))), obj
 
     return encode
 
