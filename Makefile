@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEBIAN := podman crun conmon nftables iptables conntrack catatonit busybox-static iproute2 \
           util-linux procps nfs-common python3-venv
-TEST_DEBIAN := docker-registry curl
+TEST_DEBIAN := docker-registry curl shellcheck systemd
 STAMP := $(VENV)/.installed
 
 .PHONY: help venv up down test lint types unit test-machines bench system test-system

@@ -126,7 +126,7 @@ put() {
     case $2 in *"
 "*) die "$1 must be one line" ;; esac
     keys="$keys$1 "
-    [ -z "$2" ] || lines="$lines$1=\"$(printf %s "$2" | sed 's/[\\"$`]/\\&/g')\"
+    [ -z "$2" ] || lines="$lines$1=\"$(printf %s "$2" | sed 's/[\\"]/\\&/g')\"
 "
 }
 
@@ -173,7 +173,7 @@ check_role() {
     esac
     case "$settings" in
     *EDGEK_TOKEN=* | *EDGEK_TOKEN_FILE=*) ;;
-    *) die "an agent needs EDGEK_TOKEN; read it on the server: cat /var/lib/edgek/server/agent-token" ;;
+    *) die "an agent needs EDGEK_TOKEN; the server says it: edgek token" ;;
     esac
 }
 
@@ -367,9 +367,8 @@ edgek: the server runs. Next:
   export KUBECONFIG=/etc/edgek/edgek.yaml
   edgek get nodes
   edgek apply -f YOUR.yaml
-To add a machine, run there, with the words that this prints as EDGEK_TOKEN:
-  cat /var/lib/edgek/server/agent-token
-  curl -sfL https://.../install.sh | EDGEK_URL=https://THIS-MACHINE:6443 EDGEK_TOKEN=... sh -
+To add a machine, run there what this prints:
+  edgek token
 X
     fi
     [ -z "$warnings" ] || printf '%s\n' "$warnings" >&2

@@ -104,7 +104,7 @@ def join(lab: Lab) -> str:
     """A second machine joins with the token, and runs a pod that the first can reach."""
     two = lab.two
     lab.fresh(two)
-    token = lab.one.run("cat /var/lib/edgek/server/agent-token").strip()
+    token = lab.one.run("edgek token --only").strip()
     begun = time.monotonic()
     lab.install(two, f"EDGEK_URL=https://{lab.one.address}:6443", f"EDGEK_TOKEN={token}")
     took = _since(begun)
