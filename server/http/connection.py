@@ -218,7 +218,7 @@ class Connection(asyncio.Protocol):
                 try:
                     await self._stream(message, request, response, _lines(response.watch))
                 finally:  # here, because lines that nobody began to read have no ``finally`` yet
-                    await _close(response.watch)
+                    await close_stream(response.watch)
             elif response.stream is not None:
                 await self._stream(message, request, response, response.stream)
             else:
@@ -274,7 +274,7 @@ class Connection(asyncio.Protocol):
         message.keep_alive = message.keep_alive and chunked
         self._streaming = True
         if self._closing:
-            await _close(chunks)
+            await close_stream(chunks)
             return
         start = head(
             message, response, warnings=request.warnings, length=None,
@@ -282,7 +282,7 @@ class Connection(asyncio.Protocol):
         )  # fmt: skip
         self._transport.write(start)
         if message.method == "HEAD":  # has no body that could be waited for
-            await _close(chunks)
+            await close_stream(chunks)
             return
         try:
             async for chunk in chunks:
@@ -296,7 +296,7 @@ class Connection(asyncio.Protocol):
                 raise
             message.keep_alive = False  # the server goes down: the stream ends in good order
         finally:
-            await _close(chunks)
+            await close_stream(chunks)
         if chunked:
             self._transport.write(b"0\r\n\r\n")
 
@@ -322,6 +322,6 @@ async def _lines(watch: Watch) -> AsyncIterator[bytes]:
         yield b'{"type":"ERROR","object":%s}\n' % orjson.dumps(err.to_status())
 
 
-async def _close(stream: Any) -> None:
+async def close_stream(stream: Any) -> None:
     if (close := getattr(stream, "aclose", None)) is not None:
         await close()

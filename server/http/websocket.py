@@ -12,6 +12,7 @@ import orjson
 from edgek.api import errors
 from server.filters.errors import error_response
 from server.http.answer import request_of
+from server.http.connection import close_stream
 from server.http.parser import Message
 from server.request.model import Handler, Response, Upgrade
 
@@ -65,6 +66,7 @@ class Upgrader:
             return error_response(err)
         response = await self._handle(request)
         if response.watch is not None or response.stream is not None:
+            await close_stream(response.watch or response.stream)
             why = "this is no WebSocket; ask without Upgrade"
             return error_response(errors.BadRequest(why))
         return response

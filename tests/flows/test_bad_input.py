@@ -350,15 +350,25 @@ async def test_http_1_0_is_served_and_the_connection_closed(wire: Wire) -> None:
     writer.close()
 
 
+WEBSOCKET = {
+    "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}  # fmt: skip
+
+
 async def test_an_upgrade_where_none_belongs_is_an_ordinary_request(wire: Wire) -> None:
-    websocket = {
-        "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
-        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-    }  # fmt: skip
-    for headers in (websocket, {"Connection": "Upgrade", "Upgrade": "h2c"}):
+    for headers in (WEBSOCKET, {"Connection": "Upgrade", "Upgrade": "h2c"}):
         answer = await wire.ask("GET", CONFIG_MAPS, headers=headers)
         assert answer.code == 200
         assert json.loads(answer.body)["kind"] == "ConfigMapList"
+
+
+async def test_a_watch_as_websocket_is_refused_and_leaves_no_watcher(
+    server: TlsServer, wire: Wire
+) -> None:
+    answer = await wire.ask("GET", CONFIG_MAPS + "?watch=1", headers=WEBSOCKET)
+    assert answer.status["reason"] == "BadRequest"
+    assert watchers_of(server.running.api, CONFIG_MAP.storage_prefix) == 0
 
 
 async def test_a_head_has_no_body_and_does_not_hang(wire: Wire) -> None:
