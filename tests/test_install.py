@@ -137,6 +137,8 @@ def test_a_server_does_not_silently_become_an_agent(installer: Installer) -> Non
 
 
 def test_the_installer_is_plain_sh() -> None:
-    scripts = [ROOT / "install.sh", ROOT / "scripts/debian-packages"]
+    scripts = [
+        ROOT / name for name in ("install.sh", "scripts/debian-packages", "systemd/end-pods")
+    ]
     done = subprocess.run(["shellcheck", *scripts], capture_output=True, text=True, check=False)
     assert done.stdout == ""

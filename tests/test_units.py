@@ -45,13 +45,15 @@ def test_containers_outlast_a_restart_and_secrets_stay_out_of_arguments(name: st
     assert service["KillMode"] == "process"
     assert service["Delegate"] == "yes"
     assert service["Restart"] == "always"
+    assert service["ExecStopPost"].endswith("/opt/edgek/share/edgek/systemd/end-pods")
     assert service["EnvironmentFile"] == "-/etc/edgek/edgek.env"
     assert "token" not in service["ExecStart"].lower()
 
 
 def test_the_units_are_part_of_the_wheel_where_the_installer_looks() -> None:
     shipped = PROJECT["tool"]["setuptools"]["data-files"]
-    assert set(shipped["share/edgek/systemd"]) == {f"systemd/{name}" for name in UNITS.values()}
+    files = {f"systemd/{path.name}" for path in (ROOT / "systemd").iterdir()}
+    assert set(shipped["share/edgek/systemd"]) == files
     assert "$PREFIX/share/edgek/systemd/" in INSTALLER
 
 
