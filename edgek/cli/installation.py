@@ -27,6 +27,7 @@ UNIT_DIR = Path("/etc/systemd/system")
 ENV_FILE = Path("/etc/edgek/edgek.env")
 PREFIX = Path("/opt/edgek")
 LINK = Path("/usr/local/bin/edgek")
+ROLES = ("server", "agent")
 STATE = ("server", "agent", "network")
 """What edgek makes below its data directory; anything else there is not ours."""
 _OCTAL = re.compile(r"\\([0-7]{3})")
@@ -95,10 +96,10 @@ def _systemctl(*arguments: str) -> list[str]:
     return [] if done.returncode == 0 else [f"systemctl {arguments[0]}: {done.stderr.strip()}"]
 
 
-def stop_processes(data_dir: Path) -> list[str]:
+def stop_processes(data_dir: Path, *, seconds: float = STOP_SECONDS) -> list[str]:
     """The servers and agents of this data directory, started by whomever."""
     found = [p for p in processes() if Path(p.settings["data_dir"]).absolute() == data_dir]
-    return [problem for p in found for problem in _stop(p.pid)]
+    return [problem for p in found for problem in _stop(p.pid, seconds)]
 
 
 def processes(proc: Path = Path("/proc")) -> Iterator[Process]:
@@ -119,13 +120,14 @@ def _texts(path: Path) -> list[str]:
 
 def role_arguments(argv: Sequence[str]) -> list[str] | None:
     """What follows ``edgek ROLE``, with or without a Python before it; None for others."""
-    for at, word in enumerate(argv[:3]):
-        if Path(word).name == "edgek" and argv[at + 1 : at + 2] in (["server"], ["agent"]):
-            return list(argv[at + 2 :])
+    at = 1 if Path(argv[0]).name.startswith("python") else 0
+    program = argv[at : at + 2]
+    if len(program) == 2 and Path(program[0]).name == "edgek" and program[1] in ROLES:
+        return list(argv[at + 2 :])
     return None
 
 
-def _stop(pid: int) -> list[str]:
+def _stop(pid: int, seconds: float) -> list[str]:
     try:
         handle = os.pidfd_open(pid)
     except OSError:
@@ -133,7 +135,7 @@ def _stop(pid: int) -> list[str]:
     try:
         for number in (signal.SIGTERM, signal.SIGKILL):
             signal.pidfd_send_signal(handle, number)
-            if select.select([handle], [], [], STOP_SECONDS)[0]:
+            if select.select([handle], [], [], seconds)[0]:
                 return []
     except ProcessLookupError:
         return []
@@ -142,15 +144,15 @@ def _stop(pid: int) -> list[str]:
     return [f"process {pid} does not end"]
 
 
-def remove_files(settings: Settings) -> list[str]:
+def remove_files(settings: Settings, *, env_file: Path = ENV_FILE) -> list[str]:
     data_dir = Path(settings["data_dir"]).absolute()
     run_dir = Path(settings["run_dir"]).absolute()
     problems = [p for name in STATE for p in remove_tree(data_dir / name)]
     problems += remove_tree(run_dir)
-    for path in (Path(settings["write_kubeconfig"]), ENV_FILE):
+    for path in (Path(settings["write_kubeconfig"]), env_file):
         with suppress(OSError):
             path.unlink()
-    for folder in (data_dir, Path(settings["log_dir"]), ENV_FILE.parent):
+    for folder in (data_dir, Path(settings["log_dir"]), env_file.parent):
         with suppress(OSError):  # not empty: what is left is not ours
             folder.rmdir()
     return problems

@@ -7,14 +7,14 @@ be gone already. Images stay with Podman, and so does what edgek did not make.
 import asyncio
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import click
 
 from edgek.cli import installation
 from edgek.cli.cluster import fail
-from edgek.roles import Settings, all_roles
+from edgek.roles import Role, Settings, all_roles
 
 Step = Callable[[Settings], list[str]]
 
@@ -28,16 +28,17 @@ def _processes(settings: Settings) -> list[str]:
 
 
 def _roles(settings: Settings) -> list[str]:
-    async def clean_up() -> list[str]:
-        problems: list[str] = []
-        for role in all_roles():
-            try:
-                problems += await role.clean_up(settings)
-            except Exception as err:  # whatever it is, the files go all the same
-                problems.append(f"{role.name}: {err or type(err).__name__}")
-        return problems
+    return asyncio.run(clean_up(all_roles(), settings))
 
-    return asyncio.run(clean_up())
+
+async def clean_up(roles: Iterable[Role], settings: Settings) -> list[str]:
+    problems: list[str] = []
+    for role in roles:
+        try:
+            problems += await role.clean_up(settings)
+        except Exception as err:  # whatever it is, the files go all the same
+            problems.append(f"{role.name}: {str(err) or type(err).__name__}")
+    return problems
 
 
 def _program(settings: Settings) -> list[str]:
@@ -65,12 +66,17 @@ def command(yes: bool, data_dir: str | None) -> None:
     if data_dir:
         settings["data_dir"] = data_dir
     _confirm(yes, settings)
-    failed = [f"{name}: {problem}" for name, step in STEPS for problem in step(settings)]
+    failed = leave(settings)
     for line in failed[:-1]:
         click.echo(f"error: {' '.join(line.split())}", err=True)
     if failed:
         fail(f"{failed[-1]} (what is left can be removed by running this again)")
     click.echo("edgek is gone from this machine")
+
+
+def leave(settings: Settings, steps: Sequence[tuple[str, Step]] = STEPS) -> list[str]:
+    """What could not be done, as "step: problem"."""
+    return [f"{name}: {problem}" for name, step in steps for problem in step(settings)]
 
 
 def _confirm(yes: bool, settings: Settings) -> None:
