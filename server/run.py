@@ -15,11 +15,13 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from edgek.aio.clock import Clock, SystemClock
 from edgek.aio.notify import READY, notify
 from edgek.aio.tasks import Tasks
+from edgek.api.errors import ApiError
 from edgek.control.controller import Builder, Context, run_controllers
 from edgek.control.events import EventRecorder
 from edgek.control.informer import Informers
@@ -57,7 +59,10 @@ async def run_server(settings: Settings, stop: asyncio.Event) -> None:
     engines = _open_engines(config)
     _check_port(config)
     identity = prepare_identity(config, now=clock.now())
-    running = open_api(config, identity, clock, engine=engines[0], lazy_engine=engines[1])
+    try:
+        running = open_api(config, identity, clock, engine=engines[0], lazy_engine=engines[1])
+    except StoreUnavailable as err:
+        raise StartError(f"cannot read the datastore: {err}; restore it from a backup") from err
     context = identity.tls_context()
     try:
         async with Tasks("server") as tasks, listening(config, running.api, context):
@@ -84,11 +89,27 @@ def _open_engines(config: ServerConfig) -> tuple[SqliteEngine, SqliteEngine]:
     db = config.data_dir / "server" / "db"
     try:
         db.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return SqliteEngine(db / "state.db"), SqliteEngine(db / "events.db", durable=False)
+        return SqliteEngine(db / "state.db"), _open_events(db / "events.db")
     except (OSError, StoreUnavailable) as err:
         raise StartError(
             f"cannot open the datastore: {err} (is another edgek server using it?)"
         ) from err
+
+
+def _open_events(path: Path) -> SqliteEngine:
+    """Events are not worth a start that fails: a damaged file of them is begun anew."""
+    try:
+        engine = SqliteEngine(path, durable=False)
+        if engine.is_sound():
+            return engine
+        engine.close()
+        why = "its check failed"
+    except StoreUnavailable as err:
+        why = str(err)
+    log.warning("the events so far are lost, their file is damaged path=%s error=%s", path, why)
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    return SqliteEngine(path, durable=False)
 
 
 def _check_port(config: ServerConfig) -> None:
@@ -129,14 +150,17 @@ async def listening(config: ServerConfig, api: Api, context: ssl.SSLContext) -> 
 
 
 async def prepare_cluster(running: RunningApi, config: ServerConfig) -> None:
-    """Makes the cluster's first objects and says ready."""
+    """Makes the cluster's first objects and says ready. Raises StartError."""
     facts = ClusterFacts(
         cluster_cidr=str(config.cluster_cidr),
         service_cidr=str(config.service_cidr),
         cluster_dns=config.cluster_dns,
         cluster_domain=config.cluster_domain,
     )
-    await bootstrap(running.api.client(BOOTSTRAPPER), running.api.reader, facts)
+    try:
+        await bootstrap(running.api.client(BOOTSTRAPPER), running.api.reader, facts)
+    except ApiError as err:  # as a full disk
+        raise StartError(f"cannot make the cluster's first objects: {err.message}") from err
     running.ready.set()
 
 

@@ -259,9 +259,14 @@ class LocalStore:
     def _reserve(self) -> None:
         """Keeps the revision on disk within reach of the one in memory, without a write each."""
         if self._next - self._reserved > RESERVE // 2:
-            self._reserved = self._next
+            before, self._reserved = self._reserved, self._next
             loop = asyncio.get_running_loop()
-            loop.run_in_executor(self._thread, self._engine.persist, (), self._next)
+            done = loop.run_in_executor(self._thread, self._engine.persist, (), self._next)
+            done.add_done_callback(lambda future: self._note_reserved(future, before))
+
+    def _note_reserved(self, done: "asyncio.Future[None]", before: int) -> None:
+        if not done.cancelled() and done.exception() is not None:
+            self._reserved = min(self._reserved, before)  # the next commit tries again
 
     # --- watches -------------------------------------------------------------------------------
 

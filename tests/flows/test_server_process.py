@@ -302,3 +302,14 @@ async def test_a_datastore_that_is_damaged_is_named(server: ServerProcess) -> No
     database.write_bytes(b"this is no database" * 1000)
     code, text = await failing_start(*server.argv)
     assert (code, str(database) in text, len(text.splitlines())) == (1, True, 1), text
+
+
+async def test_damaged_events_are_given_up_rather_than_the_start(server: ServerProcess) -> None:
+    async with server.client() as client:
+        await client.create(CONFIG_MAP, config_map("kept"))
+    await server.end()
+    (server.data_dir / "server" / "db" / "events.db").write_bytes(b"this is no database" * 1000)
+    await server.start()
+    assert b"the events so far are lost" in server.log
+    async with server.client() as client:
+        assert "kept" in [o["metadata"]["name"] for o in await all_of(client)]

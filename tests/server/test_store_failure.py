@@ -2,6 +2,7 @@
 watches go on, and so do writes as soon as the cause is gone."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -11,12 +12,18 @@ from edgek.api.errors import Invalid, ServiceUnavailable
 from edgek.api.meta import Key, Obj, deep_copy
 from edgek.client.client import Client
 from edgek.kinds import CONFIG_MAP, LEASE, SERVICE
+from edgek.roles import StartError
 from server.app import Api
+from server.config import parse_config
+from server.parts import Ready, RunningApi
 from server.request.model import Request
+from server.run import prepare_cluster
 from server.storage.sqlite import SqliteEngine
 from server.storage.store import Record, StoreUnavailable
+from server.tunnel import Tunnels
 from tests.support.api import ADMIN, admin, open_api
 from tests.support.raw import Watching, get
+from tests.support.tls_server import settings
 
 PATH = "/api/v1/namespaces/default/configmaps"
 
@@ -120,3 +127,13 @@ async def test_a_service_that_failed_gives_its_address_back(
     assert made["spec"]["clusterIP"] == "10.43.0.77"
     with pytest.raises(Invalid, match="already allocated"):
         await client.create(SERVICE, deep_copy(wanted))
+
+
+async def test_a_start_on_a_full_disk_is_one_sentence(
+    api: Api, engine: FailingEngine, tmp_path: Path
+) -> None:
+    engine.full = True
+    running = RunningApi(api=api, ready=Ready(), tunnels=Tunnels())
+    with pytest.raises(StartError, match="first objects: datastore: .* disk is full"):
+        await prepare_cluster(running, parse_config(settings(tmp_path)))
+    assert not running.ready()

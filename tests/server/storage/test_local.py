@@ -239,6 +239,21 @@ async def test_many_volatile_writes_never_let_a_restart_go_back(tmp_path: Path) 
     await again.close()
 
 
+async def test_a_revision_that_could_not_be_reserved_is_tried_again() -> None:
+    engine = SlowEngine()
+    engine.gate.set()
+    engine.fail = True
+    store = new_store(engine)
+    store._next += RESERVE
+    await store.commit(write(Name(LEASES, "d", "l"), 0))
+    while store._reserved:  # noqa: ASYNC110 - the thread has not failed yet
+        await asyncio.sleep(0.001)
+    engine.fail = False
+    last = await store.commit(write(Name(LEASES, "d", "l")))
+    await store.close()
+    assert store._reserved == last.revision
+
+
 async def test_a_watch_resumes_across_a_restart_if_nothing_was_lost(tmp_path: Path) -> None:
     store = new_store(SqliteEngine(tmp_path / "a.db"))
     old = await store.commit(write(pod("a"), 0))

@@ -93,3 +93,25 @@ def test_a_file_that_is_no_database_is_named(path: Path, content: bytes) -> None
     path.write_bytes(content)
     with pytest.raises(StoreUnavailable, match=r"state\.db"):
         SqliteEngine(path)
+
+
+def test_a_damaged_page_is_found(path: Path) -> None:
+    engine = SqliteEngine(path)
+    engine.persist([record(f"a{n}", n, size=900) for n in range(1, 50)], 49)
+    assert engine.is_sound()
+    engine.close()
+    damage(path)
+    again = SqliteEngine(path)
+    assert not again.is_sound()
+    with pytest.raises(StoreUnavailable):
+        again.load()
+    again.close()
+
+
+def damage(path: Path) -> None:
+    """Somewhere among the objects, behind what opening reads."""
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        for at in range(size // 2 // 4096 * 4096, size, 4096):
+            file.seek(at)
+            file.write(b"\xff" * 100)
