@@ -46,6 +46,9 @@ class _Pull:
     announced: set[str] = field(default_factory=set)
 
 
+_Key = tuple[str, tuple[tuple[tuple[str, str], ...], ...]]
+"""An image and the credentials it is pulled with."""
+
 Told = Callable[[str, str, str], None]
 """(type, reason, message): an event about the container that wants the image."""
 
@@ -66,7 +69,7 @@ class Images:
         self._tasks = tasks
         self._clock = clock
         self._changed = changed
-        self._pulls: dict[str, _Pull] = {}
+        self._pulls: dict[_Key, _Pull] = {}
         self._slots = asyncio.Semaphore(PARALLEL_PULLS)
 
     async def ensure(
@@ -76,35 +79,35 @@ class Images:
         reference = container["image"]
         policy = pull_policy(container)
         present = await self._runtime.find_image(reference)
-        pull = self._pulls.setdefault(normalize_reference(reference), _Pull())
+        auths = tuple(auths)
+        # One who may not pull it must not make another wait who may.
+        key = (normalize_reference(reference), tuple(tuple(a.items()) for a in auths))
+        pull = self._pulls.setdefault(key, _Pull())
         wants = f"{container['name']}/{attempt}"
         if present is not None and (policy != "Always" or pull.done_for.get(uid) == wants):
             if not pull.done_for.pop(uid, None):
                 tell("Normal", "Pulled", f'Container image "{reference}" already present on '
                      "machine and can be accessed by the pod")  # fmt: skip
-            self._forget(reference, uid)
+            self._forget(key, uid)
             return present
         if policy == "Never":
             message = f'Container image "{reference}" is not present with pull policy of Never'
             tell("Warning", "ErrImageNeverPull", message)
             return NotThere(waiting=Waiting(reason="ErrImageNeverPull", message=message))
-        return self._pull(pull, uid, reference, wants=wants, auths=tuple(auths), tell=tell)
+        return self._pull(pull, uid, reference, wants=wants, auths=auths, tell=tell)
 
     def forget(self, uid: str) -> None:
         """The pod is gone: nobody waits for its images any more."""
-        for reference in list(self._pulls):
-            self._forget(reference, uid)
+        for key in list(self._pulls):
+            self._forget(key, uid)
 
-    def _forget(self, reference: str, uid: str) -> None:
-        name = normalize_reference(reference)
-        pull = self._pulls.get(name)
-        if pull is None:
-            return
+    def _forget(self, key: _Key, uid: str) -> None:
+        pull = self._pulls[key]
         pull.pods.discard(uid)
         pull.done_for.pop(uid, None)
         pull.announced.discard(uid)
         if not (pull.pods or pull.task or pull.done_for):
-            del self._pulls[name]
+            del self._pulls[key]
 
     def _pull(
         self, pull: _Pull, uid: str, reference: str, *, wants: str, auths: tuple[Auth, ...],

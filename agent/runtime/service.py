@@ -161,7 +161,8 @@ class PodmanService:
         environment["CONTAINERS_CONF"] = str(self._run / "containers.conf")
         try:
             self._process = await asyncio.create_subprocess_exec(
-                *self.enter, "podman", "system", "service", "--time=0", f"unix://{self.socket}",
+                *self.enter, "podman", "system", "service", "--log-level=error", "--time=0",
+                f"unix://{self.socket}",
                 stdin=asyncio.subprocess.DEVNULL, env=environment, cwd="/", start_new_session=True,
             )  # fmt: skip
         except OSError as err:

@@ -130,3 +130,5 @@ def real_cluster(folder: Path, *, nodes: int) -> Iterator[RealCluster]:
             cluster.wait(f"{node.name} registers", lambda r=ready: cluster._try("get", r))
             cluster.kubectl("wait", "--for=condition=Ready", ready, "--timeout=60s")
         yield cluster
+    for process in cluster.processes.values():
+        process.wait(20)
