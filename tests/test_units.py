@@ -45,6 +45,7 @@ def test_containers_outlast_a_restart_and_secrets_stay_out_of_arguments(name: st
     assert service["KillMode"] == "process"
     assert service["Delegate"] == "yes"
     assert service["Restart"] == "always"
+    assert unit(name)["Unit"]["StartLimitIntervalSec"] == "0"
     assert service["ExecStopPost"].endswith("/opt/edgek/share/edgek/systemd/end-pods")
     assert service["EnvironmentFile"] == "-/etc/edgek/edgek.env"
     assert "token" not in service["ExecStart"].lower()
