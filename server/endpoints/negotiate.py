@@ -78,9 +78,11 @@ class ObjectView:
         if self.in_process:
             items = [e.decoded() for e in entries]
             return Response(obj={**self._head(meta), "items": items})
-        head = orjson.dumps(self._head(meta))
-        items_raw = b",".join([e.raw for e in entries])
-        return Response(body=b"".join((head[:-1], b',"items":[', items_raw, b"]}")))
+        items = [e.raw for e in entries] or [b""]
+        # Head and end go into the one join: another one would copy the whole list again.
+        items[0] = orjson.dumps(self._head(meta))[:-1] + b',"items":[' + items[0]
+        items[-1] += b"]}"
+        return Response(body=b",".join(items))
 
     def _head(self, meta: ListMeta) -> Obj:
         kind = self.kind.kind + "List"

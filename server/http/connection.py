@@ -27,8 +27,9 @@ log = logging.getLogger(__name__)
 IDLE_SECONDS = 300.0
 PARTIAL_SECONDS = 60.0
 """For a request to arrive whole once it has begun, and for a body to be read by the client."""
-SLICE = 256 * 1024
-"""Large bodies are handed to TLS in pieces: it copies what it is given."""
+SLICE = 128 * 1024
+"""What is large is handed to TLS in pieces: it copies what it is given, into a buffer that stays
+as large as the largest piece for as long as the connection is open."""
 
 
 class Connections:
@@ -259,12 +260,9 @@ class Connection(asyncio.Protocol):
             self._transport.write(start + body)
             if self._writable is not None:
                 await self._drain(PARTIAL_SECONDS)
-            return
-        self._transport.write(start)
-        view = memoryview(body)
-        for at in range(0, len(body), SLICE):
-            self._transport.write(view[at : at + SLICE])
-            await self._drain(PARTIAL_SECONDS)
+        else:
+            self._transport.write(start)
+            await self._write(body, PARTIAL_SECONDS)
 
     async def _stream(
         self, message: Message, request: Request, response: Response, chunks: AsyncIterator[bytes]
@@ -287,10 +285,8 @@ class Connection(asyncio.Protocol):
         try:
             async for chunk in chunks:
                 if chunk:
-                    self._transport.write(
-                        b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunked else chunk
-                    )
-                await self._drain(None)
+                    framed = b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunked else chunk
+                    await self._write(framed, None)
         except asyncio.CancelledError:
             if self._transport.is_closing():
                 raise
@@ -299,6 +295,12 @@ class Connection(asyncio.Protocol):
             await close_stream(chunks)
         if chunked:
             self._transport.write(b"0\r\n\r\n")
+
+    async def _write(self, data: bytes, seconds: float | None) -> None:
+        view = memoryview(data)
+        for at in range(0, len(data), SLICE):
+            self._transport.write(view[at : at + SLICE])
+            await self._drain(seconds)
 
     async def _drain(self, seconds: float | None) -> None:
         """Raises ConnectionError where the client is gone, TimeoutError where it does not read."""
