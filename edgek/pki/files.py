@@ -9,12 +9,16 @@ import secrets
 from pathlib import Path
 
 PRIVATE = 0o600
+PRIVATE_DIR = 0o700
 
 
 def make_private_dir(path: Path) -> None:
-    """The directory, which only its owner can enter, and whatever parents are missing."""
+    """The directory, which only its owner can enter, and whatever parents are missing. One that
+    is there is closed too: others may have made it in passing, for what they put into it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.mkdir(mode=0o700, exist_ok=True)
+    path.mkdir(mode=PRIVATE_DIR, exist_ok=True)
+    if path.stat().st_mode & 0o777 != PRIVATE_DIR:
+        path.chmod(PRIVATE_DIR)
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int = PRIVATE) -> None:

@@ -34,3 +34,9 @@ def test_what_is_there_already_is_not_written_again_but_its_mode_is_mended(tmp_p
     path.chmod(0o644)
     assert not files.write_if_changed(path, b"a")
     assert (path.stat().st_ino, path.stat().st_mode & 0o777) == (inode, 0o600)
+
+
+def test_a_private_directory_is_closed_also_where_another_made_it(tmp_path: Path):
+    (tmp_path / "agent" / "pods").mkdir(parents=True, mode=0o755)
+    files.make_private_dir(tmp_path / "agent")
+    assert (tmp_path / "agent").stat().st_mode & 0o777 == 0o700
