@@ -7,10 +7,11 @@ make at all; this looks at what is in them.
 from collections.abc import Iterable
 
 from edgek.api.errors import Conflict
-from edgek.api.meta import Key, Obj, annotations, get_path, labels, owner_references, uid
+from edgek.api.meta import Key, Obj, annotations, get_path, labels, name, owner_references, uid
 from edgek.kinds.lease import LEASE
 from edgek.kinds.node import NODE
 from edgek.kinds.pod import POD
+from edgek.kinds.pod_references import references
 from edgek.kinds.service_account import SERVICE_ACCOUNT
 from server.admission.chain import Attributes
 from server.admission.refusal import forbidden
@@ -52,6 +53,7 @@ class NodeRestriction:
         match a.operation, a.subresource:
             case "CREATE", "":
                 _check_mirror(node, a)
+                self._check_owner(node, a)
             case "DELETE", "":
                 self._check_own(node, a, "delete pods")
             case "UPDATE", "status":
@@ -68,6 +70,23 @@ class NodeRestriction:
         pod = a.old or self._reader.get(POD, Key(a.namespace, a.name))
         if pod is not None and get_path(pod, "spec", "nodeName") != node:
             raise forbidden(a, f'node "{node}" can only {what} with spec.nodeName set to itself')
+
+    def _check_owner(self, node: str, a: Attributes) -> None:
+        """Another owner would make it, say, one of a ReplicaSet's pods, in place of a real one."""
+        refs = owner_references(a.obj)
+        own = self._reader.get(NODE, Key("", node))
+        if own is None or len(refs) != 1 or not _refers_to(refs[0], own):
+            text = f'node "{node}" can only create pods with an owner reference set to itself'
+            raise forbidden(a, text)
+        if refs[0].get("controller") is not True:
+            raise forbidden(
+                a,
+                f'node "{node}" can only create pods with a controller owner reference set to '
+                "itself",
+            )
+        if refs[0].get("blockOwnerDeletion"):
+            text = f'node "{node}" must not set blockOwnerDeletion on an owner reference'
+            raise forbidden(a, text)
 
     def _node(self, node: str, a: Attributes) -> None:
         name = a.name or get_path(a.obj, "metadata", "name", default="")
@@ -110,7 +129,8 @@ class NodeRestriction:
 
 
 def _check_mirror(node: str, a: Attributes) -> None:
-    """A node may show the API what its own manifests run, and nothing that reads cluster data."""
+    """A node may show the API what its own manifests run, and nothing that reads cluster data:
+    what a pod on it refers to, the Node authorizer lets it read."""
     spec = a.obj.get("spec") or {}
     if MIRROR not in annotations(a.obj):
         raise forbidden(
@@ -118,11 +138,21 @@ def _check_mirror(node: str, a: Attributes) -> None:
         )
     if spec.get("nodeName") != node:
         raise forbidden(a, f'node "{node}" can only create pods with spec.nodeName set to itself')
+    found = {plural for plural, _ in references(a.obj)}
     if spec.get("serviceAccountName"):
-        raise forbidden(a, f'node "{node}" can not create pods that reference a service account')
-    for what in ("secret", "configMap", "persistentVolumeClaim", "projected", "resourceClaims"):
-        if any(what in volume for volume in spec.get("volumes") or ()):
-            raise forbidden(a, f'node "{node}" can not create pods that reference a {what}')
+        found.add("a service account")
+    if any("projected" in volume for volume in spec.get("volumes") or ()):
+        found.add("projected volumes")
+    if spec.get("resourceClaims"):
+        found.add("resourceclaims")
+    if found:
+        what = ", ".join(sorted(found))
+        raise forbidden(a, f'node "{node}" can not create pods that reference {what}')
+
+
+def _refers_to(ref: Obj, node: Obj) -> bool:
+    wanted = {"apiVersion": "v1", "kind": "Node", "name": name(node), "uid": uid(node)}
+    return all(ref.get(field) == value for field, value in wanted.items())
 
 
 def _check_node_update(node: str, a: Attributes, old: Obj) -> None:

@@ -6,10 +6,11 @@ node may do to its own objects in detail (no foreign labels, no foreign status) 
 ``server/admission/node_restriction.py``.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
-from edgek.api.meta import Key, Obj, get_path, name, namespace
+from edgek.api.meta import Key, Obj, get_path, namespace
 from edgek.kinds.pod import POD
+from edgek.kinds.pod_references import references
 from server.authz.authorizer import NO_OPINION, Decision, Verdict
 from server.authz.default_roles import NODE_RULES
 from server.authz.rules import rule_allows
@@ -107,62 +108,3 @@ class NodeAuthorizer:
 
 def _by_rules(info: RequestInfo) -> Verdict:
     return _ALLOW if any(rule_allows(rule, info) for rule in NODE_RULES) else NO_OPINION
-
-
-def references(pod: Obj) -> set[tuple[str, str]]:
-    """(plural, name) of the secrets, configmaps and claims that a pod's node must read.
-
-    As pkg/api/pod VisitPodSecretNames and VisitPodConfigmapNames.
-    """
-    spec = pod.get("spec") or {}
-    found = {("secrets", r.get("name", "")) for r in spec.get("imagePullSecrets") or ()}
-    for container in _containers(spec):
-        found |= set(_environment(container))
-    for volume in spec.get("volumes") or ():
-        found |= set(_volume(volume, name(pod)))
-    found.discard(("secrets", ""))
-    return found
-
-
-def _containers(spec: Obj) -> Iterator[Obj]:
-    for group in ("initContainers", "containers", "ephemeralContainers"):
-        yield from spec.get(group) or ()
-
-
-def _environment(container: Obj) -> Iterator[tuple[str, str]]:
-    sources = [(s, "secretRef", "configMapRef") for s in container.get("envFrom") or ()]
-    sources += [
-        (e.get("valueFrom") or {}, "secretKeyRef", "configMapKeyRef")
-        for e in container.get("env") or ()
-    ]
-    for source, secret, config_map in sources:
-        yield from _named(source, (("secrets", secret, "name"), ("configmaps", config_map, "name")))
-
-
-_VOLUME_SOURCES = (
-    ("secrets", "secret", "secretName"),
-    ("configmaps", "configMap", "name"),
-    ("persistentvolumeclaims", "persistentVolumeClaim", "claimName"),
-)
-_SECRET_REFS = ("cephfs", "flexVolume", "iscsi", "rbd", "scaleIO", "storageos")
-
-
-def _volume(volume: Obj, pod_name: str) -> Iterator[tuple[str, str]]:
-    yield from _named(volume, _VOLUME_SOURCES)
-    for source in get_path(volume, "projected", "sources", default=()):
-        yield from _named(
-            source, (("secrets", "secret", "name"), ("configmaps", "configMap", "name"))
-        )
-    for kind in _SECRET_REFS:
-        if secret := get_path(volume, kind, "secretRef", "name"):
-            yield "secrets", secret
-    if secret := get_path(volume, "csi", "nodePublishSecretRef", "name"):
-        yield "secrets", secret
-    if "ephemeral" in volume:
-        yield "persistentvolumeclaims", f"{pod_name}-{volume['name']}"
-
-
-def _named(source: Obj, fields: Iterable[tuple[str, str, str]]) -> Iterator[tuple[str, str]]:
-    for plural, field, key in fields:
-        if found := get_path(source, field, key):
-            yield plural, found

@@ -174,7 +174,8 @@ def bound(name: str, node: str, uid: str = "u1") -> tuple[Kind, Obj]:
     return POD, {"metadata": meta, "spec": {"nodeName": node}}
 
 
-READER = FakeReader(bound("mine", "n1"), bound("yours", "n2"))
+N1_META = {"name": "n1", "uid": "n1-uid"}
+READER = FakeReader(bound("mine", "n1"), bound("yours", "n2"), (NODE, {"metadata": N1_META}))
 RESTRICTION = NodeRestriction(READER)
 
 
@@ -196,6 +197,27 @@ def on_pod(name: str, operation: str, subresource: str = "") -> Attributes:
     )
 
 
+def mirror(**spec: object) -> Attributes:
+    """A pod as a node shows its static ones."""
+    obj = a_pod(**{"nodeName": "n1", **spec})
+    own = {"apiVersion": "v1", "kind": "Node", "name": "n1", "uid": "n1-uid", "controller": True}
+    obj["metadata"] |= {
+        "annotations": {"kubernetes.io/config.mirror": "x"},
+        "ownerReferences": [own],
+    }
+    return attributes(POD, obj, user=N1)
+
+
+def owned(**fields: object) -> Attributes:
+    request = mirror()
+    request.obj["metadata"]["ownerReferences"][0] |= fields
+    return request
+
+
+def using(**env: object) -> Attributes:
+    return mirror(containers=[{"name": "c", "image": "i", **env}])
+
+
 def on_node(obj: Obj, old: Obj | None = None) -> Attributes:
     operation = "UPDATE" if old else "CREATE"
     return attributes(NODE, obj, old=old, operation=operation, namespace="", user=N1)
@@ -209,6 +231,7 @@ ROLE_LABEL = {"node-role_kubernetes_io__control-plane": ""}
     [
         lambda: on_pod("mine", "UPDATE", "status"),
         lambda: on_pod("mine", "DELETE"),
+        lambda: mirror(),
         lambda: token("mine"),
         lambda: on_node(a_node(kubernetes_io__hostname="n1", zone="attic", example_com__x="y")),
         lambda: on_node(a_node(taints=[{"key": "a"}])),
@@ -229,6 +252,26 @@ async def test_a_node_keeps_up_its_own_things(make: Callable[[], Attributes]):
         (lambda: on_pod("yours", "DELETE"), "can only delete pods with spec.nodeName set to"),
         (lambda: on_pod("mine", "UPDATE"), "cannot update pods"),
         (lambda: attributes(POD, a_pod(), user=N1), "can only create mirror pods"),
+        (lambda: mirror(nodeName="n2"), "can only create pods with spec.nodeName set to itself"),
+        (lambda: mirror(serviceAccountName="web"), "that reference a service account"),
+        (lambda: mirror(imagePullSecrets=[{"name": "s"}]), "that reference secrets"),
+        (lambda: using(envFrom=[{"secretRef": {"name": "s"}}]), "that reference secrets"),
+        (
+            lambda: using(env=[{"valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}}]),
+            "that reference configmaps",
+        ),
+        (
+            lambda: mirror(volumes=[{"name": "v", "projected": {"sources": []}}]),
+            "that reference projected volumes",
+        ),
+        (
+            lambda: mirror(volumes=[{"name": "v", "ephemeral": {}}]),
+            "that reference persistentvolumeclaims",
+        ),
+        (lambda: owned(kind="ReplicaSet"), "with an owner reference set to itself"),
+        (lambda: owned(uid="other"), "with an owner reference set to itself"),
+        (lambda: owned(controller=False), "with a controller owner reference set to itself"),
+        (lambda: owned(blockOwnerDeletion=True), "must not set blockOwnerDeletion"),
         (lambda: token("yours"), "bound to a pod scheduled on a different node"),
         (lambda: token("mine", uid="old"), "does not match the UID in record"),
         (lambda: token("mine", uid=""), "a pod binding without a uid"),
