@@ -17,12 +17,16 @@ from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
 
+import click
+
+from edgek.cli.main import VERBS
 from edgek.cli.role_command import all_options
 from edgek.kinds import ALL
 from edgek.kinds.kind import Kind
 from edgek.roles import Option, find_role
 from server import controllers as control_loops
 
+CLUSTER_FLAGS = ("--kubeconfig", "--context", "--namespace")
 ROOT = Path(__file__).resolve().parent.parent
 _PART = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end of generated -->)", re.S)
 
@@ -80,6 +84,42 @@ def _kind(kind: Kind) -> tuple[str, ...]:
     )
 
 
+def commands() -> str:
+    """Every command but the roles, with its options but those that all have."""
+    return "\n".join(_command(path, found) for path, found in walk(VERBS))
+
+
+def walk(verbs: Iterable[tuple[str, str]]) -> Iterator[tuple[str, click.Command]]:
+    for name, module in verbs:
+        command: click.Command = import_module(module).command
+        if isinstance(command, click.Group):
+            yield from ((f"edgek {name} {sub}", c) for sub, c in command.commands.items())
+        else:
+            yield f"edgek {name}", command
+
+
+def _command(path: str, command: click.Command) -> str:
+    arguments = [p.make_metavar(click.Context(command)) for p in command.params
+                 if isinstance(p, click.Argument)]  # fmt: skip
+    rows = [
+        (", ".join(f"`{name}`" for name in o.opts), _takes(o), o.help or "")
+        for o in command.params
+        if isinstance(o, click.Option) and f"--{o.name}" not in CLUSTER_FLAGS
+    ]
+    title = " ".join([path, *arguments])
+    options = f"\n{table(('Flag', 'Value', 'Meaning'), rows)}" if rows else ""
+    return f"### {path}\n\n    {title}\n\n{command.get_short_help_str(200)}\n{options}"
+
+
+def _takes(option: click.Option) -> str:
+    if option.is_flag:
+        return ""
+    if isinstance(option.type, click.Choice):
+        return ", ".join(f"`{choice}`" for choice in option.type.choices)
+    shown = f"`{option.metavar or 'true, false'}`"
+    return f"{shown}, repeatable" if option.multiple else shown
+
+
 def layers() -> str:
     """The import contracts that are layers, from the highest to the lowest."""
     config = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -122,6 +162,7 @@ PARTS: Mapping[str, Mapping[str, Part]] = {
         "agent-options": lambda: options_of("agent"),
     },
     "docs/kinds.md": {"kinds": kinds},
+    "docs/cli.md": {"commands": commands},
 }
 """Page -> name of a part -> what makes it."""
 

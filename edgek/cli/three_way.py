@@ -9,10 +9,12 @@ annotation, byte for byte as kubectl writes it, so that both may be used on one 
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgek.api.meta import Obj, annotations
-from edgek.schema.schema import Schema
+
+if TYPE_CHECKING:
+    from edgek.schema.schema import Schema
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _ESCAPED = {c: f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
@@ -41,7 +43,7 @@ def _encoded(obj: Obj) -> str:
     return "".join(_ESCAPED.get(c, c) for c in text) + "\n"
 
 
-def plan_patch(last: Obj, wanted: Obj, live: Obj, schema: Schema | None) -> Obj:
+def plan_patch(last: Obj, wanted: Obj, live: Obj, schema: "Schema | None") -> Obj:
     """{} where there is nothing to do. A manifest's ``null`` removes the field."""
     patch: Obj = {}
     for key, value in wanted.items():
@@ -52,13 +54,15 @@ def plan_patch(last: Obj, wanted: Obj, live: Obj, schema: Schema | None) -> Obj:
     return patch
 
 
-def _field(schema: Schema | None, key: str) -> Schema | None:
+def _field(schema: "Schema | None", key: str) -> "Schema | None":
     if schema is None:
         return None
     return schema.items if schema.type == "map" else schema.fields.get(key)
 
 
-def _plan_field(patch: Obj, key: str, states: tuple[Any, Any, Any], schema: Schema | None) -> None:
+def _plan_field(
+    patch: Obj, key: str, states: tuple[Any, Any, Any], schema: "Schema | None"
+) -> None:
     last, wanted, live = states
     merges = schema is not None and "merge" in schema.patch_strategy
     if isinstance(wanted, dict) and isinstance(live, dict):
@@ -71,7 +75,7 @@ def _plan_field(patch: Obj, key: str, states: tuple[Any, Any, Any], schema: Sche
         patch[key] = wanted
 
 
-def _plan_map(last: Obj, wanted: Obj, live: Obj, schema: Schema | None) -> Obj:
+def _plan_map(last: Obj, wanted: Obj, live: Obj, schema: "Schema | None") -> Obj:
     strategy = schema.patch_strategy if schema is not None else ()
     if "replace" in strategy:
         return {} if wanted == live else {"$patch": "replace", **wanted}
@@ -82,7 +86,7 @@ def _plan_map(last: Obj, wanted: Obj, live: Obj, schema: Schema | None) -> Obj:
 
 
 def _plan_list(
-    patch: Obj, key: str, states: tuple[list[Any], list[Any], list[Any]], schema: Schema
+    patch: Obj, key: str, states: tuple[list[Any], list[Any], list[Any]], schema: "Schema"
 ) -> None:
     merge_key = schema.patch_merge_key
     if not merge_key:
@@ -94,7 +98,7 @@ def _plan_list(
         patch[key] = [*states[1], {"$patch": "replace"}]
 
 
-def _covered(last: list[Any], wanted: list[Any], live: list[Any], schema: Schema) -> bool:
+def _covered(last: list[Any], wanted: list[Any], live: list[Any], schema: "Schema") -> bool:
     """Whether the live items are the wanted ones, in order, but for what was filled in."""
     if len(wanted) != len(live) or (last and len(last) != len(wanted)):
         return False
@@ -116,7 +120,7 @@ def _plan_set(patch: Obj, key: str, last: list[Any], wanted: list[Any], live: li
 
 
 def _plan_keyed(
-    patch: Obj, key: str, states: tuple[list[Any], list[Any], list[Any]], schema: Schema
+    patch: Obj, key: str, states: tuple[list[Any], list[Any], list[Any]], schema: "Schema"
 ) -> None:
     merge_key = schema.patch_merge_key
     last, wanted, live = ({i[merge_key]: i for i in items} for items in states)
@@ -134,7 +138,7 @@ def _plan_keyed(
         patch[key] = [*items, *gone]
 
 
-def _plan_item(last: Obj, wanted: Obj, live: Obj, schema: Schema) -> Obj:
+def _plan_item(last: Obj, wanted: Obj, live: Obj, schema: "Schema") -> Obj:
     """An item of a list with ``merge,retainKeys`` (volumes) names the keys it is to keep."""
     patch = plan_patch(last, wanted, live, schema.items)
     if patch and "retainKeys" in schema.patch_strategy:
