@@ -134,6 +134,6 @@ async def test_a_start_on_a_full_disk_is_one_sentence(
 ) -> None:
     engine.full = True
     running = RunningApi(api=api, ready=Ready(), tunnels=Tunnels())
-    with pytest.raises(StartError, match="first objects: datastore: .* disk is full"):
+    with pytest.raises(StartError, match=r"first objects: datastore: .* disk is full"):
         await prepare_cluster(running, parse_config(settings(tmp_path)))
     assert not running.ready()

@@ -1,7 +1,7 @@
 """The real server, in process, on SQLite in memory: what most tests talk to."""
 
 import itertools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from edgek.aio.clock import Clock, FakeClock
@@ -9,6 +9,7 @@ from edgek.client.client import Client
 from server.admission.chain import Plugin
 from server.app import Api, ApiConfig, Parts, build_api
 from server.authn.anonymous import Anonymous
+from server.registry.reader import StoreReader
 from server.request.model import Request, User
 from server.request.principals import AUTHENTICATED, MASTERS
 from server.storage.sqlite import SqliteEngine
@@ -27,15 +28,18 @@ class Always:
         return self._user
 
 
+Plugins = Sequence[Plugin] | Callable[[StoreReader], Sequence[Plugin]]
+
+
 def parts(
-    engine: Engine, *, clock: Clock, plugins: Sequence[Plugin] = (), user: User | None = None
+    engine: Engine, *, clock: Clock, plugins: Plugins = (), user: User | None = None
 ) -> Parts:
     authenticator = Always(user) if user else Anonymous()
     return Parts(
         engine=engine,
         clock=clock,
         authenticator=lambda reader: authenticator,
-        plugins=lambda reader: plugins,
+        plugins=plugins if callable(plugins) else lambda reader: plugins,
         paths=lambda env: (),
     )
 
@@ -45,7 +49,7 @@ async def open_api(
     *,
     engine: Engine | None = None,
     clock: Clock | None = None,
-    plugins: Sequence[Plugin] = (),
+    plugins: Plugins = (),
     user: User | None = None,
 ) -> AsyncIterator[Api]:
     """Names and uids are counted (``web-aaaa1``), so that tests can foretell them. Requests that

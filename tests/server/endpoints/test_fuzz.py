@@ -15,14 +15,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgek.api.meta import Obj, deep_copy
-from edgek.kinds import ALL
+from edgek.kinds import ALL, NAMESPACE, SERVICE_ACCOUNT
 from edgek.kinds.kind import Kind
 from edgek.schema import Schema, builtin_types, schema_of
 from edgek.schema.protobuf import MAGIC, builtin_codec
 from edgek.schema.wire import write_bytes
 from server.app import Api
-from server.request.model import Request, Response
-from tests.support.api import ADMIN, open_api
+from server.parts import plugins
+from server.request.model import Request, Response, User
+from server.request.principals import MASTERS, NODES
+from tests.support.api import ADMIN, admin, open_api
 
 EXAMPLES = int(os.environ.get("EDGEK_TEST_FUZZ_EXAMPLES", "0"))
 """More, and others at each run, for a long look; by default few and always the same."""
@@ -181,6 +183,34 @@ def named(kind: Kind) -> str:
 async def read_in_all_forms(api: Api, kind: Kind) -> None:
     for accept, query in ((JSON, {}), (TABLE, {"includeObject": "Object"}), (PARTIAL, {})):
         await ask(api, "GET", collection(kind), accept=accept, **query)
+
+
+NODE = User(name="system:node:web", groups=(MASTERS, NODES))
+"""Admission looks at what nodes write; as a master it gets that far with everything."""
+
+
+def test_admission_takes_any_body(loop: asyncio.Runner) -> None:
+    """It sees objects before they are validated."""
+
+    async def write(kind: Kind, obj: Any, user: User) -> None:
+        async with open_api(user=user, plugins=plugins) as api:
+            client = admin(api)
+            await client.create(NAMESPACE, {"metadata": {"name": "default"}})
+            account = {"metadata": {"name": "default", "namespace": "default"}}
+            await client.create(SERVICE_ACCOUNT, account)
+            await ask(api, "POST", collection(kind), body=as_json(obj))
+            await ask(api, "POST", collection(kind), body=orjson.dumps(dict(kind.example)))
+            await ask(api, "PUT", named(kind), body=as_json(obj))
+            for path in (named(kind), named(kind) + "/status"):
+                await ask(api, "PATCH", path, body=as_json(obj), content_type=PATCHES["merge"])
+            await ask(api, "DELETE", named(kind))
+
+    @given(KIND_AND_BODY, st.sampled_from((ADMIN, NODE)))
+    @budget(200)
+    def run(case: tuple[str, Any], user: User) -> None:
+        loop.run(write(KINDS[case[0]], case[1], user))
+
+    run()
 
 
 @pytest.mark.parametrize("media", [JSON, PROTOBUF])
