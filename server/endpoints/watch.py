@@ -27,7 +27,7 @@ from server.storage.store import Change, Entry, Watcher
 MIN_SECONDS = 1800
 """A watch without timeoutSeconds ends after this to twice this, as apiserver's
 --min-request-timeout spreads them."""
-BATCH = 512
+BATCH = 64
 """Initial objects per chunk: bounds memory and the time other requests wait."""
 
 Chunk = list[tuple[WatchEvent | None, bytes]]
