@@ -24,6 +24,8 @@ from server.request.reader import Reader
 _ALLOW = Verdict(Decision.ALLOW)
 _KINDS = (CLUSTER_ROLE, CLUSTER_ROLE_BINDING, ROLE, ROLE_BINDING)
 _MAX_ANSWERS = 8192
+_MAX_PATH = 512
+"""Longer ones are answered and not remembered: anybody may send them, and thousands of them."""
 
 
 class Grant(NamedTuple):
@@ -42,6 +44,8 @@ class RbacAuthorizer:
 
     def authorize(self, user: User, info: RequestInfo) -> Verdict:
         self._refresh()
+        if len(info.path) > _MAX_PATH:
+            return _verdict(self._answer(user, info), info)
         where = (info.namespace, info.group, info.resource, info.subresource)
         question = (user.name, user.groups, info.verb, where if info.is_resource else info.path)
         try:
@@ -51,7 +55,7 @@ class RbacAuthorizer:
             if len(self._answers) >= _MAX_ANSWERS:
                 self._answers.clear()
             self._answers[question] = names
-        return _ALLOW if names is None or info.asked_name in names else NO_OPINION
+        return _verdict(names, info)
 
     def rules_for(self, user: User, namespace: str) -> Iterator[Obj]:
         """Every rule the user has in that namespace ("": cluster-wide only)."""
@@ -80,6 +84,10 @@ class RbacAuthorizer:
             self._grants = index_grants(self._reader)
             self._answers.clear()
             self._revisions = revisions
+
+
+def _verdict(names: frozenset[str] | None, info: RequestInfo) -> Verdict:
+    return _ALLOW if names is None or info.asked_name in names else NO_OPINION
 
 
 def index_grants(reader: Reader) -> dict[tuple[str, str], list[Grant]]:

@@ -1,5 +1,7 @@
 """The default roles, the Node authorizer and RBAC's matching, over a real default policy."""
 
+import tracemalloc
+
 import pytest
 
 from edgek.api.meta import Key, Obj
@@ -222,6 +224,15 @@ def test_an_answer_changes_with_the_role_it_came_from():
     assert allowed(rbac, ANN, f"GET {SHOP}/pods")
     reader.remove(ROLE, Key("shop", "r"))
     assert not allowed(rbac, ANN, f"GET {SHOP}/pods")
+
+
+def test_long_paths_of_strangers_are_not_remembered(authorizer: Authorizer):
+    tracemalloc.start()
+    for number in range(500):
+        assert not allowed(authorizer, ANONYMOUS, f"GET /{number:05}{'x' * 20_000}")
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 1_000_000
 
 
 def test_view_does_not_see_secrets_and_edit_does(reader: FakeReader, authorizer: Authorizer):
