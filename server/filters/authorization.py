@@ -4,23 +4,35 @@ The sentence of the 403 is upstream's (endpoints/handlers/responsewriters/errors
 programs search for it.
 """
 
+from dataclasses import replace
+
 from edgek.api.errors import Forbidden, qualified
 from server.authz.authorizer import Authorizer, Decision
 from server.request.info import RequestInfo
 from server.request.model import Filter, Handler, Request, Response, User
 
+_STREAMS = ("attach", "exec", "portforward")
+
 
 def authorization(authorizer: Authorizer) -> Filter:
     def wrap(handler: Handler) -> Handler:
         async def handle(request: Request) -> Response:
-            verdict = authorizer.authorize(request.user, request.info)
-            if verdict.decision is not Decision.ALLOW:
-                raise forbidden(request.user, request.info, verdict.reason)
+            _check(authorizer, request.user, request.info)
+            if request.info.subresource in _STREAMS and request.info.verb == "get":
+                # A WebSocket can only be asked for with GET, but what it does in a container is
+                # no reading. As AuthorizePodWebsocketUpgradeCreatePermission.
+                _check(authorizer, request.user, replace(request.info, verb="create"))
             return await handler(request)
 
         return handle
 
     return wrap
+
+
+def _check(authorizer: Authorizer, user: User, info: RequestInfo) -> None:
+    verdict = authorizer.authorize(user, info)
+    if verdict.decision is not Decision.ALLOW:
+        raise forbidden(user, info, verdict.reason)
 
 
 def forbidden(user: User, info: RequestInfo, reason: str = "") -> Forbidden:

@@ -7,7 +7,7 @@ from server.authn.anonymous import Anonymous
 from server.authz.authorizer import NO_OPINION, Decision, Verdict
 from server.filters.authentication import authentication
 from server.filters.authorization import authorization
-from server.request.info import parse_request_info
+from server.request.info import RequestInfo, parse_request_info
 from server.request.model import ANONYMOUS, Request, Response, User
 
 ANN = User(name="ann")
@@ -92,3 +92,34 @@ async def test_a_refusal_names_the_plural_and_the_authorizers_reason():
         await authorization(Says(verdict))(served)(request_of("GET", "/api/v1/secrets"))
     assert caught.value.details == {"kind": "secrets"}
     assert caught.value.message.endswith("at the cluster scope: can only read by name")
+
+
+class ByVerb:
+    """Allows these verbs."""
+
+    def __init__(self, *verbs: str) -> None:
+        self._verbs = verbs
+
+    def authorize(self, user: User, info: RequestInfo) -> Verdict:
+        return Verdict(Decision.ALLOW) if info.verb in self._verbs else NO_OPINION
+
+
+@pytest.mark.parametrize("stream", ["exec", "attach"])
+async def test_a_stream_into_a_container_needs_create_however_it_is_asked_for(stream: str):
+    request = request_of("GET", f"/api/v1/namespaces/a/pods/p/{stream}")
+    with pytest.raises(Forbidden) as caught:
+        await authorization(ByVerb("get"))(served)(request)
+    assert f'cannot create resource "pods/{stream}"' in caught.value.message
+    assert await authorization(ByVerb("get", "create"))(served)(request)
+
+
+async def test_a_log_is_read_with_get_alone():
+    request = request_of("GET", "/api/v1/namespaces/a/pods/p/log")
+    assert await authorization(ByVerb("get"))(served)(request)
+
+
+@pytest.mark.parametrize("header", ["impersonate-user", "impersonate-group", "impersonate-uid"])
+async def test_nobody_acts_as_somebody_else_without_noticing(header: str):
+    request = Request(method="GET", path="/api", headers={header: "bob"})
+    with pytest.raises(Forbidden, match="cannot impersonate resource"):
+        await authentication(Anonymous())(served)(request)
