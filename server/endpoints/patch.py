@@ -71,8 +71,10 @@ def patcher(request: Request, kind: Kind) -> Callable[[Obj], Obj]:
             f"{supported}"
         )
     body = decode_patch(request)
+    before = len(request.warnings)
 
     def transform(stored: Obj) -> Obj:
+        del request.warnings[before:]  # those of a try that lost against another write
         patched = apply(kind, copy_of(stored), copy_of(body))
         if not isinstance(patched, dict):
             raise errors.Invalid("patch makes the object something else than an object")
