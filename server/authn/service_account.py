@@ -5,6 +5,8 @@ dates and the bound objects are looked at on every request, so that deleting a p
 ends its tokens at once.
 """
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
@@ -34,49 +36,48 @@ class ServiceAccountAuthenticator:
         self._issuer = issuer
         self._reader = reader
         self._clock = clock
-        self._verify = lru_cache(maxsize=1024)(issuer.key.verify)
+        self._read = lru_cache(maxsize=1024)(self._verify)
 
     async def authenticate(self, request: Request) -> User | None:
         token = bearer_token(request)
         if not looks_like_jwt(token):
             return None
         try:
-            claims = self._verify(token)
-            return self._user(claims)
+            known = self._read(token)
+            now = self._clock.now()
+            if now > known.until or now < known.since:
+                raise ValueError("expired or not valid yet")
+            for kind, namespace, ref in known.objects:
+                self._check(kind, namespace, ref, now)
         except (ValueError, KeyError, TypeError) as err:
             raise Unauthorized from err
+        return known.user
 
-    def _user(self, claims: Claims) -> User:
-        """Raises ValueError, KeyError or TypeError for claims that do not hold."""
-        now = self._clock.now()
+    def _verify(self, token: str) -> "_Known":
+        """What is true of a token for ever. Raises ValueError, KeyError or TypeError for claims
+        that do not hold."""
+        claims = self._issuer.key.verify(token)
         if claims["iss"] != self._issuer.issuer:
             raise ValueError("issued by another cluster")
         if not set(self._issuer.audiences) & set(claims["aud"]):
             raise ValueError("meant for others")
-        if now > _moment(claims["exp"]) + LEEWAY or now < _moment(claims["nbf"]) - LEEWAY:
-            raise ValueError("expired or not valid yet")
         private = claims["kubernetes.io"]
-        self._check_objects(private, now)
         namespace, account = private["namespace"], private["serviceaccount"]
         user_name = service_account_user(namespace, account["name"])
         if claims["sub"] != user_name:
             raise ValueError("the subject is not the account")
-        return User(
+        user = User(
             name=user_name,
             uid=account["uid"],
             groups=(SERVICE_ACCOUNTS, f"{SERVICE_ACCOUNTS}:{namespace}", AUTHENTICATED),
             extra=_extra(claims),
         )
-
-    def _check_objects(self, private: Claims, now: datetime) -> None:
-        namespace = private["namespace"]
-        self._check(SERVICE_ACCOUNT, namespace, private["serviceaccount"], now)
-        if "pod" in private:
-            self._check(POD, namespace, private["pod"], now)
-        elif "node" in private:  # beside a pod it only informs: the pod is the binding
-            self._check(NODE, "", private["node"], now)
-        if "secret" in private:
-            self._check(SECRET, namespace, private["secret"], now)
+        return _Known(
+            user=user,
+            since=_moment(claims["nbf"]) - LEEWAY,
+            until=_moment(claims["exp"]) + LEEWAY,
+            objects=tuple(_objects(private)),
+        )
 
     def _check(self, kind: Kind, namespace: str, ref: Obj, now: datetime) -> None:
         obj = self._reader.get(kind, Key(namespace, ref["name"]))
@@ -85,6 +86,27 @@ class ServiceAccountAuthenticator:
         deleted = get_path(obj, "metadata", "deletionTimestamp")
         if deleted and now > parse_time(deleted) + LEEWAY:
             raise ValueError(f"its {kind.kind} is being deleted")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Known:
+    """A token whose signature is good: whose it is, when, and while which objects exist."""
+
+    user: User
+    since: datetime
+    until: datetime
+    objects: Sequence[tuple[Kind, str, Obj]]
+
+
+def _objects(private: Claims) -> Iterator[tuple[Kind, str, Obj]]:
+    namespace = private["namespace"]
+    yield SERVICE_ACCOUNT, namespace, private["serviceaccount"]
+    if "pod" in private:
+        yield POD, namespace, private["pod"]
+    elif "node" in private:  # beside a pod it only informs: the pod is the binding
+        yield NODE, "", private["node"]
+    if "secret" in private:
+        yield SECRET, namespace, private["secret"]
 
 
 def _moment(seconds: int) -> datetime:

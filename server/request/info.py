@@ -49,12 +49,11 @@ class RequestInfo:
 
 def parse_request_info(method: str, path: str, query: Mapping[str, str]) -> RequestInfo:
     parts = [p for p in path.split("/") if p]
-    plain = RequestInfo(verb=method.lower(), path=path)
     if len(parts) < 3 or parts[0] not in ("api", "apis"):
-        return plain
+        return RequestInfo(verb=method.lower(), path=path)
     if parts[0] == "apis":
         if len(parts) < 4:
-            return plain
+            return RequestInfo(verb=method.lower(), path=path)
         group, version, rest = parts[1], parts[2], parts[3:]
     else:
         group, version, rest = "", parts[1], parts[2:]

@@ -24,6 +24,7 @@ class User:
     extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
+_UNREAD = RequestInfo()
 ANONYMOUS = User(name="system:anonymous", groups=("system:unauthenticated",))
 
 
@@ -45,7 +46,7 @@ class Request:
     remote: str = ""
     in_process: bool = False
     user: User = ANONYMOUS
-    info: RequestInfo = field(default_factory=RequestInfo)
+    info: RequestInfo = _UNREAD
     warnings: list[str] = field(default_factory=list)
 
     def header(self, name: str) -> str:
