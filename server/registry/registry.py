@@ -5,10 +5,11 @@ authorization are behind. Order of a write, as apiserver's generic store: admiss
 the server stamps and the kind prepares, validation, admission validates, the store commits.
 """
 
+import asyncio
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -33,6 +34,7 @@ from server.registry.update import (
 from server.request.model import User
 from server.storage.store import ConditionFailed, Encode, Entry, Name, Op, Store
 
+T = TypeVar("T")
 _NAME_TRIES = 8
 _UPDATE_TRIES = 50
 
@@ -97,7 +99,8 @@ class Registry:
             if base:
                 meta["name"] = generate_name(base, self.suffix())
             try:
-                return await self._create_once(kind, namespace, obj, context)
+                once = self._create_once(kind, namespace, obj, context)
+                return await self._to_the_end(kind, once)
             except errors.AlreadyExists as err:
                 if not base:
                     raise
@@ -136,7 +139,6 @@ class Registry:
                 return _draft(name, obj)
             entry = await self._commit_new(kind, name, obj)
         except Exception:
-            # Not on cancellation: the commit goes on without its asker, and keeps what it took.
             undo()
             raise
         self._written(kind, obj, None)
@@ -168,7 +170,8 @@ class Registry:
             # Where the caller named a resourceVersion, the second try finds it outdated here.
             check_identity(kind, obj, old.decoded())
             try:
-                return await self._update_once(kind, key, _Update(old, obj, how), context)
+                once = self._update_once(kind, key, _Update(old, obj, how), context)
+                return await self._to_the_end(kind, once)
             except ConditionFailed:
                 await self.store.settle(_name(kind, key))
         raise errors.Conflict.of(kind, key.name)
@@ -197,7 +200,6 @@ class Registry:
             await self.chain.validate(attributes)
             entry = await self._commit_update(kind, key, update, context)
         except Exception:
-            # Not on cancellation: the commit goes on without its asker, and keeps what it took.
             undo()
             raise
         if context.dry_run:
@@ -234,7 +236,8 @@ class Registry:
                 return old, False
             try:
                 if plan.remove:
-                    return await self._remove(kind, old, old.decoded(), context), True
+                    removal = self._remove(kind, old, old.decoded(), context)
+                    return await self._to_the_end(kind, removal), True
                 assert plan.marked is not None
                 return await self._mark(kind, old, plan.marked, context), False
             except ConditionFailed:
@@ -275,6 +278,13 @@ class Registry:
         return entry
 
     # --- shared steps ------------------------------------------------------------------------
+
+    async def _to_the_end(self, kind: Kind, write: Coroutine[Any, Any, T]) -> T:
+        """A commit goes on though its asker goes away; what it takes or frees beyond its own
+        object (addresses) must follow it."""
+        if kind not in self.hooks:
+            return await write
+        return await asyncio.shield(asyncio.ensure_future(write))
 
     def _reserve(self, kind: Kind, obj: Obj, old: Obj | None, user: User) -> Undo:
         hook = self.hooks.get(kind)

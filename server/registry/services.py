@@ -25,10 +25,12 @@ def _cluster_ip(service: Obj | None) -> str:
 
 
 def _node_ports(service: Obj | None) -> dict[int, None]:
-    ports = ((service or {}).get("spec") or {}).get("ports") or ()
-    found = {p["nodePort"]: None for p in ports if p.get("nodePort")}
-    health = ((service or {}).get("spec") or {}).get("healthCheckNodePort")
-    return found | ({health: None} if health else {})
+    """Those that were taken for it. What a Service of another type names is nobody's, or another
+    Service's: it must not be freed with this one."""
+    spec = (service or {}).get("spec") or {}
+    if spec.get("type") not in _WITH_NODE_PORTS:
+        return {}
+    return {p["nodePort"]: None for p in spec.get("ports") or () if p.get("nodePort")}
 
 
 class _Taken:

@@ -1,6 +1,7 @@
 """What every kind's objects go through, on the real server in process."""
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -135,6 +136,43 @@ async def test_a_taken_address_is_refused_until_its_service_is_gone(client: Clie
         await client.create(SERVICE, service("b", clusterIP="10.43.0.9"))
     await client.delete(SERVICE, A)
     await client.create(SERVICE, service("b", clusterIP="10.43.0.9"))
+
+
+@pytest.mark.parametrize(
+    "thief",
+    [
+        {"type": "LoadBalancer", "externalTrafficPolicy": "Local", "healthCheckNodePort": 30080},
+        {
+            "type": "ExternalName",
+            "externalName": "example.com",
+            "ports": [{"port": 80, "nodePort": 30080}],
+        },
+    ],
+)
+async def test_a_node_port_is_freed_by_its_own_service_only(client: Client, thief: Obj) -> None:
+    ports = {"type": "NodePort", "ports": [{"port": 80, "nodePort": 30080}]}
+    await client.create(SERVICE, service("a", **ports))
+    await client.create(SERVICE, service("thief", **thief))
+    await client.delete(SERVICE, Key("default", "thief"))
+    with pytest.raises(errors.Invalid, match="provided port is already allocated"):
+        await client.create(SERVICE, service("b", **ports))
+
+
+@pytest.mark.parametrize("steps", range(8))
+async def test_an_address_is_freed_though_the_client_goes_away_meanwhile(
+    client: Client, steps: int
+) -> None:
+    await client.create(SERVICE, service(clusterIP="10.43.0.9"))
+    deletion = asyncio.create_task(client.delete(SERVICE, A))
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    deletion.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await deletion
+    with contextlib.suppress(errors.NotFound):
+        await client.delete(SERVICE, A)
+    await asyncio.sleep(0)
+    assert await client.create(SERVICE, service("b", clusterIP="10.43.0.9"))
 
 
 async def test_status_and_spec_are_written_apart(client: Client) -> None:
