@@ -27,6 +27,7 @@ PROBE_DEFAULTS = (
     ("failureThreshold", 3),
 )
 PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
+HOOKS = ("postStart", "preStop")
 CONTAINER_LISTS = ("initContainers", "containers", "ephemeralContainers")
 
 
@@ -79,8 +80,9 @@ def default_container(container: Obj) -> None:
     for name in PROBES:
         if probe := container.get(name):
             _default_probe(probe)
-    for hook in (container.get("lifecycle") or {}).values():
-        _default_handler(hook or {})
+    lifecycle = container.get("lifecycle") or {}
+    for hook in HOOKS:
+        _default_handler(lifecycle.get(hook) or {})
 
 
 def _default_env(env: Obj) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from edgek.api.errors import Invalid
-from edgek.api.meta import Obj, name
+from edgek.api.meta import Obj
 from edgek.api.validation import FieldErrors, FieldPath
 from edgek.kinds import SERVICE
 from server.registry.allocation import AllocationError, IpAllocator, PortAllocator
@@ -70,7 +70,7 @@ class ServiceHook:
             self._reserve_ip(spec, old, taken, errors)
             self._reserve_ports(spec, old, taken, errors)
             if errors:
-                raise Invalid.of(SERVICE, name(obj), errors)
+                raise Invalid.of(SERVICE, obj["metadata"].get("name") or "", errors)
         except BaseException:
             taken()
             raise

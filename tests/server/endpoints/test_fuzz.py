@@ -265,6 +265,20 @@ def test_patches_of_an_object(loop: asyncio.Runner, form: str) -> None:
     run()
 
 
+CONTAINER = {"name": "a", "image": "b", "lifecycle": {"postStart": {}, "stopSignal": "a"}}
+FOUND = (
+    ("pods", {"metadata": {"name": "a"}, "spec": {"containers": [CONTAINER]}}),
+    ("services", {"spec": {"clusterIP": "\x00", "ports": [{"port": 80}]}}),
+)
+"""What has been a bug once."""
+
+
+@pytest.mark.parametrize(("plural", "obj"), FOUND)
+async def test_bodies_that_were_not_taken_well_once(plural: str, obj: Any) -> None:
+    async with open_api(user=ADMIN) as api:
+        await ask(api, "POST", collection(KINDS[plural]), body=as_json(obj))
+
+
 POINTER = st.sampled_from(
     ("", "/", "/metadata", "/metadata/name", "/metadata/labels", "/metadata/labels/a~1b", "/spec",
      "/spec/replicas", "/spec/containers/0", "/spec/containers/-", "/spec/containers/x",
