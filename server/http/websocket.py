@@ -123,7 +123,11 @@ async def _upgrade(incoming: "web.BaseRequest", upgrade: Upgrade) -> "web.Stream
     try:
         await socket.prepare(incoming)
     except web.HTTPException as err:
+        await upgrade.abandon()
         return _refuse(error_response(errors.BadRequest(f"no WebSocket handshake: {err.text}")))
+    except BaseException:
+        await upgrade.abandon()
+        raise
     try:
         await upgrade.serve(_Socket(socket))
     except ConnectionResetError:

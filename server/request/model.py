@@ -64,13 +64,19 @@ class WebSocket(Protocol):
     async def close(self, code: int = 1000) -> None: ...
 
 
+async def nothing_to_abandon() -> None:
+    """Of an upgrade for which nothing was opened yet."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Upgrade:
     """Accept a WebSocket: ``serve`` runs until the conversation ends. ``protocol`` is the
-    subprotocol chosen from those the client offered, "" for none."""
+    subprotocol chosen from those the client offered, "" for none. Where the WebSocket does not
+    come about, ``abandon`` is called in place of ``serve``."""
 
     protocol: str
     serve: Callable[[WebSocket], Awaitable[None]]
+    abandon: Callable[[], Awaitable[None]] = nothing_to_abandon
 
 
 Watch = AsyncIterator[list[tuple[WatchEvent | None, bytes]]]

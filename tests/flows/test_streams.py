@@ -16,7 +16,7 @@ import pytest
 
 from agent.api.log import log_handler
 from agent.api.session import attach_handler, exec_handler
-from agent.api.tunnel import Tunnel
+from agent.api.tunnel import MAX_STREAMS, Tunnel
 from agent.runtime.fake import FakeRuntime, Script
 from agent.runtime.runtime import ContainerSpec, ExecResult, Namespaces
 from edgek.aio.clock import SystemClock
@@ -242,4 +242,36 @@ async def test_the_tunnel_comes_back_after_the_server_was_away(
             await asyncio.sleep(0.002)
     await cluster.connected()
     async with client.get(f"{cluster.url}/log") as response:
+        assert await response.read() == b"one\ntwo\n"
+
+
+HANDSHAKE = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "1"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers"),
+    [
+        ("HEAD", "/log?follow=true", {}),
+        ("GET", "/log?follow=true", HANDSHAKE),
+        ("GET", "/exec?command=sh&stdout=true", HANDSHAKE),
+    ],
+)
+async def test_streams_that_nobody_takes_up_leave_room_for_others(
+    cluster: Cluster, client: aiohttp.ClientSession, method: str, path: str, headers: dict[str, str]
+) -> None:
+    for _ in range(MAX_STREAMS + 1):
+        async with client.request(method, cluster.url + path, headers=headers) as answer:
+            await answer.read()
+    async with asyncio.timeout(5):
+        while True:
+            async with client.get(f"{cluster.url}/log") as response:
+                if response.status == 200:
+                    return
+            await asyncio.sleep(0.01)
+
+
+async def test_an_upgrade_that_the_connection_does_not_name_is_none(
+    cluster: Cluster, client: aiohttp.ClientSession
+) -> None:
+    async with client.get(f"{cluster.url}/log", headers={"Upgrade": "websocket"}) as response:
         assert await response.read() == b"one\ntwo\n"

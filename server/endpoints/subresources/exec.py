@@ -59,7 +59,7 @@ async def _join(
     async def serve(socket: WebSocket) -> None:
         await relay(socket, stream, Dialect(protocol))
 
-    return Response(upgrade=Upgrade(protocol=protocol, serve=serve))
+    return Response(upgrade=Upgrade(protocol=protocol, serve=serve, abandon=stream.close))
 
 
 async def relay(socket: WebSocket, stream: Stream, dialect: Dialect) -> None:

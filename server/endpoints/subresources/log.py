@@ -3,9 +3,9 @@
 As registry/core/pod/rest/log.go. Over a WebSocket too (binary.k8s.io), as older clients want it.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from edgek.api import errors
 from edgek.api.meta import Obj, get_path, name
@@ -38,31 +38,46 @@ async def handle(request: Request, pod: Obj, backend: Backend) -> Response:
     previous = flag(request.query, "previous")
     params["containerID"] = logged_container_id(pod, container, previous=previous)
     params["follow"] = flag(request.query, "follow") and not previous
+    protocol = offered(request, _PROTOCOLS) if wants_websocket(request) else None
     stream = await backend.open(node, "log", params)
-    if wants_websocket(request):
-        return Response(upgrade=_upgrade(request, stream))
-    return Response(stream=_chunks(stream), content_type="text/plain")
+    if protocol is not None:
+        return Response(upgrade=_upgrade(protocol, stream))
+    return Response(stream=_Chunks(stream), content_type="text/plain")
 
 
-async def _chunks(stream: Stream) -> AsyncIterator[bytes]:
-    try:
-        while (data := await stream.receive()) is not None:
-            yield data
-    finally:
-        await stream.close()
+class _Chunks:
+    """The log, with a close that ends the agent's side even where nothing was ever read (HEAD, a
+    client that is gone): a generator that has not begun has no ``finally`` yet."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        data = await self._stream.receive()
+        if data is None:
+            raise StopAsyncIteration
+        return data
+
+    async def aclose(self) -> None:
+        await self._stream.close()
 
 
-def _upgrade(request: Request, stream: Stream) -> Upgrade:
-    protocol = offered(request, _PROTOCOLS)
-
+def _upgrade(protocol: str, stream: Stream) -> Upgrade:
     async def serve(socket: WebSocket) -> None:
         import base64
 
-        async for data in _chunks(stream):
-            await socket.send(base64.b64encode(data).decode() if "base64" in protocol else data)
+        try:
+            async for data in _Chunks(stream):
+                text = "base64" in protocol
+                await socket.send(base64.b64encode(data).decode() if text else data)
+        finally:
+            await stream.close()
         await socket.close()
 
-    return Upgrade(protocol=protocol, serve=serve)
+    return Upgrade(protocol=protocol, serve=serve, abandon=stream.close)
 
 
 def read_log_options(query: Mapping[str, str], pod: Obj) -> dict[str, Any]:

@@ -28,7 +28,10 @@ SPDY = "unable to upgrade: SPDY is not supported by this server; use kubectl 1.3
 
 
 def wants_websocket(request: Request) -> bool:
-    return request.header("upgrade").lower() == "websocket"
+    """NB: an Upgrade without the Connection that names it is none (RFC 9110), and is not taken
+    for one by the listener either."""
+    named = [token.strip() for token in request.header("connection").lower().split(",")]
+    return request.header("upgrade").lower() == "websocket" and "upgrade" in named
 
 
 def offered(request: Request, supported: Sequence[str]) -> str:
