@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import uvloop
 
 from bench.fanout import fan_out
-from bench.process import Server, start_server
+from bench.process import Server, cpu_of, start_server
 from bench.reference import commits, hello_tls
 from bench.wrk import require_wrk, wrk
 from edgek.kinds.configmap import CONFIG_MAP
@@ -90,18 +90,18 @@ PARTS: Mapping[str, Callable[[Server, Options], Awaitable[None]]] = {
 async def _get(server: Server, seconds: int) -> None:
     meta = {"name": "one", "namespace": "default"}
     await server.client.create(CONFIG_MAP, {"metadata": meta, "data": {"value": "x" * 100}})
-    async with hello_tls() as url:
-        reference = await wrk(url, seconds=seconds, connections=32)
+    async with hello_tls() as hello:
+        cpu = cpu_of(hello.pid)
+        bare = await wrk(hello.url, seconds=seconds, connections=32)
+        bare_us = (cpu_of(hello.pid) - cpu) / seconds / bare.per_second * 1e6
     cpu = server.cpu_seconds()
-    load = await wrk(
-        f"{server.url}{_PATH}/one", token=server.token, seconds=seconds, connections=32
-    )
-    cpu = server.cpu_seconds() - cpu
+    url = f"{server.url}{_PATH}/one"
+    load = await wrk(url, token=server.token, seconds=seconds, connections=32)
+    each = (server.cpu_seconds() - cpu) / seconds / load.per_second * 1e6
     print(
-        f"GET {load.per_second:,.0f}/s p99 {load.p99_ms:.1f} ms, "
-        f"{cpu / seconds / load.per_second * 1e6:.0f} us of CPU each; "
-        f"bare aiohttp {reference.per_second:,.0f}/s, "
-        f"ratio {load.per_second / reference.per_second:.2f}"
+        f"GET {load.per_second:,.0f}/s p99 {load.p99_ms:.1f} ms, {each:.0f} us of CPU each; "
+        f"bare aiohttp {bare.per_second:,.0f}/s, {bare_us:.0f} us; "
+        f"ratio of CPU {each / bare_us:.2f}, of requests {load.per_second / bare.per_second:.2f}"
     )
 
 

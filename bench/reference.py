@@ -13,15 +13,22 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bench.process import free_port
 from edgek.pki.certificates import Profile, new_ca, new_pair
 
 
+@dataclass(frozen=True, kw_only=True)
+class Hello:
+    url: str
+    pid: int
+
+
 @asynccontextmanager
-async def hello_tls(size: int = 400) -> AsyncIterator[str]:
-    """The URL of a server in another process that answers ``size`` bytes to everything."""
+async def hello_tls(size: int = 400) -> AsyncIterator[Hello]:
+    """A server in another process that answers ``size`` bytes to everything."""
     port = free_port()
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench.reference", str(port), str(size),
@@ -30,7 +37,7 @@ async def hello_tls(size: int = 400) -> AsyncIterator[str]:
     assert process.stdout is not None
     try:
         await process.stdout.readline()
-        yield f"https://127.0.0.1:{port}/"
+        yield Hello(url=f"https://127.0.0.1:{port}/", pid=process.pid)
     finally:
         if process.returncode is None:
             process.terminate()
