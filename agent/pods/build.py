@@ -7,6 +7,7 @@ from agent.pods.cleanup import Cleaner
 from agent.pods.images import Images
 from agent.pods.launch import Launcher, field_path
 from agent.pods.memory import Host
+from agent.pods.mounts import mount
 from agent.pods.parts import Parts
 from agent.pods.probes import Probes
 from agent.pods.sources import Sources
@@ -14,7 +15,7 @@ from agent.pods.status_writer import StatusWriter
 from agent.pods.store import Containers, Pods
 from agent.pods.sync import PodSync, new_queue
 from agent.pods.tokens import Tokens
-from agent.pods.volumes import Volumes
+from agent.pods.volumes import Mounter, Volumes
 from agent.runtime.cgroups import Cgroups
 from agent.runtime.runtime import Runtime
 from edgek.aio.clock import Clock
@@ -35,12 +36,13 @@ def build_pod_sync(
     clock: Clock,
     tasks: Tasks,
     pod_root: Path,
+    mount: Mounter = mount,
 ) -> PodSync:
     """``tasks`` owns what outlives a look at a pod; ``pod_root`` holds the pods' directories."""
     queue = new_queue()
     pods = Pods(queue.add)
     containers = Containers(runtime)
-    volumes = Volumes(pod_root, Tokens(client, clock=clock))
+    volumes = Volumes(pod_root, Tokens(client, clock=clock), mount=mount)
     sources = Sources(client, tasks, changed=queue.add)
     images = Images(runtime, tasks, clock=clock, changed=queue.add)
 

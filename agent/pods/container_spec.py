@@ -19,6 +19,7 @@ from agent.pods.state import (
     SPEC_HASH,
     spec_hash,
 )
+from agent.pods.termination import DEFAULT_PATH, message_file
 from agent.runtime.runtime import ContainerSpec, Image, Mount, Namespaces, Resources, Security
 from edgek.api.meta import Obj, get_path, name, namespace, uid
 from edgek.api.quantity import milli, parse_quantity, value
@@ -34,12 +35,12 @@ ETC = {"/etc/hosts": "hosts", "/etc/hostname": "hostname", "/etc/resolv.conf": "
 @dataclass(frozen=True, kw_only=True)
 class Place:
     """Where a container is put. ``volume_path(volume)`` and ``sub_path(dir, relative)`` find
-    the host's directories; ``etc`` has the pod's own /etc files."""
+    the host's directories; ``pod_dir`` has the pod's own /etc files, /dev/shm and messages."""
 
     namespaces: Namespaces
     cgroup_parent: str
     log_root: Path
-    etc: Path
+    pod_dir: Path
     seccomp_root: Path
     node_memory: Fraction
     volume_path: Callable[[Obj], Path]
@@ -62,7 +63,7 @@ def make_spec(
         args=tuple(expand(part, env) for part in args) if args else None,
         env=env,
         work_dir=container.get("workingDir") or "",
-        mounts=_mounts(pod, container, env=env, place=place),
+        mounts=_mounts(pod, container, attempt=attempt, env=env, place=place),
         resources=container_resources(pod, container, node_memory=place.node_memory),
         security=make_security(pod, container, image=image, seccomp_root=place.seccomp_root),
         stdin=bool(container.get("stdin")),
@@ -210,16 +211,23 @@ def _seccomp(profile: Obj, root: Path) -> str:
 # -- mounts ------------------------------------------------------------------------------------
 
 
-def _mounts(pod: Obj, container: Obj, *, env: Mapping[str, str], place: Place) -> tuple[Mount, ...]:
+def _mounts(
+    pod: Obj, container: Obj, *, attempt: int, env: Mapping[str, str], place: Place
+) -> tuple[Mount, ...]:
     wanted = container.get("volumeMounts") or ()
     mounts = [_mount(pod, m, env=env, place=place) for m in wanted]
     taken = {m.target for m in mounts}
-    etc = [
-        Mount(target=target, source=str(place.etc / file))
-        for target, file in ETC.items()
-        if target not in taken
-    ]
-    return (*mounts, *etc)
+    own = {target: place.pod_dir / "etc" / file for target, file in ETC.items()}
+    own["/dev/shm"] = Path("/dev/shm") if place.namespaces.ipc == "host" else shm_dir(place.pod_dir)
+    message = container.get("terminationMessagePath") or DEFAULT_PATH
+    own[message] = message_file(place.pod_dir, container["name"], attempt)
+    ours = [Mount(target=t, source=str(path)) for t, path in own.items() if t not in taken]
+    return (*mounts, *ours)
+
+
+def shm_dir(pod_dir: Path) -> Path:
+    """One for all containers of the pod: they share memory as they share an address."""
+    return pod_dir / "shm"
 
 
 def _mount(pod: Obj, mount: Obj, *, env: Mapping[str, str], place: Place) -> Mount:

@@ -6,13 +6,13 @@ server may hang, and are brought up to date when an object they show has changed
 
 import asyncio
 from datetime import timedelta
-from pathlib import Path
 
 from agent.network import NetworkFailure, Sandbox
 from agent.pods.container_spec import Place, pod_resources
 from agent.pods.environment import Surroundings
 from agent.pods.etc import host_network, hostname, write_etc
 from agent.pods.memory import Memory
+from agent.pods.mounts import MountError
 from agent.pods.parts import Parts
 from agent.pods.sources import NotSynced, references
 from agent.pods.volumes import VolumeError, sub_path
@@ -48,11 +48,12 @@ class Ground:
             else:
                 sandbox = await p.network.attach(pod_uid, hostname=hostname(pod))
                 await self._open_host_ports(pod, sandbox)
-            etc = self._etc(pod_uid)
+            await p.volumes.make_shm(pod_uid)
+            etc = p.volumes.pod_dir(pod_uid) / "etc"
             await asyncio.to_thread(
                 write_etc, etc, pod, pod_ip=sandbox.ip, dns=p.host.dns, host_name=p.host.node_name
             )
-        except (NetworkFailure, OSError) as err:
+        except (NetworkFailure, MountError, OSError) as err:
             text = f"Failed to create pod sandbox: {err}"
             p.events.warning(pod, "FailedCreatePodSandBox", text)
             raise
@@ -66,9 +67,6 @@ class Ground:
 
     def _cgroup(self, pod: Obj) -> str:
         return self.parts.cgroups.pod_path(qos_class(pod), uid(pod))
-
-    def _etc(self, pod_uid: str) -> Path:
-        return self.parts.volumes.pod_dir(pod_uid) / "etc"
 
     def around(self, pod: Obj, memory: Memory) -> Surroundings:
         p = self.parts
@@ -95,7 +93,7 @@ class Ground:
             ),
             cgroup_parent=self._cgroup(pod),
             log_root=p.host.log_root,
-            etc=self._etc(uid(pod)),
+            pod_dir=p.volumes.pod_dir(uid(pod)),
             seccomp_root=p.host.seccomp_root,
             node_memory=p.host.memory,
             volume_path=lambda volume: p.volumes.path(uid(pod), volume),
@@ -111,10 +109,9 @@ class Ground:
         renew_at = self.parts.volumes.tokens.renew_at(uid(pod))
         current = memory.prepared == made_from and (renew_at is None or now < renew_at)
         waits = memory.volume_retry_at is not None and now < memory.volume_retry_at
-        if not current and not memory.preparing and not waits:
-            memory.preparing = True
+        if not current and memory.preparing is None and not waits:
             run = self._prepare(pod, memory, made_from)
-            self.parts.tasks.spawn(run, name=f"volumes/{name(pod)}")
+            memory.preparing = self.parts.tasks.spawn(run, name=f"volumes/{name(pod)}")
         return memory.prepared is not None
 
     def _made_from(self, pod: Obj) -> object:
@@ -139,5 +136,5 @@ class Ground:
             memory.volume_retry = min(memory.volume_retry * 2 or VOLUME_RETRY, MAX_VOLUME_RETRY)
             memory.volume_retry_at = p.clock.now() + timedelta(seconds=memory.volume_retry)
         finally:
-            memory.preparing = False
+            memory.preparing = None
             p.queue.add(uid(pod))

@@ -17,6 +17,7 @@ from agent.pods.plan import Start
 from agent.pods.sources import Lookup, NotSynced
 from agent.pods.state import Waiting
 from agent.pods.store import Containers
+from agent.pods.termination import make_message_file, message_file
 from agent.pods.volumes import VolumeError
 from agent.runtime.runtime import Image, ImageMissing, Runtime, RuntimeFailure, RuntimeUnavailable
 from edgek.aio.clock import Clock
@@ -99,12 +100,14 @@ class Launcher:
         place: Callable[[], Place],
     ) -> Launched:
         env = make_environment(pod, container, around)
+        where = place()
         spec = await asyncio.to_thread(
             lambda: make_spec(
-                pod, container, attempt=start.number, image=image, env=env, place=place()
+                pod, container, attempt=start.number, image=image, env=env, place=where
             )
         )
         Path(spec.log_path).parent.mkdir(parents=True, exist_ok=True)
+        make_message_file(message_file(where.pod_dir, container["name"], start.number))
         container_id = await self.runtime.create(spec)
         path = field_path(pod, container["name"])
         self.events.normal(

@@ -1,5 +1,6 @@
 """What sync keeps of one pod between two looks at it, and the host it works on."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -30,7 +31,8 @@ class Host:
 
 @dataclass
 class Memory:
-    """``stopping``: container id -> grace of the stop under way. ``prepared``: what the volumes
+    """``messages``: id of an ended container -> its termination message, "" for none.
+    ``stopping``: container id -> grace of the stop under way. ``prepared``: what the volumes
     were last made from. ``released``: network and volumes are gone; ``removed``: all is."""
 
     sandbox: Sandbox | None = None
@@ -39,10 +41,11 @@ class Memory:
     backoffs: dict[str, Backoff] = field(default_factory=dict)
     waiting: dict[str, Waiting] = field(default_factory=dict)
     start_errors: dict[str, str] = field(default_factory=dict)
+    messages: dict[str, str] = field(default_factory=dict)
     stopping: dict[str, int] = field(default_factory=dict)
     adopted: frozenset[str] = frozenset()
     prepared: object = None
-    preparing: bool = False
+    preparing: "asyncio.Task[None] | None" = None
     volume_retry: float = 0.0
     volume_retry_at: datetime | None = None
     retry_at: datetime | None = None

@@ -32,6 +32,8 @@ class Attempt:
 
     container: Container
     start_error: str = ""
+    message: str = ""
+    """What it said of its end."""
 
     @property
     def id(self) -> str:
@@ -108,12 +110,18 @@ class PodState:
 
 
 def group_attempts(
-    containers: Iterable[Container], start_errors: Mapping[str, str]
+    containers: Iterable[Container],
+    start_errors: Mapping[str, str],
+    messages: Mapping[str, str] | None = None,
 ) -> dict[str, tuple[Attempt, ...]]:
     """One pod's containers by name, the newest attempt first."""
     groups: dict[str, list[Attempt]] = {}
     for container in containers:
-        attempt = Attempt(container=container, start_error=start_errors.get(container.id, ""))
+        attempt = Attempt(
+            container=container,
+            start_error=start_errors.get(container.id, ""),
+            message=(messages or {}).get(container.id, ""),
+        )
         groups.setdefault(container.labels.get(CONTAINER_NAME, ""), []).append(attempt)
     return {n: tuple(sorted(a, key=lambda a: -a.number)) for n, a in groups.items()}
 

@@ -169,8 +169,8 @@ def _terminated(attempt: Attempt) -> Obj:
     elif container.oom_killed:
         reason = "OOMKilled"
     out: Obj = {"exitCode": attempt.exit_code, "reason": reason}
-    if attempt.start_error:
-        out["message"] = attempt.start_error
+    if said := attempt.start_error or attempt.message:
+        out["message"] = said
     out |= {
         "startedAt": _time(container.started_at or container.created_at),
         "finishedAt": _time(attempt.ended_at),

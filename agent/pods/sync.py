@@ -9,7 +9,6 @@ the final clean-up. Containers are left running when this ends and are found aga
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping
 from datetime import timedelta
 
 from agent.network import NetworkFailure, Sandbox
@@ -19,13 +18,13 @@ from agent.pods.etc import host_network
 from agent.pods.ground import Ground
 from agent.pods.launch import Launched, field_path
 from agent.pods.memory import Memory
+from agent.pods.mounts import MountError
 from agent.pods.parts import Parts
 from agent.pods.plan import PodActions, Start, Stop, grace_seconds, plan_end, plan_pod
-from agent.pods.probes import Target
+from agent.pods.running import Running
 from agent.pods.sources import references
 from agent.pods.state import (
     BOOT,
-    CONTAINER_NAME,
     POD_NAME,
     POD_NAMESPACE,
     PodState,
@@ -35,10 +34,9 @@ from agent.pods.state import (
 from agent.pods.status import make_status
 from agent.runtime.runtime import RuntimeFailure, RuntimeUnavailable
 from edgek.aio.outage import Outage
-from edgek.aio.tasks import Tasks
+from edgek.aio.tasks import Tasks, cancel_and_wait
 from edgek.api.meta import (
     Obj,
-    get_path,
     is_deleting,
     name,
     namespace,
@@ -63,6 +61,7 @@ class PodSync:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self._ground = Ground(parts)
+        self._running = Running(parts, self._ground)
         self._memory: dict[str, Memory] = {}
         self._sandboxes: dict[str, Sandbox] = {}
         self._found: frozenset[str] = frozenset()
@@ -127,7 +126,7 @@ class PodSync:
             except RuntimeUnavailable as err:  # its service's keeper tells of it
                 log.debug("pod not synced uid=%s err=%s", pod_uid, err)
                 queue.add_rate_limited(pod_uid)
-            except (RuntimeFailure, NetworkFailure, OSError) as err:
+            except (RuntimeFailure, NetworkFailure, MountError, OSError) as err:
                 log.warning("pod not synced uid=%s err=%s", pod_uid, err)
                 queue.add_rate_limited(pod_uid)
             except Exception:  # one bad pod must not stop the others
@@ -150,8 +149,9 @@ class PodSync:
             return
         self._admit(pod, memory)
         p.sources.use(pod_uid, references(pod) if not _over(pod, memory) else set())
+        await self._running.read_messages(pod, memory)
         actions = await self._bring(pod, memory)
-        self._probe(pod, memory)
+        self._running.follow(pod, memory, self._state(pod, memory).running())
         self._report(pod, memory)
         if actions.finished:
             self._clean(pod, memory, remove=is_deleting(pod))
@@ -200,7 +200,9 @@ class PodSync:
     def _state(self, pod: Obj, memory: Memory) -> PodState:
         p, now = self.parts, grace_seconds(pod)
         return PodState(
-            attempts=group_attempts(p.containers.of(uid(pod)), memory.start_errors),
+            attempts=group_attempts(
+                p.containers.of(uid(pod)), memory.start_errors, memory.messages
+            ),
             sandbox=memory.sandbox is not None,
             pod_ip=memory.sandbox.ip if memory.sandbox else "",
             # A stop with a longer grace than the pod has now (a second delete) is asked again.
@@ -307,36 +309,6 @@ class PodSync:
         if launched.start_error:  # no exit will call: plan again, for the back-off's end
             memory.retry(now)
 
-    # -- probes ----------------------------------------------------------------------------
-
-    def _probe(self, pod: Obj, memory: Memory) -> None:
-        p = self.parts
-        if memory.prepared is not None:
-            self._ground.volumes_ready(pod, memory)  # live update of what running containers see
-        running = {a.id: a for a in self._state(pod, memory).running()}
-        for container_id in p.probes.watched(uid(pod)):
-            if container_id not in running:
-                p.probes.forget(container_id)
-        statuses = {
-            s.get("containerID"): s
-            for s in get_path(pod, "status", "containerStatuses", default=[])
-        }
-        for container in (*containers(pod), *init_containers(pod)):
-            for attempt in (a for a in running.values() if _is_of(a.container.labels, container)):
-                since = attempt.container.started_at
-                age = (p.clock.now() - since).total_seconds() if since else 0.0
-                p.probes.watch(
-                    Target(
-                        pod=pod,
-                        container=container,
-                        container_id=attempt.id,
-                        pod_ip=memory.sandbox.ip if memory.sandbox else "",
-                        age=age,
-                        adopted=attempt.id in memory.adopted,
-                        was_ready=bool(statuses.get(f"podman://{attempt.id}", {}).get("ready")),
-                    )
-                )
-
     # -- the end ---------------------------------------------------------------------------
 
     async def _leave(self, pod_uid: str) -> None:
@@ -386,6 +358,8 @@ class PodSync:
         for container_id in p.probes.watched(pod_uid):
             p.probes.forget(container_id)
         try:
+            if memory.preparing is not None:  # or a slow mount would come after the clean-up
+                await cancel_and_wait(memory.preparing)
             await p.cleaner.release(pod)
             memory.sandbox, memory.prepared, memory.released = None, None, True
             if remove:
@@ -410,10 +384,6 @@ class PodSync:
 
 def _over(pod: Obj, memory: Memory) -> bool:
     return is_terminal(pod) or (is_deleting(pod) and memory.released)
-
-
-def _is_of(own: Mapping[str, str], container: Obj) -> bool:
-    return own.get(CONTAINER_NAME) == str(container["name"])
 
 
 def _full_name(pod: Obj) -> str:

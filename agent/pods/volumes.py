@@ -10,7 +10,9 @@ import os
 import stat
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Protocol
 
+from agent.pods.container_spec import shm_dir
 from agent.pods.environment import ConfigError, Surroundings
 from agent.pods.mounts import MountError, mount, remove_tree
 from agent.pods.payload import volume_payload, write_payload
@@ -20,6 +22,17 @@ from edgek.api.errors import ApiError
 from edgek.api.meta import Obj, get_path, uid
 from edgek.api.quantity import value
 
+
+class Mounter(Protocol):
+    """``mounts.mount``, or a test's."""
+
+    async def __call__(
+        self, source: str, target: Path, *, kind: str, options: tuple[str, ...] = ()
+    ) -> None: ...
+
+
+SHM_OPTIONS = ("nosuid", "nodev", "noexec", "mode=1777", "size=64m")
+"""As containerd makes it for a sandbox."""
 PAYLOADS = ("configMap", "secret", "downwardAPI", "projected")
 THREAD_SECONDS = 20.0
 
@@ -33,8 +46,9 @@ def volume_type(volume: Obj) -> str:
 
 
 class Volumes:
-    def __init__(self, root: Path, tokens: Tokens) -> None:
+    def __init__(self, root: Path, tokens: Tokens, *, mount: Mounter = mount) -> None:
         self.root = root
+        self._mount = mount
         self.tokens = tokens
         self._makers: dict[str, Callable[[Obj, Obj, Path], Awaitable[None]]] = {
             "emptyDir": self._empty_dir,
@@ -70,6 +84,12 @@ class Volumes:
             await self._makers[kind](pod, volume, path)
         else:
             raise ConfigError(f"volumes of type {kind} are not supported")
+
+    async def make_shm(self, pod_uid: str) -> None:
+        """The pod's /dev/shm; nothing to do where it is there."""
+        path = shm_dir(self.pod_dir(pod_uid))
+        await _in_thread(lambda: path.mkdir(parents=True, exist_ok=True))
+        await self._mount("shm", path, kind="tmpfs", options=SHM_OPTIONS)
 
     async def remove(self, pod_uid: str) -> None:
         """Unmounts and removes everything of the pod; again, where it failed."""
@@ -113,7 +133,7 @@ class Volumes:
         if source.get("medium") == "Memory":
             limit = source.get("sizeLimit")
             options = ("mode=0777", *([f"size={value(limit)}"] if limit else []))
-            await mount("tmpfs", path, kind="tmpfs", options=options)
+            await self._mount("tmpfs", path, kind="tmpfs", options=options)
         elif source.get("medium"):
             raise ConfigError(f"unknown storage medium {source['medium']!r}")
 
@@ -126,7 +146,7 @@ class Volumes:
                          path.parent.is_dir() or path.name not in os.listdir(path.parent)
                          else None)  # fmt: skip
         options = ("ro",) if source.get("readOnly") else ()
-        await mount(f"{source['server']}:{source['path']}", path, kind="nfs", options=options)
+        await self._mount(f"{source['server']}:{source['path']}", path, kind="nfs", options=options)
 
 
 def _failed(volume: Obj, why: str) -> VolumeError:

@@ -24,6 +24,11 @@ from edgek.control.informer import Informer
 from edgek.kinds import EVENT, POD
 from tests.support.memory_api import MemoryApi
 
+
+async def _no_mount(source: str, target: Path, *, kind: str, options: tuple[str, ...] = ()) -> None:
+    """The directory itself will do: no test of this node looks at what is mounted."""
+
+
 NODE_NETWORK = NodeNetwork(
     node_name="node1",
     node_ip="192.0.2.1",
@@ -109,6 +114,7 @@ async def running_node(
             clock=clock,
             tasks=tasks,
             pod_root=root / "pods",
+            mount=_no_mount,
         )
         sync.parts.pods.restore(restored or [])
         informer = Informer(api.client, POD, field_selector="spec.nodeName=node1")

@@ -35,7 +35,7 @@ async def test_a_bound_pod_runs_and_its_events_tell_the_story(tmp_path: Path) ->
         spec = next(iter(node.runtime.specs.values()))
         assert spec.log_path.endswith("/default_web_uid-web/main/0.log")
         assert {m.target for m in spec.mounts} == {
-            "/etc/hosts", "/etc/hostname", "/etc/resolv.conf",
+            "/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/dev/shm", "/dev/termination-log",
         }  # fmt: skip
         assert (tmp_path / "pods/uid-web/etc/resolv.conf").read_text().splitlines()[0] == (
             "search default.svc.cluster.local svc.cluster.local cluster.local"
