@@ -14,6 +14,8 @@ from edgek.api.errors import ApiError, BadRequest, RequestEntityTooLarge
 MAX_HEAD = 64 * 1024
 MAX_BODY = 3 * 1024 * 1024
 """As apiserver's MaxRequestBodyBytes."""
+MAX_BYTES = MAX_HEAD + 2 * MAX_BODY
+"""Of a whole message as it is sent: chunks have headers, and trailers may follow them."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -45,6 +47,7 @@ class Parser:
         self._target: list[bytes] = []
         self._body: list[bytes] = []
         self._size = 0
+        self._sent = 0
         self._in_head = False
 
     def feed(self, data: bytes) -> None:
@@ -60,6 +63,10 @@ class Parser:
             self._size += len(data)
             if self._size > MAX_HEAD:
                 self._refuse(BadRequest("the head of the request is too large"))
+        elif self.partial:
+            self._sent += len(data)
+            if self._sent > MAX_BYTES:
+                self._refuse(_too_large())
 
     def _refuse(self, error: ApiError) -> None:
         if not self.closed:
@@ -77,13 +84,15 @@ class Parser:
 
     def on_message_begin(self) -> None:
         self._message = Message()
-        self._target, self._body, self._size = [], [], 0
+        self._target, self._body, self._size, self._sent = [], [], 0, 0
         self.partial = self._in_head = True
 
     def on_url(self, url: bytes) -> None:
         self._target.append(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._in_head:
+            return  # a trailer: it comes too late to mean anything
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
         headers = self._message.headers
         headers[key] = f"{headers[key]}, {text}" if key in headers else text

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from server.http import HttpServer
-from server.http.parser import MAX_BODY, MAX_HEAD
+from server.http.parser import MAX_BODY, MAX_BYTES, MAX_HEAD
 from server.request.model import Request, Response
 
 
@@ -133,6 +133,8 @@ async def test_an_old_client_gets_a_stream_without_chunks():
         (b"POST / HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n", 413),
         (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n400000\r\n"
          + b"x" * (MAX_BODY + 1), 413),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-Trailer: "
+         + b"x" * (MAX_BYTES + 1), 413),
     ],
 )  # fmt: skip
 async def test_what_cannot_be_read_is_refused_with_a_status(request_: bytes, code: int):
