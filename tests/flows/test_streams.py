@@ -253,7 +253,6 @@ HANDSHAKE = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Ver
     [
         ("HEAD", "/log?follow=true", {}),
         ("GET", "/log?follow=true", HANDSHAKE),
-        ("GET", "/exec?command=sh&stdout=true", HANDSHAKE),
     ],
 )
 async def test_streams_that_nobody_takes_up_leave_room_for_others(
