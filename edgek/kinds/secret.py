@@ -11,7 +11,6 @@ from edgek.kinds.kind import AGE, NAME, Column, Kind
 from edgek.kinds.metadata import immutable
 
 DATA = FieldPath("data")
-SERVICE_ACCOUNT_TOKEN = "kubernetes.io/service-account-token"
 SERVICE_ACCOUNT_NAME = "kubernetes.io/service-account.name"
 REQUIRED_KEYS = {
     "kubernetes.io/dockercfg": (".dockercfg",),

@@ -8,7 +8,7 @@ The body given is never changed: what must differ is copied.
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from edgek.api.errors import BadRequest
 from edgek.api.meta import Obj
@@ -16,7 +16,6 @@ from edgek.schema.compiled import Clean, compile_clean
 from edgek.schema.scalars import CONVERT, BadValue, Mismatch, go_type, go_value
 from edgek.schema.schema import Schema
 
-FieldValidation = Literal["Ignore", "Warn", "Strict"]
 MAX_STRICT_ERRORS = 100
 """As sigs.k8s.io/json: one body cannot make us collect without end."""
 

@@ -31,7 +31,6 @@ from edgek.schema.wire import (
 )
 
 MAGIC = b"k8s\x00"
-MEDIA_TYPE = "application/vnd.kubernetes.protobuf"
 MAX_DEPTH = 64
 _UNKNOWN = "k8s.io.apimachinery.pkg.runtime.Unknown"
 

@@ -13,7 +13,6 @@ import orjson
 
 from edgek.api import errors
 from edgek.api.meta import Obj
-from edgek.client.transport import WatchEvent
 from edgek.kinds.kind import Kind
 from server.endpoints.env import Env
 from server.endpoints.table import render_table
@@ -228,7 +227,3 @@ def _view(env: Env, request: Request, kind: Kind, clause: _Clause) -> View | Non
     if clause.form in ("PartialObjectMetadata", "PartialObjectMetadataList"):
         return MetadataView(clause.version, kind)
     return None
-
-
-def watch_event(type_: str, entry: Entry) -> WatchEvent:
-    return WatchEvent(type_, entry.decoded())

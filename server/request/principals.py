@@ -24,11 +24,3 @@ def node_of(user: User) -> str:
 
 def service_account_user(namespace: str, name: str) -> str:
     return f"{SERVICE_ACCOUNT_PREFIX}{namespace}:{name}"
-
-
-def split_service_account(user_name: str) -> tuple[str, str]:
-    """(namespace, name) of a service account's user name; ("", "") for other users."""
-    if not user_name.startswith(SERVICE_ACCOUNT_PREFIX):
-        return "", ""
-    namespace, _, name = user_name.removeprefix(SERVICE_ACCOUNT_PREFIX).partition(":")
-    return namespace, name

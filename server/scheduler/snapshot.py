@@ -171,9 +171,6 @@ class Snapshot:
         self._place(pod, self._info(node_name))
         self._assumed.add(pod.uid)
 
-    def is_assumed(self, uid: str) -> bool:
-        return uid in self._assumed
-
     def has(self, uid: str) -> bool:
         return uid in self._where
 

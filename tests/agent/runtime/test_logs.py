@@ -1,3 +1,5 @@
+"""The reader of container logs: what kubectl shows of the files that conmon writes."""
+
 # ruff: noqa: ASYNC110, ASYNC240  (a test may block its own loop for a moment)
 
 import asyncio
