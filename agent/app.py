@@ -73,11 +73,15 @@ async def clean_up(config: AgentConfig) -> list[str]:
     service = PodmanService(
         machine, run_dir=config.run_dir, data_dir=config.home, shared=(pod_root,)
     )
-    await service.start()
+    problems = []
+    try:
+        await service.start()
+    except (StartError, RuntimeFailure, OSError) as err:  # network and the rest go all the same
+        problems.append(f"podman: {err}")
     runtime = PodmanRuntime(service.socket, machine=machine, boot=service.boot, enter=service.enter)
     network = NetplugNetwork()
     try:
-        return await leave(
+        return problems + await leave(
             runtime=runtime,
             network=network,
             cgroups=Cgroups(machine=machine, root=config.cgroup_root),
