@@ -13,7 +13,7 @@ from edgek.api.meta import Obj
 from edgek.api.quantity import format_quantity, parse_quantity
 from edgek.kinds.pods import containers, init_containers, pod_requests
 
-UNSUPPORTED_CONTAINER = ("volumeDevices", "lifecycle")
+UNSUPPORTED_CONTAINER = ("volumeDevices",)
 UNSUPPORTED_SPEC = ("ephemeralContainers", "runtimeClassName", "resourceClaims")
 
 

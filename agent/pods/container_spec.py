@@ -70,6 +70,7 @@ def make_spec(
         stdin_once=bool(container.get("stdinOnce")),
         tty=bool(container.get("tty")),
         labels=_labels(pod, container, attempt),
+        stop_signal=get_path(container, "lifecycle", "stopSignal", default=""),
     )
 
 

@@ -32,8 +32,10 @@ class Host:
 @dataclass
 class Memory:
     """``messages``: id of an ended container -> its termination message, "" for none.
-    ``stopping``: container id -> grace of the stop under way. ``prepared``: what the volumes
-    were last made from. ``released``: network and volumes are gone; ``removed``: all is."""
+    ``hooking``, ``hook_failed`` and ``pre_stopped``: containers whose postStart is under way or
+    went wrong, and whose preStop was run. ``stopping``: container id -> grace of the stop under
+    way. ``prepared``: what the volumes were last made from. ``released``: network and volumes are
+    gone; ``removed``: all is."""
 
     sandbox: Sandbox | None = None
     admitted: bool = False
@@ -42,6 +44,9 @@ class Memory:
     waiting: dict[str, Waiting] = field(default_factory=dict)
     start_errors: dict[str, str] = field(default_factory=dict)
     messages: dict[str, str] = field(default_factory=dict)
+    hooking: set[str] = field(default_factory=set)
+    hook_failed: dict[str, str] = field(default_factory=dict)
+    pre_stopped: set[str] = field(default_factory=set)
     stopping: dict[str, int] = field(default_factory=dict)
     adopted: frozenset[str] = frozenset()
     prepared: object = None

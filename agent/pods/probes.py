@@ -168,7 +168,7 @@ class Probes:
             got = await self._runtime.exec(target.container_id, command, timeout=seconds)
             return None if got.exit_code == 0 else got.output.decode(errors="replace").strip()
         if "httpGet" in probe:
-            return await _http(probe["httpGet"], target)
+            return await http_get(probe["httpGet"], target)
         if "tcpSocket" in probe:
             where = probe["tcpSocket"]
             _, writer = await asyncio.open_connection(
@@ -186,7 +186,7 @@ def _port(target: Target, port: int | str) -> int:
     return number
 
 
-async def _http(get: Obj, target: Target) -> str | None:
+async def http_get(get: Obj, target: Target) -> str | None:
     host, port = get.get("host") or target.pod_ip, _port(target, get["port"])
     context = None
     if get.get("scheme") == "HTTPS":

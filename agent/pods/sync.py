@@ -16,6 +16,7 @@ from agent.pods.admission import admit, unsupported_fields
 from agent.pods.backoff import grown, restart_at
 from agent.pods.etc import host_network
 from agent.pods.ground import Ground
+from agent.pods.hooks import Hooks
 from agent.pods.launch import Launched, field_path
 from agent.pods.memory import Memory
 from agent.pods.mounts import MountError
@@ -62,6 +63,7 @@ class PodSync:
         self.parts = parts
         self._ground = Ground(parts)
         self._running = Running(parts, self._ground)
+        self._hooks = Hooks(parts)
         self._memory: dict[str, Memory] = {}
         self._sandboxes: dict[str, Sandbox] = {}
         self._found: frozenset[str] = frozenset()
@@ -151,7 +153,8 @@ class PodSync:
         p.sources.use(pod_uid, references(pod) if not _over(pod, memory) else set())
         await self._running.read_messages(pod, memory)
         actions = await self._bring(pod, memory)
-        self._running.follow(pod, memory, self._state(pod, memory).running())
+        running = self._state(pod, memory).running()
+        self._running.follow(pod, memory, (a for a in running if a.id not in memory.hooking))
         self._report(pod, memory)
         if actions.finished:
             self._clean(pod, memory, remove=is_deleting(pod))
@@ -208,8 +211,8 @@ class PodSync:
             # A stop with a longer grace than the pod has now (a second delete) is asked again.
             stopping=frozenset(i for i, grace in memory.stopping.items() if grace <= now),
             ready=p.probes.ready,
-            started=p.probes.started,
-            unhealthy=p.probes.unhealthy,
+            started={**p.probes.started, **dict.fromkeys(memory.hooking, False)},
+            unhealthy={**p.probes.unhealthy, **memory.hook_failed},
             backoffs=memory.backoffs,
             waiting=memory.waiting,
             failure=memory.failure,
@@ -263,12 +266,13 @@ class PodSync:
         if stop.container_id not in memory.stopping:
             p.events.normal(pod, "Killing", text, field_path=field_path(pod, stop.name))
         memory.stopping[stop.container_id] = stop.grace_seconds
-        p.tasks.spawn(self._run_stop(uid(pod), memory, stop), name=f"stop/{stop.name}")
+        p.tasks.spawn(self._run_stop(pod, memory, stop), name=f"stop/{stop.name}")
 
-    async def _run_stop(self, pod_uid: str, memory: Memory, stop: Stop) -> None:
+    async def _run_stop(self, pod: Obj, memory: Memory, stop: Stop) -> None:
         p = self.parts
         try:
-            await p.runtime.stop(stop.container_id, grace_seconds=stop.grace_seconds)
+            grace = await self._hooks.before_stop(pod, memory, stop)
+            await p.runtime.stop(stop.container_id, grace_seconds=grace)
             await p.containers.look(stop.container_id)
         except RuntimeFailure as err:
             level = logging.DEBUG if isinstance(err, RuntimeUnavailable) else logging.WARNING
@@ -277,7 +281,7 @@ class PodSync:
         finally:
             if memory.stopping.get(stop.container_id) == stop.grace_seconds:
                 del memory.stopping[stop.container_id]
-            p.queue.add(pod_uid)
+            p.queue.add(uid(pod))
 
     async def _start(self, pod: Obj, memory: Memory, start: Start) -> None:
         p = self.parts
@@ -291,6 +295,8 @@ class PodSync:
             place=lambda: self._ground.place(pod, memory),
         )
         self._note(memory, start, launched)
+        if launched.container_id and not launched.start_error:
+            self._hooks.started(pod, memory, container, launched.container_id)
 
     def _note(self, memory: Memory, start: Start, launched: Launched) -> None:
         own, now = start.name, self.parts.clock.now()

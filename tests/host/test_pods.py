@@ -136,6 +136,25 @@ def test_a_failing_liveness_probe_restarts_and_a_readiness_probe_decides(
     shows(cluster, "Liveness probe failed", "describe", "pod", "probed")
 
 
+def test_hooks_run_after_the_start_and_before_the_end(cluster: RealCluster) -> None:
+    note = "echo {} >> /notes/all"
+    hooks = {
+        "postStart": {"exec": {"command": ["sh", "-c", note.format("started")]}},
+        "preStop": {"exec": {"command": ["sh", "-c", "sleep 0.3; " + note.format("stopping")]}},
+    }
+    script = "trap '" + note.format("TERM") + "; exit' TERM; while :; do sleep 0.1; done"
+    volume = {"name": "notes", "hostPath": {"path": "/var/log/notes", "type": "DirectoryOrCreate"}}
+    mounts = [{"name": "notes", "mountPath": "/notes"}]
+    apply(
+        cluster, "hooked", container(script, volumeMounts=mounts, lifecycle=hooks),
+        volumes=[volume], terminationGracePeriodSeconds=10,
+    )  # fmt: skip
+    ready(cluster, "hooked")
+    cluster.kubectl("delete", "pod", "hooked", "--timeout=20s")
+    notes = cluster.bed.nodes[0].dir / "var/log/notes/all"
+    assert notes.read_text().split() == ["started", "stopping", "TERM"]
+
+
 def test_a_pod_on_the_hosts_network_is_the_host(cluster: RealCluster) -> None:
     serve = "mkdir /tmp/w; hostname > /tmp/w/i; httpd -f -p 8099 -h /tmp/w"
     apply(cluster, "hostly", container(serve), hostNetwork=True)

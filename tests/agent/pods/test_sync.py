@@ -1,13 +1,16 @@
 """Pods on a node in memory, from their binding to their end."""
 
+import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agent.network.fake import FakeNetwork
 from agent.runtime.fake import FakeRuntime, Script
-from agent.runtime.runtime import RuntimeFailure
+from agent.runtime.runtime import ExecResult, RuntimeFailure
 from edgek.aio.clock import FakeClock
+from edgek.api.meta import Obj
 from edgek.kinds import CONFIG_MAP, POD
 from tests.support.memory_api import MemoryApi
 from tests.support.node import Node, running_node
@@ -294,3 +297,46 @@ async def test_an_unreachable_server_delays_no_container(tmp_path: Path) -> None
         node.api.before.clear()
         node.api.put(POD, make_pod())
         await node.until(lambda: is_running(node), within=90)
+
+
+def with_hooks(**hooks: Any) -> Obj:
+    pod = make_pod()
+    pod["spec"]["containers"][0]["lifecycle"] = hooks
+    return pod
+
+
+async def test_a_container_is_not_ready_before_its_post_start_hook_has_ended(
+    tmp_path: Path,
+) -> None:
+    async with running_node(tmp_path, clock=FakeClock()) as node:
+        node.api.put(POD, with_hooks(postStart={"sleep": {"seconds": 60}}))
+        await node.until(lambda: is_running(node))
+        assert not node.container()["ready"]
+        await asyncio.sleep(70)
+        assert node.container()["ready"]
+
+
+async def test_a_container_whose_post_start_hook_fails_is_stopped_and_tried_again(
+    tmp_path: Path,
+) -> None:
+    async def fails(command: tuple[str, ...]) -> ExecResult:
+        return ExecResult(exit_code=1, output=b"")
+
+    async with running_node(tmp_path, clock=FakeClock()) as node:
+        node.runtime.scripts["main:1"] = Script(exec=fails)
+        node.api.put(POD, with_hooks(postStart={"exec": {"command": ["false"]}}))
+        await node.until(lambda: "FailedPostStartHook" in node.reasons())
+        await node.until(lambda: node.container().get("restartCount", 0) >= 1)
+        assert "Container main failed PostStartHook, will be restarted" in node.messages("Killing")
+
+
+async def test_a_pre_stop_hook_takes_its_time_from_the_grace(tmp_path: Path) -> None:
+    clock = FakeClock()
+    async with running_node(tmp_path, clock=clock) as node:
+        node.api.put(POD, with_hooks(preStop={"sleep": {"seconds": 8}}))
+        await node.until(lambda: is_running(node))
+        began = clock.now()
+        node.delete(grace=5)
+        await node.until(lambda: node.pod() is None)
+        assert 5 <= (clock.now() - began).total_seconds() < 9
+        assert node.messages("FailedPreStopHook") == ["PreStopHook failed: not done within 5s"]
