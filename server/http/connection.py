@@ -155,6 +155,8 @@ class Connection(asyncio.Protocol):
         self._server.connections.discard(self)
         if self._timer is not None:
             self._timer.cancel()
+        if self._reading_paused:
+            self._transport.resume_reading()
         self._server.upgrade(self._transport, message, self._parser.rest)
 
     def _finished(self, *, keep_alive: bool) -> None:

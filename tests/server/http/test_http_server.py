@@ -11,7 +11,7 @@ import pytest
 
 from server.http import HttpServer
 from server.http.parser import MAX_BODY, MAX_BYTES, MAX_HEAD
-from server.request.model import Request, Response
+from server.request.model import Request, Response, Upgrade, WebSocket
 
 
 @dataclass
@@ -27,10 +27,16 @@ class Echo:
             return Response(stream=self.stream())
         if request.path == "/slow":
             await asyncio.sleep(0.02)
+        if request.path == "/socket":
+            return Response(upgrade=Upgrade(protocol="", serve=self.talk))
         if request.path == "/large":
             return Response(body=b"x" * 1_000_000)
         shown = {"method": request.method, "path": request.path, "query": dict(request.query)}
         return Response(obj={**shown, "body": request.raw_body.decode()})
+
+    async def talk(self, socket: WebSocket) -> None:
+        while (message := await socket.receive()) is not None:
+            await socket.send(message)
 
     async def stream(self) -> AsyncIterator[bytes]:
         try:
@@ -90,6 +96,20 @@ async def test_a_request_may_come_byte_by_byte_and_its_body_in_chunks():
         assert got == {
             "method": "POST", "path": "/a b", "query": {"x": "1", "y": ""}, "body": "abcde",
         }  # fmt: skip
+
+
+async def test_a_websocket_asked_for_behind_another_request_is_read_on():
+    async with wire() as w:
+        handshake = (
+            b"GET /socket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        w.writer.write(b"GET /slow HTTP/1.1\r\n\r\n" + handshake)
+        assert (await w.answer())[0].startswith("HTTP/1.1 200 ")
+        assert (await w.head()).startswith("HTTP/1.1 101 ")
+        w.writer.write(b"\x81\x82\0\0\0\0hi")
+        async with asyncio.timeout(5):
+            assert await w.reader.readexactly(4) == b"\x81\x02hi"
 
 
 async def test_head_has_the_length_and_no_body():
