@@ -1,6 +1,6 @@
 """Small checks that the validations of all kinds are made of, with upstream's sentences."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -149,6 +149,17 @@ def check_label(key: str, value: str, path: FieldPath, errors: FieldErrors) -> N
 
 
 def _check_expression(term: Mapping[str, Any], path: FieldPath, errors: FieldErrors) -> None:
+    check_operator(term, SELECTOR_OPERATORS, path, errors)
+    for problem in is_qualified_name(term.get("key") or ""):
+        errors.invalid(path.child("key"), term.get("key") or "", problem)
+    for index, value in enumerate(term.get("values") or ()):
+        check_rule(value, is_label_value, path.child("values").index(index), errors)
+
+
+def check_operator(
+    term: Mapping[str, Any], operators: Collection[str], path: FieldPath, errors: FieldErrors
+) -> None:
+    """The operator of a selector's term, and whether it is one that takes values."""
     values = term.get("values") or []
     match term.get("operator"):
         case "In" | "NotIn" if not values:
@@ -157,9 +168,5 @@ def _check_expression(term: Mapping[str, Any], path: FieldPath, errors: FieldErr
         case "Exists" | "DoesNotExist" if values:
             text = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
             errors.forbidden(path.child("values"), text)
-        case operator if operator not in SELECTOR_OPERATORS:
+        case operator if operator not in operators:
             errors.invalid(path.child("operator"), operator or "", "not a valid selector operator")
-    for problem in is_qualified_name(term.get("key") or ""):
-        errors.invalid(path.child("key"), term.get("key") or "", problem)
-    for index, value in enumerate(values):
-        check_rule(value, is_label_value, path.child("values").index(index), errors)

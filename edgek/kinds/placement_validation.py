@@ -6,6 +6,7 @@ from edgek.kinds.checks import (
     SELECTOR_OPERATORS,
     check_enum,
     check_label_selector,
+    check_operator,
     check_rule,
 )
 
@@ -86,19 +87,10 @@ def _validate_node_term(term: Obj, path: FieldPath, errors: FieldErrors) -> None
 
 
 def _validate_node_expression(expression: Obj, path: FieldPath, errors: FieldErrors) -> None:
-    values = expression.get("values") or []
-    match expression.get("operator"):
-        case "In" | "NotIn" if not values:
-            text = "must be specified when `operator` is 'In' or 'NotIn'"
-            errors.required(path.child("values"), text)
-        case "Exists" | "DoesNotExist" if values:
-            text = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
-            errors.forbidden(path.child("values"), text)
-        case "Gt" | "Lt" if len(values) != 1:
-            text = "must be specified single value when `operator` is 'Lt' or 'Gt'"
-            errors.required(path.child("values"), text)
-        case operator if operator not in NODE_OPERATORS:
-            errors.invalid(path.child("operator"), operator or "", "not a valid selector operator")
+    check_operator(expression, NODE_OPERATORS, path, errors)
+    if expression.get("operator") in ("Gt", "Lt") and len(expression.get("values") or ()) != 1:
+        text = "must be specified single value when `operator` is 'Lt' or 'Gt'"
+        errors.required(path.child("values"), text)
 
 
 def _validate_node_field(expression: Obj, path: FieldPath, errors: FieldErrors) -> None:
