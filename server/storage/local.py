@@ -16,6 +16,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from server.storage.section import Index, Section
@@ -81,17 +82,20 @@ class LocalStore:
         self._load()
 
     def _load(self) -> None:
-        stored, records = self._engine.load()
-        floor = stored
-        lazy_records: Iterable[Record] = ()
+        durable = self._engine.load()
+        stored, records = durable.revision, [durable.records]
         if self._lazy is not None:
-            lazy_stored, lazy_records = self._lazy.load()
-            stored = max(stored, lazy_stored)
+            lazy = self._lazy.load()
+            stored = max(stored, lazy.revision)
+            records.append(lazy.records)
         self._next = stored + RESERVE if stored else 1
         self._reserved = stored
         for section in self._configs:
-            self._section(section, floor=floor if self._is(section, "durable") else self._next)
-        for record in (*records, *lazy_records):
+            # Nothing durable was lost, so watches resume from a kind's last change on. Of the
+            # others nobody knows what came after it.
+            resumable = self._is(section, "durable")
+            self._section(section, floor=durable.changes.get(section, 0) if resumable else None)
+        for record in chain(*records):
             if record.value is not None:
                 entry = self._entry(record.name, record.revision, record.value, None)
                 self._section(record.name.section).load(entry)

@@ -5,12 +5,12 @@ and migrates the schema; the hot path uses its connection directly.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from server.storage.store import Name, Record, StoreUnavailable
+from server.storage.store import Loaded, Name, Record, StoreUnavailable
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 _ROWS = 50
 """Rows a statement. Each statement gives up the GIL and has to get it back from a busy event loop,
 which takes longer than the statement: few large ones make a batch several times faster."""
-_MARK = "UPDATE state SET revision=max(revision, ?)"
+_EVERYTHING = ""
+"""The row of ``changes`` that counts for all sections: the revision reached or promised."""
+_MARK = (
+    "INSERT INTO changes(section, revision) VALUES (?,?) ON CONFLICT(section) DO UPDATE "
+    "SET revision=max(revision, excluded.revision)"
+)
 
 
 class SqliteEngine:
@@ -43,10 +48,10 @@ class SqliteEngine:
         except sqlite3.Error as err:
             raise StoreUnavailable(f"{path}: {err}") from err
 
-    def load(self) -> tuple[int, Iterable[Record]]:
+    def load(self) -> Loaded:
         try:
-            row = self._db.execute("SELECT revision FROM state").fetchone()
-            return int(row[0]), list(self._records())
+            changes = dict(self._db.execute("SELECT section, revision FROM changes"))
+            return Loaded(changes.pop(_EVERYTHING, 0), changes, list(self._records()))
         except (sqlite3.Error, TypeError, ValueError) as err:
             raise StoreUnavailable(f"datastore: {err}") from err
 
@@ -69,7 +74,9 @@ class SqliteEngine:
             db.execute("BEGIN IMMEDIATE")
             try:
                 self._write(records)
-                db.execute(_MARK, (revision,))
+                # One small page whatever the number of rows: no more to write than for one.
+                changes = {r.name.section: r.revision for r in records} | {_EVERYTHING: revision}
+                db.executemany(_MARK, changes.items())
                 db.execute("COMMIT")
             except BaseException:
                 # SQLite rolls some failures back itself (disk full): then there is none left.
@@ -122,6 +129,6 @@ def migrate(db: "Database") -> None:
             not_null=("revision", "value"),
             if_not_exists=True,
         )
-        db.table("state").create({"revision": int}, if_not_exists=True)
-        if not db.table("state").count:
-            db.table("state").insert({"revision": 0})
+        db.table("changes").create(
+            {"section": str, "revision": int}, pk="section", if_not_exists=True
+        )

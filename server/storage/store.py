@@ -5,7 +5,7 @@ prefix), namespace and name. Reads are from memory and current: a commit that wa
 seen by every read after it.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -161,11 +161,18 @@ class Record(NamedTuple):
     value: bytes | None
 
 
+class Loaded(NamedTuple):
+    """``revision`` was reached or promised; ``changes`` has each section's last, deletions too."""
+
+    revision: int
+    changes: Mapping[str, int]
+    records: Iterable[Record]
+
+
 class Engine(Protocol):
     """Makes records durable; used by one store only."""
 
-    def load(self) -> tuple[int, Iterable[Record]]:
-        """The revision reached (or promised: see ``reserve``) and all records."""
+    def load(self) -> Loaded: ...
 
     def persist(self, records: Sequence[Record], revision: int) -> None:
         """All or nothing, on disk when it returns. Raises StoreUnavailable. Runs in a thread."""

@@ -167,11 +167,10 @@ async def test_a_watch_goes_on_where_it_was_when_its_server_was_killed(
 # --- idle ----------------------------------------------------------------------------------------
 
 
-def written_bytes(pid: int) -> tuple[int, int]:
-    """(bytes that went towards a disk, bytes given to any write(2), be it of a tmpfs or socket)."""
+def written_bytes(pid: int) -> int:
+    """Bytes that went towards a disk; sockets (a watch's bookmark) do not count."""
     lines = Path(f"/proc/{pid}/io").read_text().splitlines()
-    fields = dict(line.split(": ") for line in lines)
-    return int(fields["write_bytes"]), int(fields["wchar"])
+    return int(dict(line.split(": ") for line in lines)["write_bytes"])
 
 
 def files_of(folder: Path) -> dict[str, tuple[int, int]]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from server.storage.sqlite import SqliteEngine
 from server.storage.store import (
     ConditionFailed,
     HistoryGone,
+    Loaded,
     Name,
     Op,
     Record,
@@ -134,8 +135,8 @@ class SlowEngine:
         self.gate = threading.Event()
         self.fail = False
 
-    def load(self) -> tuple[int, Iterable[Record]]:
-        return 0, ()
+    def load(self) -> Loaded:
+        return Loaded(0, {}, ())
 
     def persist(self, records: Sequence[Record], revision: int) -> None:
         self.gate.wait(10)
@@ -264,6 +265,21 @@ async def test_a_watch_resumes_across_a_restart_if_nothing_was_lost(tmp_path: Pa
     with pytest.raises(HistoryGone):
         again.watch(PODS, since=old.revision)
     await again.close()
+
+
+async def test_a_watch_of_one_kind_resumes_whatever_happened_to_the_others(tmp_path: Path) -> None:
+    store = new_store(SqliteEngine(tmp_path / "a.db"))
+    seen = await store.commit(write(pod("a"), 0))
+    await store.commit(write(Name("/core/nodes/", "", "n"), 0))
+    await store.close()
+    again = new_store(SqliteEngine(tmp_path / "a.db"))
+    again.watch(PODS, since=seen.revision).close()
+    await again.commit(drop(pod("a")))
+    await again.close()
+    third = new_store(SqliteEngine(tmp_path / "a.db"))
+    with pytest.raises(HistoryGone):
+        third.watch(PODS, since=seen.revision)
+    await third.close()
 
 
 async def test_a_second_server_on_the_same_file_is_refused(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def record(name: str, revision: int, *, size: int = 10) -> Record:
 
 
 def stored(engine: SqliteEngine) -> tuple[int, list[str]]:
-    revision, records = engine.load()
+    revision, _, records = engine.load()
     return revision, sorted(r.name.name for r in records)
 
 
