@@ -31,13 +31,15 @@ def log_handler(runtime: Runtime, clock: Clock) -> Handler:
 
 
 async def find_container(runtime: Runtime, params: Mapping[str, Any]) -> Container:
-    """The container that the server means, if it belongs to a pod."""
+    """The container that the server means, if it is the pod's: the server has its id from the
+    pod's status, which others than us may write."""
     container_id = str(params.get("containerID") or "")
     try:
         container = await runtime.inspect(container_id) if container_id else None
     except RuntimeFailure as err:
         raise InternalError(str(err)) from err
-    if container is None or "io.edgek.pod-uid" not in container.labels:
+    owner = container.labels.get("io.edgek.pod-uid") if container is not None else None
+    if container is None or not owner or owner != params.get("podUID"):
         raise NotFound(f'container "{container_id[:12]}" not found')
     return container
 

@@ -38,6 +38,7 @@ class Cluster:
         self.log = directory / "0.log"
         self.log.write_text(f"{STAMP} one\n{STAMP} two\n")
         self.container_id = ""
+        self.pod_uid = "uid-1"
         self.state: dict[str, Any] = {"running": {}}
         self.url = ""
 
@@ -56,7 +57,7 @@ class Cluster:
         status = {"name": "web", "containerID": f"podman://{self.container_id}",
                   "state": self.state}  # fmt: skip
         return {
-            "metadata": {"name": "pod-a", "namespace": "default"},
+            "metadata": {"name": "pod-a", "namespace": "default", "uid": self.pod_uid},
             "spec": {"nodeName": "node1", "containers": [{"name": "web"}]},
             "status": {"containerStatuses": [status]},
         }
@@ -165,6 +166,16 @@ async def test_what_the_agent_refuses_is_the_clients_answer(
     async with client.get(f"{cluster.url}/log") as response:
         assert response.status == 404
         assert (await response.json())["message"] == 'container "000000000000" not found'
+
+
+@pytest.mark.parametrize("path", ["/log", "/exec?command=sh&stdout=true", "/attach?stdout=true"])
+async def test_a_status_that_names_anothers_container_leads_nowhere(
+    cluster: Cluster, client: aiohttp.ClientSession, path: str
+) -> None:
+    cluster.pod_uid = "uid-2"
+    headers = {"Upgrade": "websocket", "Connection": "Upgrade"}
+    async with client.get(cluster.url + path, headers=headers) as response:
+        assert response.status == 404
 
 
 async def test_a_node_that_is_not_connected_is_a_backend_that_cannot_be_dialled(

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 
 from edgek.aio.tasks import cancel_and_wait
 from edgek.api.errors import BadRequest
-from edgek.api.meta import Obj, get_path, name
+from edgek.api.meta import Obj, get_path, name, uid
 from server.endpoints.query import flag
 from server.endpoints.subresources.backend import Backend, Stream
 from server.endpoints.subresources.pod_container import choose_container, running_container_id
@@ -53,7 +53,11 @@ async def _join(
         raise BadRequest(f"pod {name(pod)} does not have a host assigned")
     require_websocket(request)
     protocol = offered(request, CHANNELS)
-    params |= {"containerID": running_container_id(pod, container), "command": list(command)}
+    params |= {
+        "podUID": uid(pod),
+        "containerID": running_container_id(pod, container),
+        "command": list(command),
+    }
     stream = await backend.open(node, kind, params)
 
     async def serve(socket: WebSocket) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from edgek.api import errors
-from edgek.api.meta import Obj, get_path, name
+from edgek.api.meta import Obj, get_path, name, uid
 from edgek.api.time import parse_time
 from edgek.api.validation import FieldErrors, FieldPath
 from server.endpoints.query import flag
@@ -36,6 +36,7 @@ async def handle(request: Request, pod: Obj, backend: Backend) -> Response:
     if not node:  # As LocationStreamer: nothing there yet is no error
         return Response(status=204, content_type="text/plain")
     previous = flag(request.query, "previous")
+    params["podUID"] = uid(pod)
     params["containerID"] = logged_container_id(pod, container, previous=previous)
     params["follow"] = flag(request.query, "follow") and not previous
     protocol = offered(request, _PROTOCOLS) if wants_websocket(request) else None
