@@ -38,7 +38,7 @@ async def read_identity(
 
 async def _ask(question: dict[str, str]) -> dict[str, str]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", __name__,
+        sys.executable, "-P", "-m", __name__,  # -P: not from whatever lies in our directory
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
