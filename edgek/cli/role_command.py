@@ -8,7 +8,7 @@ SIGTERM; a second signal kills it the ordinary way. Exit codes: 2 for a setting 
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, MutableMapping
 from typing import Any
 
 import click
@@ -34,6 +34,7 @@ def build_command(role: Role) -> click.Command:
     def run(**flags: Any) -> None:
         try:
             settings = load_settings(options, flags=flags, environ=os.environ)
+            forget_secrets(options, os.environ)
             set_up_logs(debug=settings["debug"])
             run_role(role, settings)
         except UsageError as err:
@@ -44,6 +45,14 @@ def build_command(role: Role) -> click.Command:
     return click.Command(
         role.name, callback=run, params=[_click_option(o) for o in options], help=role.help
     )
+
+
+def forget_secrets(options: Iterable[Option], environ: MutableMapping[str, str]) -> None:
+    """What has been read must not reach the programs we start (crun, mount, nft...)."""
+    for option in options:
+        if option.secret:
+            for name in (option.env, *option.other_envs):
+                environ.pop(name, None)
 
 
 def all_options(role: Role) -> tuple[Option, ...]:

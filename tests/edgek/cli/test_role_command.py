@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from edgek.cli.main import main
-from edgek.cli.role_command import build_command
+from edgek.cli.role_command import build_command, forget_secrets
 from edgek.roles import Option, Role, Settings, StartError, UsageError
 
 
@@ -85,3 +85,10 @@ def test_a_config_file_problem_is_told_before_anything_starts(tmp_path: Path):
 
 def test_the_command_says_its_version():
     assert CliRunner().invoke(main, ["--version"]).output.startswith("edgek ")
+
+
+def test_programs_that_a_role_starts_inherit_no_secret() -> None:
+    environ = {"EDGEK_TOKEN": "hush", "EDGEK_NODE_NAME": "n", "PATH": "/bin"}
+    options = (Option(name="token", secret=True), Option(name="node-name"))
+    forget_secrets(options, environ)
+    assert environ == {"EDGEK_NODE_NAME": "n", "PATH": "/bin"}
