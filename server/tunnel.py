@@ -121,6 +121,11 @@ class Tunnels:
             return await dialled
         except (OSError, RuntimeError) as err:
             raise InternalError(f'error dialing backend: node "{node}": {err}') from err
+        except asyncio.CancelledError:
+            # Too late for whoever asked: an agent that dialled in this very moment hangs up.
+            if dialled.done() and not dialled.cancelled():
+                dialled.result().closed.set()
+            raise
         finally:
             del self._calls[call_id]
             dialled.cancel()
