@@ -84,6 +84,7 @@ class Lab:
 
     def wait_for_hello(self, *, timeout: int = 240) -> float:
         """Until all three pods of the example answer; the API's status may be an old one."""
+        self.one.wait_until("systemctl is-active edgek", timeout=180, what="the unit is active")
         port = self.get("service hello")["spec"]["ports"][0]["nodePort"]
         url = f"http://{self.one.address}:{port}/{NODE_PORT_PATH}"
         ask = f"for i in $(seq 30); do curl -sf -m 5 {url} || exit 1; done | sort -u | wc -l"
