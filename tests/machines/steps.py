@@ -171,7 +171,7 @@ def uninstall(lab: Lab) -> str:
 
 
 LEFTOVERS = r"""
-pgrep -ax 'edgek|conmon|podman'
+ps axo comm,args | grep -E '^(edgek|conmon|podman) '
 grep -E 'edgek| nfs4? ' /proc/mounts
 ip -o link | grep -vE '^[0-9]+: (lo|eth0|eth1):'
 ip netns list
