@@ -141,6 +141,8 @@ class PodmanService:
         shutil.rmtree(self._run, ignore_errors=True)
 
     def _prepare_files(self) -> None:
+        self._run.mkdir(parents=True, exist_ok=True)
+        self._run.chmod(0o700)  # Podman's socket is as good as root
         for directory in (self._run / "ns", self._run / "unified"):
             directory.mkdir(parents=True, exist_ok=True)
         self._data.mkdir(parents=True, exist_ok=True)
