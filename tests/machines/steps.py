@@ -164,7 +164,8 @@ def memory(lab: Lab) -> str:
 def uninstall(lab: Lab) -> str:
     """``edgek uninstall`` leaves nothing."""
     for machine in (lab.two, lab.one):
-        machine.run("[ ! -e /opt/edgek ] || edgek uninstall --yes", timeout=300)
+        said = machine.run("[ ! -e /opt/edgek ] || edgek uninstall --yes", timeout=300)
+        expect("edgek uninstall said a traceback", "Traceback" in said, False)
         left = machine.run(LEFTOVERS)
         expect(f"what is left on {machine.name}", left, "")
     return ""
