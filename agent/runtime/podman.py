@@ -253,8 +253,10 @@ class PodmanRuntime:
                 container = lost(container, at=self._clock.now())
             if container is not None and container.state == "exited":
                 self._remember(container)
-        except RuntimeUnavailable:
-            pass  # whoever lists when Podman is back learns it then
+        except (RuntimeUnavailable, Refused):
+            # Gone: who lists when Podman is back learns it then. Refused: the container is being
+            # removed under our eyes, which Podman may call a 500 ("container not known").
+            pass
         finally:
             self._learning.discard(container_id)
             self._exits.publish(container_id)
