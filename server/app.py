@@ -118,7 +118,7 @@ class Api:
 
 
 AuthenticatorFor = Callable[[StoreReader], Authenticator]
-PluginsFor = Callable[[StoreReader], Sequence[Plugin]]
+PluginsFor = Callable[[StoreReader, RbacAuthorizer], Sequence[Plugin]]
 PathsFor = Callable[[Env], Sequence[tuple[str, Handle]]]
 SubresourcesFor = Callable[[StoreReader], Mapping[tuple[str, str], Mapping[str, Verb]]]
 
@@ -149,10 +149,11 @@ def build_api(config: ApiConfig, parts: Parts) -> Api:
         decode=orjson.loads,
     )
     reader = StoreReader(store)
+    rbac = RbacAuthorizer(reader)
     registry = Registry(
         store=store,
         clock=parts.clock,
-        chain=Chain(parts.plugins(reader)),
+        chain=Chain(parts.plugins(reader, rbac)),
         hooks=hooks(config, reader),
     )
     env = Env(kinds=KindTable(ALL), registry=registry, clock=parts.clock, pages=Pages())
@@ -160,7 +161,7 @@ def build_api(config: ApiConfig, parts: Parts) -> Api:
         env=env, verbs=VERBS, subresources={**SUBRESOURCES, **parts.subresources(reader)}
     )
     root = Root(routes=routes, paths=parts.paths(env))
-    authorizer: Authorizer = Union([Masters(), NodeAuthorizer(reader), RbacAuthorizer(reader)])
+    authorizer: Authorizer = Union([Masters(), NodeAuthorizer(reader), rbac])
     chain = filters(parts.authenticator(reader), authorizer)
     return Api(env=env, store=store, reader=reader, handle=chained(chain, root.handle))
 

@@ -12,6 +12,7 @@ from server.admission.chain import Plugin
 from server.admission.default_toleration_seconds import DefaultTolerationSeconds
 from server.admission.namespace_lifecycle import NamespaceLifecycle
 from server.admission.node_restriction import NodeRestriction
+from server.admission.rbac_escalation import RbacEscalation
 from server.admission.service_account import ServiceAccount
 from server.admission.taint_nodes_by_condition import TaintNodesByCondition
 from server.app import Api, ApiConfig, Parts, build_api
@@ -23,6 +24,7 @@ from server.authn.service_account import ServiceAccountAuthenticator
 from server.authn.tokens import TokenIssuer
 from server.authn.union import Union
 from server.authn.x509 import X509Authenticator
+from server.authz.rbac import RbacAuthorizer
 from server.config import ServerConfig
 from server.endpoints.cacerts import cacerts
 from server.endpoints.discovery import Discovery
@@ -74,7 +76,7 @@ def authenticators(
     )
 
 
-def plugins(reader: StoreReader) -> Sequence[Plugin]:
+def plugins(reader: StoreReader, rbac: RbacAuthorizer) -> Sequence[Plugin]:
     """Upstream's recommended order (pkg/kubeapiserver/options/plugins.go)."""
     return (
         NamespaceLifecycle(reader),
@@ -82,6 +84,7 @@ def plugins(reader: StoreReader) -> Sequence[Plugin]:
         NodeRestriction(reader),
         TaintNodesByCondition(),
         DefaultTolerationSeconds(),
+        RbacEscalation(reader, rules_for=rbac.rules_for, may=rbac.allows),
     )
 
 

@@ -57,6 +57,9 @@ class RbacAuthorizer:
             self._answers[question] = names
         return _verdict(names, info)
 
+    def allows(self, user: User, info: RequestInfo) -> bool:
+        return self.authorize(user, info).decision is Decision.ALLOW
+
     def rules_for(self, user: User, namespace: str) -> Iterator[Obj]:
         """Every rule the user has in that namespace ("": cluster-wide only)."""
         self._refresh()

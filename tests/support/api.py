@@ -1,15 +1,14 @@
 """The real server, in process, on SQLite in memory: what most tests talk to."""
 
 import itertools
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from edgek.aio.clock import Clock, FakeClock
 from edgek.client.client import Client
 from server.admission.chain import Plugin
-from server.app import Api, ApiConfig, Parts, build_api
+from server.app import Api, ApiConfig, Parts, PluginsFor, build_api
 from server.authn.anonymous import Anonymous
-from server.registry.reader import StoreReader
 from server.request.model import Request, User
 from server.request.principals import AUTHENTICATED, MASTERS
 from server.storage.sqlite import SqliteEngine
@@ -28,7 +27,7 @@ class Always:
         return self._user
 
 
-Plugins = Sequence[Plugin] | Callable[[StoreReader], Sequence[Plugin]]
+Plugins = Sequence[Plugin] | PluginsFor
 
 
 def parts(
@@ -39,7 +38,7 @@ def parts(
         engine=engine,
         clock=clock,
         authenticator=lambda reader: authenticator,
-        plugins=plugins if callable(plugins) else lambda reader: plugins,
+        plugins=plugins if callable(plugins) else lambda reader, rbac: plugins,
         paths=lambda env: (),
     )
 
