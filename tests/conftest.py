@@ -6,6 +6,7 @@ the skips are counted: one more than ``ALLOWED_SKIPS`` fails the run, so that no
 
 import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,19 @@ from server.app import Api
 from tests.support.api import admin, open_api
 
 ALLOWED_SKIPS = 0
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A module with ``IN_ORDER`` is one story told by many tests: it is not shuffled."""
+    stories: dict[Path, list[int]] = {}
+    for place, item in enumerate(items):
+        if getattr(getattr(item, "module", None), "IN_ORDER", False):
+            stories.setdefault(item.path, []).append(place)
+    for places in stories.values():
+        told = sorted((items[p] for p in places), key=lambda i: i.reportinfo()[1] or 0)
+        for place, item in zip(places, told, strict=True):
+            items[place] = item
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

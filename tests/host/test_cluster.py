@@ -17,6 +17,8 @@ from tests.support.real_cluster import RealCluster, real_cluster
 from tests.support.testbed import missing_need
 
 HELLO = str(Path(__file__).resolve().parents[2] / "examples/hello")
+IN_ORDER = True
+"""One cluster lives through all of this; at the end a node of it is dead."""
 pytestmark = [
     pytest.mark.host,
     pytest.mark.timeout(180),

@@ -113,6 +113,13 @@ class RealCluster:
             log = space.dir / "edgek.log"
             if log.exists():
                 parts.append(f"--- {space.name}\n{log.read_text()[-3000:]}")
+        for node in self.bed.nodes:
+            if node.pid is not None:
+                seen = node.run(
+                    "podman", "ps", "-a", "--format", "{{.Names}} {{.Status}}",
+                    capture_output=True, check=False, timeout=20,
+                )  # fmt: skip
+                parts.append(f"--- containers of {node.name}\n{seen.stdout}{seen.stderr}")
         return "\n".join(parts)
 
 
