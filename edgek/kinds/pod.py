@@ -56,6 +56,7 @@ POD = Kind(
         Subresource(name="binding", verbs=("create",), version="v1", kind="Binding"),
         Subresource(name="log", verbs=("get",)),
         Subresource(name="exec", verbs=("create", "get"), version="v1", kind="PodExecOptions"),
+        Subresource(name="attach", verbs=("create", "get"), version="v1", kind="PodAttachOptions"),
     ),
     selectable=(
         "spec.nodeName",

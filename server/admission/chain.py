@@ -1,6 +1,6 @@
 """Should it be: plugins mutate in order, then, on the final object, validate in order.
 
-The order is the tuple in server/app.py; a plugin may do either or both.
+The order is the tuple in server/parts.py; a plugin may do either or both.
 """
 
 from collections.abc import Sequence
