@@ -12,6 +12,8 @@ from tests.support.images import BUSYBOX
 from tests.support.real_cluster import RealCluster, real_cluster
 from tests.support.testbed import missing_need
 
+IN_ORDER = True
+"""The last test leaves events of a node that was not well."""
 pytestmark = [
     pytest.mark.host,
     pytest.mark.timeout(200),
@@ -55,6 +57,7 @@ def written(cluster: RealCluster) -> int:
 
 def test_an_agent_that_starts_again_changes_no_readiness(cluster: RealCluster) -> None:
     node = cluster.bed.nodes[0]
+    cluster.kubectl("wait", "--for=condition=Ready", "node/node1", "pod/steady", "--timeout=60s")
     before, starts = conditions(cluster), log_of(cluster).count("agent is ready")
     cluster.stop(node, signal.SIGKILL)
     cluster.start_agent(node)
