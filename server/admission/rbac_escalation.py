@@ -19,6 +19,7 @@ from server.request.info import RequestInfo
 from server.request.model import User
 from server.request.principals import MASTERS
 from server.request.reader import Reader
+from server.request.rules import has, path_matches, resource_matches
 
 RulesFor = Callable[[User, str], Iterable[Obj]]
 """Every rule that a user has in a namespace ("": cluster-wide)."""
@@ -52,14 +53,14 @@ def pieces(rule: Obj) -> Iterator[_One]:
 
 def covers(rule: Obj, one: _One) -> bool:
     """Whether the rule gives all of the piece; a star is only covered by a star."""
-    if not _has(rule.get("verbs"), one.verb):
+    if not has(rule.get("verbs"), one.verb):
         return False
     if one.path:
-        return any(_path_covers(url, one.path) for url in rule.get("nonResourceURLs") or ())
+        return path_matches(rule.get("nonResourceURLs"), one.path)
     names = rule.get("resourceNames") or ()
     return (
-        _has(rule.get("apiGroups"), one.group)
-        and _resource_covers(rule.get("resources") or (), one.resource)
+        has(rule.get("apiGroups"), one.group)
+        and resource_matches(rule.get("resources"), one.resource)
         and (not names or one.name in names)
     )
 
@@ -72,20 +73,6 @@ def missing(owned: Iterable[Obj], asked: Iterable[Obj]) -> list[_One]:
     if len(every) > _MAX_PIECES:
         raise BadRequest("the rules say too much at once; split them into several roles")
     return [one for one in every if not any(covers(rule, one) for rule in have)]
-
-
-def _has(values: Iterable[str] | None, wanted: str) -> bool:
-    found = values or ()
-    return wanted in found or "*" in found
-
-
-def _resource_covers(resources: Iterable[str], wanted: str) -> bool:
-    _, slash, subresource = wanted.partition("/")
-    return _has(resources, wanted) or (bool(slash) and f"*/{subresource}" in resources)
-
-
-def _path_covers(url: str, wanted: str) -> bool:
-    return url in ("*", wanted) or (url.endswith("*") and wanted.startswith(url.rstrip("*")))
 
 
 class RbacEscalation:

@@ -13,11 +13,11 @@ from edgek.kinds.pod import POD
 from edgek.kinds.pod_references import references
 from server.authz.authorizer import NO_OPINION, Decision, Verdict
 from server.authz.default_roles import NODE_RULES
-from server.authz.rules import rule_allows
 from server.request.info import RequestInfo
 from server.request.model import User
 from server.request.principals import NODES, node_of
 from server.request.reader import Reader
+from server.request.rules import rule_allows
 
 _ALLOW = Verdict(Decision.ALLOW)
 _READ = ("get", "list", "watch")

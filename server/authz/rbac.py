@@ -15,11 +15,11 @@ from edgek.kinds.cluster_role_binding import CLUSTER_ROLE_BINDING
 from edgek.kinds.role import ROLE
 from edgek.kinds.role_binding import ROLE_BINDING
 from server.authz.authorizer import NO_OPINION, Decision, Verdict
-from server.authz.rules import rule_covers
 from server.request.info import RequestInfo
 from server.request.model import User
 from server.request.principals import service_account_user
 from server.request.reader import Reader
+from server.request.rules import rule_covers
 
 _ALLOW = Verdict(Decision.ALLOW)
 _KINDS = (CLUSTER_ROLE, CLUSTER_ROLE_BINDING, ROLE, ROLE_BINDING)
