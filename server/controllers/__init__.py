@@ -5,8 +5,7 @@ its reconciler. The few that must know more (keys, networks, our address) are ad
 server/run.py. They are plain API clients: nothing here reaches the registry or the store.
 """
 
-from edgek.control.controller import Builder, Context
-from edgek.control.controller import run_controllers as _run
+from edgek.control.controller import Builder
 from server.controllers import (
     csr_approving,
     daemonset,
@@ -38,8 +37,3 @@ ALL: tuple[Builder, ...] = (
     pod_gc.build,
     csr_approving.build,
 )
-
-
-async def run_controllers(context: Context, builders: tuple[Builder, ...] = ALL) -> None:
-    """Runs until cancelled; raises where a controller's engine dies."""
-    await _run(context, builders)
