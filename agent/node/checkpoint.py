@@ -18,7 +18,6 @@ from edgek.pki import files
 
 log = logging.getLogger(__name__)
 
-SECTIONS = ("pods", "objects", "services", "slices", "nodes", "cluster")
 QUIET = 1.0
 KEPT_POD_STATUS = ("phase", "reason", "message", "startTime", "qosClass")
 Provider = Callable[[], Iterable[Obj]]

@@ -18,7 +18,6 @@ from edgek.kinds.pods import port_number
 
 KINDS = {"startup": "startupProbe", "readiness": "readinessProbe", "liveness": "livenessProbe"}
 AT_ONCE = 8
-MAX_OUTPUT = 10 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)

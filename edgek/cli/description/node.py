@@ -6,7 +6,7 @@ from fractions import Fraction
 from edgek.api.meta import Obj, get_path
 from edgek.api.quantity import add_resources, canonical, format_quantity, parse_quantity
 from edgek.cli.description.generic import head
-from edgek.cli.description.layout import NONE, Fields, Table, Value, pairs_text
+from edgek.cli.description.layout import NONE, Fields, Table, Value
 from edgek.cli.description.pod import conditions_table
 
 ROLE = "node-role.kubernetes.io/"
@@ -91,7 +91,3 @@ def _allocated(pods: Sequence[Obj], allocatable: Obj) -> Table:
             cells.append(_amount({resource: amount}, resource) + share)
         rows.append([resource, *cells])
     return Table(("Resource", "Requests", "Limits"), rows)
-
-
-def labels_text(node: Obj) -> list[str]:
-    return pairs_text(node["metadata"].get("labels"))
