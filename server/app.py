@@ -13,7 +13,7 @@ import orjson
 from edgek.aio.clock import Clock
 from edgek.api.meta import Obj
 from edgek.client.client import Client
-from edgek.kinds import ALL, CERTIFICATE_SIGNING_REQUEST, SERVICE
+from edgek.kinds import ALL, CERTIFICATE_SIGNING_REQUEST, COMPAT_BETAS, SERVICE
 from edgek.kinds.kind import Kind
 from server.admission.chain import Chain, Plugin
 from server.authn.authenticator import Authenticator
@@ -98,6 +98,7 @@ class ApiConfig:
 
     service_cidr: str
     node_ports: str
+    compat_betas: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,12 +119,14 @@ class Api:
 
 
 AuthenticatorFor = Callable[[StoreReader], Authenticator]
+VerbTable = Mapping[tuple[str, str], Mapping[str, Verb]]
 PluginsFor = Callable[[StoreReader, RbacAuthorizer], Sequence[Plugin]]
 PathsFor = Callable[[Env], Sequence[tuple[str, Handle]]]
-SubresourcesFor = Callable[[StoreReader], Mapping[tuple[str, str], Mapping[str, Verb]]]
+SubresourcesFor = Callable[[StoreReader], VerbTable]
+VirtualFor = Callable[[StoreReader, Authorizer, Authenticator], VerbTable]
 
 
-def _no_subresources(reader: StoreReader) -> Mapping[tuple[str, str], Mapping[str, Verb]]:
+def _no_verbs(*_: object) -> VerbTable:
     return {}
 
 
@@ -137,7 +140,8 @@ class Parts:
     plugins: PluginsFor
     paths: PathsFor
     lazy_engine: Engine | None = None
-    subresources: SubresourcesFor = _no_subresources
+    subresources: SubresourcesFor = _no_verbs
+    virtual: VirtualFor = _no_verbs
 
 
 def build_api(config: ApiConfig, parts: Parts) -> Api:
@@ -145,7 +149,7 @@ def build_api(config: ApiConfig, parts: Parts) -> Api:
     store = LocalStore(
         parts.engine,
         lazy_engine=parts.lazy_engine,
-        sections={kind.storage_prefix: section_config(kind) for kind in ALL},
+        sections={k.storage_prefix: section_config(k) for k in ALL if not k.virtual},
         decode=orjson.loads,
     )
     reader = StoreReader(store)
@@ -156,13 +160,18 @@ def build_api(config: ApiConfig, parts: Parts) -> Api:
         chain=Chain(parts.plugins(reader, rbac)),
         hooks=hooks(config, reader),
     )
-    env = Env(kinds=KindTable(ALL), registry=registry, clock=parts.clock, pages=Pages())
+    kinds = KindTable((*ALL, *(COMPAT_BETAS if config.compat_betas else ())))
+    env = Env(kinds=kinds, registry=registry, clock=parts.clock, pages=Pages())
+    authorizer: Authorizer = Union([Masters(), NodeAuthorizer(reader), rbac])
+    authenticator = parts.authenticator(reader)
     routes = Routes(
-        env=env, verbs=VERBS, subresources={**SUBRESOURCES, **parts.subresources(reader)}
+        env=env,
+        verbs=VERBS,
+        subresources={**SUBRESOURCES, **parts.subresources(reader)},
+        virtual=parts.virtual(reader, authorizer, authenticator),
     )
     root = Root(routes=routes, paths=parts.paths(env))
-    authorizer: Authorizer = Union([Masters(), NodeAuthorizer(reader), rbac])
-    chain = filters(parts.authenticator(reader), authorizer)
+    chain = filters(authenticator, authorizer)
     return Api(env=env, store=store, reader=reader, handle=chained(chain, root.handle))
 
 

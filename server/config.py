@@ -63,6 +63,10 @@ OPTIONS: tuple[Option, ...] = (
            help="File mode of the admin kubeconfig."),
     Option(name="disable-agent", type=bool, default=False,
            help="Run no agent on this machine."),
+    Option(name="compat-betas", type=bool, default=False,
+           help="Serve also API versions that Kubernetes has removed."),
+    Option(name="legacy-service-account-tokens", type=bool, default=False,
+           help="Make and take token Secrets of service accounts."),
 )  # fmt: skip
 
 
@@ -89,6 +93,8 @@ class ServerConfig:
     write_kubeconfig: Path
     write_kubeconfig_mode: int
     disable_agent: bool
+    compat_betas: bool
+    legacy_service_account_tokens: bool
     debug: bool
 
     @property
@@ -127,6 +133,8 @@ def parse_config(settings: Settings) -> ServerConfig:
         write_kubeconfig=Path(s["write_kubeconfig"]).absolute(),
         write_kubeconfig_mode=checked(s, "write-kubeconfig-mode", file_mode),
         disable_agent=s["disable_agent"],
+        compat_betas=s["compat_betas"],
+        legacy_service_account_tokens=s["legacy_service_account_tokens"],
         debug=s["debug"],
     )
 

@@ -140,5 +140,10 @@ def open_api(
         subresources=lambda reader: subresources(tunnels, issuer, reader),
     )
     ports = f"{config.node_ports.start}-{config.node_ports.stop - 1}"
-    api = build_api(ApiConfig(service_cidr=str(config.service_cidr), node_ports=ports), parts)
+    about = ApiConfig(
+        service_cidr=str(config.service_cidr),
+        node_ports=ports,
+        compat_betas=config.compat_betas,
+    )
+    api = build_api(about, parts)
     return RunningApi(api=api, ready=ready, tunnels=tunnels)

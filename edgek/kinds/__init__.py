@@ -45,11 +45,15 @@ ALL: tuple[Kind, ...] = (
     CERTIFICATE_SIGNING_REQUEST,
 )
 
+COMPAT_BETAS: tuple[Kind, ...] = ()
+"""Versions that upstream has removed, served only under --compat-betas."""
+
 __all__ = [
     "ALL",
     "CERTIFICATE_SIGNING_REQUEST",
     "CLUSTER_ROLE",
     "CLUSTER_ROLE_BINDING",
+    "COMPAT_BETAS",
     "CONFIG_MAP",
     "CONTROLLER_REVISION",
     "DAEMON_SET",

@@ -8,7 +8,7 @@ discovery, OpenAPI, storage prefix, RBAC names, Table output and the CLI's short
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from edgek.api.meta import Obj, get_path
 from edgek.api.time import human_duration, parse_time
@@ -109,6 +109,18 @@ ValidateUpdate = Callable[[Obj, Obj, FieldErrors], None]
 Default = Callable[[Obj], None]
 
 
+class Conversion(Protocol):
+    """Between what is stored and one served version of it. Objects given are shared with the
+    store: what differs is a new object."""
+
+    async def serve(self, objs: Sequence[Obj]) -> Sequence[Obj]:
+        """Stored objects, each in the version it was written in, as this version shows them;
+        one that is right already is returned itself. Raises ApiError."""
+
+    async def store(self, obj: Obj) -> Obj:
+        """An object of this version as it is to be stored."""
+
+
 def _nothing(*_: Any) -> None:
     pass
 
@@ -132,6 +144,11 @@ class Kind:
     Events). ``ttl_seconds`` expires objects of lazy kinds. ``generation`` says whether
     metadata.generation counts spec changes. ``graceful`` gives the grace seconds of a deletion
     (None: deleted at once). ``validate_name`` returns problems of metadata.name.
+
+    A ``virtual`` kind is answered and never stored (reviews). ``conversion`` belongs to a kind
+    served in another version than the one it is stored in; both share ``storage_prefix``.
+    ``warning`` is sent with every answer (deprecation). ``custom``: made from a
+    CustomResourceDefinition, so without strategic merge patch and protobuf.
     """
 
     group: str
@@ -161,6 +178,10 @@ class Kind:
     schema: str = ""
     """The facts' type name, such as ``io.k8s.api.core.v1.Pod``; "" derives it."""
     storage_prefix: str = ""
+    virtual: bool = False
+    conversion: Conversion | None = None
+    warning: str = ""
+    custom: bool = False
     example: Mapping[str, Any] = field(default_factory=dict)
     """A manifest: docs, round-trip and discovery tests use it."""
 

@@ -4,7 +4,7 @@ The order is the tuple in server/parts.py; a plugin may do either or both.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from edgek.api.meta import Obj
@@ -18,7 +18,8 @@ class Attributes:
 
     ``obj`` is the request's own copy, free to mutate while admitting, and None on DELETE and
     CONNECT; ``old`` is shared and must not be mutated (None on CREATE). ``operation`` is CREATE,
-    UPDATE, DELETE or CONNECT.
+    UPDATE, DELETE or CONNECT. ``options`` is the CreateOptions, UpdateOptions... of the request
+    (never mutated); ``warnings`` go to the client, ``annotations`` into the audit log.
     """
 
     operation: str
@@ -30,6 +31,9 @@ class Attributes:
     obj: Any = None
     old: Obj | None = None
     dry_run: bool = False
+    options: Obj = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    annotations: dict[str, str] = field(default_factory=dict)
 
 
 class Plugin(Protocol):

@@ -15,9 +15,9 @@ from edgek.schema.strategic import strategic_patch
 from server.endpoints.body import check_type, complete, decode_patch, media_type, schema_for
 from server.endpoints.env import Env
 from server.endpoints.negotiate import negotiate
-from server.endpoints.query import dry_run
+from server.endpoints.query import write_context
 from server.endpoints.route import Target
-from server.registry.registry import MAIN, STATUS, How, WriteContext, copy_of
+from server.registry.registry import MAIN, STATUS, How, copy_of
 from server.request.model import Request, Response
 
 Apply = Callable[[Kind, Obj, Any], Any]
@@ -54,7 +54,7 @@ async def patch_status(env: Env, request: Request, target: Target) -> Response:
 
 async def _patch(env: Env, request: Request, target: Target, how: How) -> Response:
     view = negotiate(env, request, target.kind)
-    context = WriteContext(user=request.user, dry_run=dry_run(request.query))
+    context = write_context(request)
     transform = patcher(request, target.kind)
     entry = await env.registry.update(target.kind, target.key, transform, context, how=how)
     return view.one(entry)

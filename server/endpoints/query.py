@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 
 from edgek.api import errors
+from edgek.api.meta import Obj
 from edgek.api.selectors import FieldSelector, Selector, parse_field_selector, parse_selector
 from edgek.kinds.kind import Kind
+from server.registry.registry import WriteContext
+from server.request.model import Request
 
 _TRUE = ("true", "1", "t", "T", "TRUE", "True")
 _ALWAYS = ("metadata.name", "metadata.namespace")
@@ -66,3 +69,35 @@ def dry_run(query: Mapping[str, str]) -> bool:
     if value not in ("", "All"):
         raise errors.Invalid(f'dryRun: Unsupported value: "{value[:40]}": supported values: "All"')
     return bool(value)
+
+
+_OPTIONS = {"create": "CreateOptions", "update": "UpdateOptions", "patch": "PatchOptions"}
+_MAX_MANAGER = 128
+
+
+def write_context(request: Request) -> WriteContext:
+    """Who writes and how, of a create, update or patch. Raises Invalid, BadRequest."""
+    query = request.query
+    dry, manager = dry_run(query), query.get("fieldManager", "")
+    if len(manager) > _MAX_MANAGER:
+        raise errors.Invalid(f"fieldManager: Too long: may not be more than {_MAX_MANAGER} bytes")
+    options: Obj = {"kind": _OPTIONS.get(request.info.verb, ""), "apiVersion": "meta.k8s.io/v1"}
+    if dry:
+        options["dryRun"] = ["All"]
+    if manager:
+        options["fieldManager"] = manager
+    if query.get("fieldValidation"):
+        options["fieldValidation"] = query["fieldValidation"]
+    return WriteContext(
+        user=request.user,
+        dry_run=dry,
+        manager=manager or _agent(request),
+        options=options,
+        warnings=request.warnings,
+    )
+
+
+def _agent(request: Request) -> str:
+    """As apiserver handlers managerOrUserAgent: what a User-Agent says before its slash."""
+    name = request.header("user-agent").partition("/")[0] or request.user.name
+    return "".join(c for c in name if c.isprintable())[:_MAX_MANAGER]

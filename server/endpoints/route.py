@@ -46,11 +46,13 @@ def _check_scope(kind: Kind, info: RequestInfo) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Routes:
-    """``verbs`` by verb; ``subresources`` by (plural or "*", subresource), then by verb."""
+    """``verbs`` by verb; ``subresources`` by (plural or "*", subresource), then by verb;
+    ``virtual`` by (group, plural) of virtual kinds, then by verb."""
 
     env: Env
     verbs: Mapping[str, Verb]
     subresources: Mapping[tuple[str, str], Mapping[str, Verb]] = field(default_factory=dict)
+    virtual: Mapping[tuple[str, str], Mapping[str, Verb]] = field(default_factory=dict)
 
     async def handle(self, request: Request) -> Response:
         info = request.info
@@ -61,6 +63,8 @@ class Routes:
         namespace = info.namespace if kind.namespaced else ""
         target = Target(kind=kind, key=Key(namespace, info.name), subresource=info.subresource)
         verb = self._verb(target, info.verb)
+        if kind.warning:
+            request.warnings.append(kind.warning)
         if info.verb == "watch" and info.name:
             raise errors.MethodNotAllowed("watch of one object: use a field selector")
         return await verb(self.env, request, target)
@@ -69,12 +73,16 @@ class Routes:
         if not target.subresource:
             # Collections take POST, objects PUT and PATCH; other verbs follow from the path.
             fits = verb not in _NAMED or _NAMED[verb] == bool(target.key.name)
-            found = self.verbs.get(verb) if fits and verb in target.kind.verbs else None
+            offered = self._verbs_of(target.kind)
+            found = offered.get(verb) if fits and verb in target.kind.verbs else None
         else:
             found = self._subresource(target, verb)
         if found is None:
             raise errors.MethodNotAllowed(NOT_ALLOWED)
         return found
+
+    def _verbs_of(self, kind: Kind) -> Mapping[str, Verb]:
+        return self.virtual.get((kind.group, kind.plural), {}) if kind.virtual else self.verbs
 
     def _subresource(self, target: Target, verb: str) -> Verb | None:
         names = {s.name: s for s in target.kind.subresources}

@@ -5,9 +5,9 @@ from edgek.api.meta import Obj
 from server.endpoints.body import read_object
 from server.endpoints.env import Env
 from server.endpoints.negotiate import negotiate
-from server.endpoints.query import dry_run
+from server.endpoints.query import write_context
 from server.endpoints.route import Target
-from server.registry.registry import MAIN, STATUS, How, WriteContext, copy_of
+from server.registry.registry import MAIN, STATUS, How, copy_of
 from server.request.model import Request, Response
 
 
@@ -21,7 +21,7 @@ async def update_status(env: Env, request: Request, target: Target) -> Response:
 
 async def _put(env: Env, request: Request, target: Target, how: How) -> Response:
     view = negotiate(env, request, target.kind)
-    context = WriteContext(user=request.user, dry_run=dry_run(request.query))
+    context = write_context(request)
     obj = await read_object(request, target.kind)
     _check_name(obj, target)
 

@@ -41,10 +41,18 @@ _UPDATE_TRIES = 50
 
 @dataclass(frozen=True, kw_only=True)
 class WriteContext:
-    """Who writes and how."""
+    """Who writes and how: what admission and field management are told of the request.
+
+    ``manager`` owns the fields that the write sets. ``options`` is the request's CreateOptions,
+    UpdateOptions..., ``warnings`` and ``annotations`` what the answer and the audit log get.
+    """
 
     user: User
     dry_run: bool = False
+    manager: str = ""
+    options: Obj = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    annotations: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,15 +123,8 @@ class Registry:
     async def _create_once(
         self, kind: Kind, namespace: str, obj: Obj, context: WriteContext
     ) -> Entry:
-        attributes = Attributes(
-            operation="CREATE",
-            kind=kind,
-            namespace=namespace,
-            name=obj["metadata"].get("name") or "",
-            user=context.user,
-            obj=obj,
-            dry_run=context.dry_run,
-        )
+        key = Key(namespace, obj["metadata"].get("name") or "")
+        attributes = attributes_of("CREATE", kind, key, context, obj=obj)
         await self.chain.admit(attributes)
         now = format_time(self.clock.now())
         before_create(kind, obj, now=now, uid=self.new_uid())
@@ -180,17 +181,8 @@ class Registry:
         self, kind: Kind, key: Key, update: "_Update", context: WriteContext
     ) -> Entry:
         obj, old, how = update.obj, update.old.decoded(), update.how
-        attributes = Attributes(
-            operation="UPDATE",
-            kind=kind,
-            namespace=key.namespace,
-            name=key.name,
-            user=context.user,
-            subresource=how.subresource,
-            obj=obj,
-            old=old,
-            dry_run=context.dry_run,
-        )
+        attributes = attributes_of("UPDATE", kind, key, context, obj=obj, old=old)
+        attributes.subresource = how.subresource
         await self.chain.admit(attributes)
         how.prepare(kind, obj, old)
         undo = nothing if how.subresource else self._reserve(kind, obj, old, context.user)
@@ -245,15 +237,7 @@ class Registry:
         raise errors.Conflict.of(kind, key.name)
 
     async def _admit_delete(self, kind: Kind, key: Key, old: Entry, context: WriteContext) -> None:
-        attributes = Attributes(
-            operation="DELETE",
-            kind=kind,
-            namespace=key.namespace,
-            name=key.name,
-            user=context.user,
-            old=old.decoded(),
-            dry_run=context.dry_run,
-        )
+        attributes = attributes_of("DELETE", kind, key, context, old=old.decoded())
         await self.chain.admit(attributes)
         await self.chain.validate(attributes)
 
@@ -305,6 +289,31 @@ class Registry:
             kind.validate_update(obj, old, problems)
         if problems:
             raise errors.Invalid.of(kind, obj["metadata"].get("name") or "", problems)
+
+
+def attributes_of(
+    operation: str,
+    kind: Kind,
+    key: Key,
+    context: WriteContext,
+    *,
+    obj: Obj | None = None,
+    old: Obj | None = None,
+) -> Attributes:
+    """What admission is told of one operation of a request."""
+    return Attributes(
+        operation=operation,
+        kind=kind,
+        namespace=key.namespace,
+        name=key.name,
+        user=context.user,
+        obj=obj,
+        old=old,
+        dry_run=context.dry_run,
+        options=context.options,
+        warnings=context.warnings,
+        annotations=context.annotations,
+    )
 
 
 @dataclass(frozen=True, slots=True)

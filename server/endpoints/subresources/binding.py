@@ -13,9 +13,9 @@ from edgek.kinds import POD
 from edgek.kinds.kind import Kind
 from server.endpoints.body import read_typed
 from server.endpoints.env import Env
-from server.endpoints.query import dry_run
+from server.endpoints.query import write_context
 from server.endpoints.route import Target
-from server.registry.registry import How, WriteContext, copy_of
+from server.registry.registry import How, copy_of
 from server.request.model import Request, Response
 
 
@@ -36,7 +36,7 @@ async def bind(env: Env, request: Request, target: Target) -> Response:
     def assign(stored: Obj) -> Obj:
         return assigned(stored, binding, node=node, now=now)
 
-    context = WriteContext(user=request.user, dry_run=dry_run(request.query))
+    context = write_context(request)
     await env.registry.update(POD, Key(target.key.namespace, target.key.name), assign, context,
                               how=BINDING)  # fmt: skip
     return Response(

@@ -11,9 +11,9 @@ from edgek.kinds.kind import Kind, ScalePaths
 from server.endpoints.body import read_typed
 from server.endpoints.env import Env
 from server.endpoints.patch import patcher
-from server.endpoints.query import dry_run
+from server.endpoints.query import write_context
 from server.endpoints.route import Target
-from server.registry.registry import WriteContext, copy_of
+from server.registry.registry import copy_of
 from server.request.model import Request, Response
 
 SCALE_KIND = Kind(
@@ -87,7 +87,7 @@ async def _write(env: Env, request: Request, target: Target, make: Any) -> Respo
         _take_version(new, scale)
         return new
 
-    context = WriteContext(user=request.user, dry_run=dry_run(request.query))
+    context = write_context(request)
     entry = await env.registry.update(target.kind, target.key, transform, context)
     return Response(obj=scale_of(entry.decoded(), paths))
 

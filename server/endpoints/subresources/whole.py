@@ -9,9 +9,9 @@ from server.endpoints.body import read_object
 from server.endpoints.env import Env
 from server.endpoints.negotiate import negotiate
 from server.endpoints.patch import patcher
-from server.endpoints.query import dry_run
+from server.endpoints.query import write_context
 from server.endpoints.route import Target
-from server.registry.registry import How, Transform, WriteContext, copy_of
+from server.registry.registry import How, Transform, copy_of
 from server.request.model import Request, Response
 
 
@@ -56,6 +56,6 @@ async def _write(
     env: Env, request: Request, target: Target, transform: Transform, how: How
 ) -> Response:
     view = negotiate(env, request, target.kind)
-    context = WriteContext(user=request.user, dry_run=dry_run(request.query))
+    context = write_context(request)
     entry = await env.registry.update(target.kind, target.key, transform, context, how=how)
     return view.one(entry)
