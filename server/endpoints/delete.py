@@ -33,7 +33,7 @@ async def delete_collection(env: Env, request: Request, target: Target) -> Respo
     options, context = await _options(request)
     selection = Selection.of(target.kind, target.key.namespace, request.query)
     limit = number(request.query, "limit")
-    entries = list(selection.entries(env.registry))
+    entries = list(await selection.entries(env.registry))
     for entry in entries[:limit] if limit else entries:
         try:
             key = Key(entry.namespace, entry.name)

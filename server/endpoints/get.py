@@ -7,5 +7,5 @@ from server.request.model import Request, Response
 
 
 async def get(env: Env, request: Request, target: Target) -> Response:
-    entry = env.registry.get(target.kind, target.key)
+    entry = await env.registry.get(target.kind, target.key)
     return negotiate(env, request, target.kind).one(entry)

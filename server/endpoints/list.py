@@ -20,7 +20,7 @@ async def list_(env: Env, request: Request, target: Target) -> Response:
     token = parse_token(query["continue"]) if query.get("continue") else None
     _check_revision(env, target, query, paging=token is not None)
     limit = number(query, "limit")
-    entries, meta = env.pages.page(env.registry, selection, limit=limit, token=token)
+    entries, meta = await env.pages.page(env.registry, selection, limit=limit, token=token)
     return negotiate(env, request, target.kind).many(entries, meta)
 
 

@@ -57,14 +57,14 @@ class Pages:
         default_factory=OrderedDict
     )
 
-    def page(
+    async def page(
         self, registry: Registry, selection: Selection, *, limit: int, token: Token | None
     ) -> tuple[Sequence[Entry], ListMeta]:
         revision = registry.store.revision_of(selection.kind.storage_prefix)
         if token is None:
-            entries = selection.entries(registry)
+            entries = await selection.entries(registry)
         else:
-            entries, revision = self._resume(registry, selection, token, revision)
+            entries, revision = await self._resume(registry, selection, token, revision)
         if not limit or len(entries) <= limit:
             return entries, ListMeta(str(revision))
         return self._cut(entries, selection, revision, limit)
@@ -81,12 +81,12 @@ class Pages:
         remaining = None if selection else len(entries) - limit
         return page, ListMeta(str(revision), token.text(), remaining)
 
-    def _resume(
+    async def _resume(
         self, registry: Registry, selection: Selection, token: Token, revision: int
     ) -> tuple[Sequence[Entry], int]:
         unchanged = registry.store.last_change(selection.kind.storage_prefix) <= token.revision
         if token.revision == INCONSISTENT or unchanged:
-            entries = selection.entries(registry)
+            entries = await selection.entries(registry)
             revision = token.revision if unchanged else revision
         elif (kept := self.snapshots.get((token.revision, selection))) is not None:
             entries, revision = kept, token.revision

@@ -42,18 +42,21 @@ class Selection:
                 return path, value
         return None
 
-    def entries(self, registry: Registry) -> Sequence[Entry]:
-        """What matches now, in order."""
+    async def entries(self, registry: Registry) -> Sequence[Entry]:
+        """What matches now, in order; "now" is before the first wait."""
+        found = await registry.served(self.kind, self.candidates(registry))
+        return [e for e in found if self.matches(e.decoded())] if self else found
+
+    def candidates(self, registry: Registry) -> Sequence[Entry]:
+        """All that can match now, as it is stored, in order."""
         name = self.fields.exact("metadata.name")
         if name is not None and (self.namespace or not self.kind.namespaced):
             one = registry.find(self.kind, Key(self.namespace, name))
-            candidates: Sequence[Entry] = [one] if one else []
-        elif (index := self.index) is not None:
+            return [one] if one else []
+        if (index := self.index) is not None:
             found = registry.store.indexed(self.kind.storage_prefix, *index)
-            candidates = sorted(
+            return sorted(
                 (e for e in found if not self.namespace or e.namespace == self.namespace),
                 key=lambda e: (e.namespace, e.name),
             )
-        else:
-            candidates = registry.entries(self.kind, self.namespace)
-        return [e for e in candidates if self.matches(e.decoded())] if self else candidates
+        return registry.entries(self.kind, self.namespace)

@@ -7,7 +7,7 @@ far behind is cut off and resumes from history.
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -20,6 +20,7 @@ from server.endpoints.negotiate import View, bookmark_object, line_of, negotiate
 from server.endpoints.query import flag, number, revision
 from server.endpoints.route import Target
 from server.endpoints.select import Selection
+from server.registry.convert import Converter
 from server.registry.errors import store_errors
 from server.request.model import Request, Response
 from server.storage.store import Change, Entry, Watcher
@@ -50,11 +51,12 @@ async def watch(env: Env, request: Request, target: Target) -> Response:
     plan = _plan(env, request, target)
     asked = revision(request.query)
     try:
-        watcher, entries, at = _open(env, plan, asked)
+        watcher, candidates, at = _open(env, plan, asked)
     except errors.Expired as err:
         # As upstream's cacher: a watch from too old a revision starts, and says so in its stream.
         return Response(watch=_error(err))
-    return Response(watch=_Stream(_events(plan, watcher, entries, at), watcher))
+    feed = _Feed(plan, watcher, env.registry.converter)
+    return Response(watch=_Stream(_events(feed, candidates, at), watcher))
 
 
 class _Stream:
@@ -102,7 +104,20 @@ def _plan(env: Env, request: Request, target: Target) -> _Plan:
     )
 
 
-def _open(env: Env, plan: _Plan, asked: int | None) -> tuple[Watcher, list[Entry], int]:
+@dataclass(frozen=True)
+class _Feed:
+    """A plan and where its changes come from."""
+
+    plan: _Plan
+    watcher: Watcher
+    converter: Converter
+
+    async def next(self) -> list[Change]:
+        kind = self.plan.selection.kind
+        return await self.converter.served_changes(kind, await self.watcher.next())
+
+
+def _open(env: Env, plan: _Plan, asked: int | None) -> tuple[Watcher, Sequence[Entry], int]:
     """Subscribes and reads in one step of the loop: nothing can come in between."""
     selection, store = plan.selection, env.registry.store
     section = selection.kind.storage_prefix
@@ -115,29 +130,42 @@ def _open(env: Env, plan: _Plan, asked: int | None) -> tuple[Watcher, list[Entry
         watcher = store.watch(
             section, since=since, namespace=selection.namespace, index=selection.index
         )
-    entries = list(selection.entries(env.registry)) if plan.initial else []
-    return watcher, entries, since
+    candidates = selection.candidates(env.registry) if plan.initial else []
+    return watcher, candidates, since
 
 
-async def _events(
-    plan: _Plan, watcher: Watcher, entries: list[Entry], at: int
-) -> AsyncGenerator[Chunk, None]:
+async def _events(feed: _Feed, candidates: Sequence[Entry], at: int) -> AsyncGenerator[Chunk, None]:
     first = True
     try:
-        for start in range(0, len(entries), BATCH):
-            chunk = [_one(plan, "ADDED", e, first=first and e is entries[0])
-                     for e in entries[start : start + BATCH]]  # fmt: skip
+        async for chunk in _initial(feed, candidates):
             first = False
             yield chunk
-        if plan.mark_end:
-            yield [_bookmark(plan, at, initial_end=True)]
-        async for chunk in _follow(plan, watcher, first=first):
+        if feed.plan.mark_end:
+            yield [_bookmark(feed.plan, at, initial_end=True)]
+        async for chunk in _follow(feed, first=first):
+            yield chunk
+    except errors.ApiError as err:  # an object that cannot be converted
+        async for chunk in _error(err):
             yield chunk
     finally:
-        watcher.close()
+        feed.watcher.close()
 
 
-async def _follow(plan: _Plan, watcher: Watcher, *, first: bool) -> AsyncIterator[Chunk]:
+async def _initial(feed: _Feed, candidates: Sequence[Entry]) -> AsyncIterator[Chunk]:
+    plan, first = feed.plan, True
+    for start in range(0, len(candidates), BATCH):
+        shown = await feed.converter.served(plan.selection.kind, candidates[start : start + BATCH])
+        chunk = []
+        for entry in shown:
+            if not plan.selection or plan.selection.matches(entry.decoded()):
+                chunk.append(_one(plan, "ADDED", entry, first=first))
+                first = False
+        if chunk:
+            yield chunk
+
+
+async def _follow(feed: _Feed, *, first: bool) -> AsyncIterator[Chunk]:
+    plan, watcher = feed.plan, feed.watcher
     overdue = False
 
     def end() -> None:
@@ -149,7 +177,7 @@ async def _follow(plan: _Plan, watcher: Watcher, *, first: bool) -> AsyncIterato
     timer = asyncio.get_running_loop().call_later(plan.seconds, end)
     try:
         while not watcher.ended:
-            changes = await watcher.next()
+            changes = await feed.next()
             chunk = []
             for change in changes:
                 if (seen := _seen(plan.selection, change)) is not None:

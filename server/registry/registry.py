@@ -21,6 +21,7 @@ from edgek.api.validation import FieldErrors
 from edgek.kinds.kind import Kind
 from edgek.kinds.metadata import validate_object_meta, validate_object_meta_update
 from server.admission.chain import Attributes, Chain
+from server.registry.convert import Converter
 from server.registry.create import before_create, check_namespace, generate_name, random_suffix
 from server.registry.delete import plan_delete
 from server.registry.errors import store_errors
@@ -79,22 +80,30 @@ class Registry:
     clock: Clock
     chain: Chain = field(default_factory=Chain)
     hooks: Mapping[Kind, Hook] = field(default_factory=dict)
+    converter: Converter = field(default_factory=Converter)
     new_uid: Callable[[], str] = lambda: str(uuid.uuid4())
     suffix: Callable[[], str] = random_suffix
 
     # --- reads -------------------------------------------------------------------------------
 
     def find(self, kind: Kind, key: Key) -> Entry | None:
+        """As it is stored."""
         return self.store.get(_name(kind, key))
 
-    def get(self, kind: Kind, key: Key) -> Entry:
+    async def get(self, kind: Kind, key: Key) -> Entry:
+        """In the kind's own version. Raises NotFound."""
         entry = self.find(kind, key)
         if entry is None:
             raise errors.NotFound.of(kind, key.name)
-        return entry
+        return (await self.served(kind, [entry]))[0]
 
     def entries(self, kind: Kind, namespace: str = "") -> Sequence[Entry]:
+        """As they are stored."""
         return self.store.entries(kind.storage_prefix, namespace)
+
+    async def served(self, kind: Kind, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """Stored entries in the kind's own version."""
+        return await self.converter.served(kind, entries)
 
     # --- create ------------------------------------------------------------------------------
 
@@ -148,7 +157,7 @@ class Registry:
     async def _commit_new(self, kind: Kind, name: Name, obj: Obj) -> Entry:
         try:
             with store_errors(kind, name.name):
-                return await self.store.commit(Op(name, stamp(obj), expected=0))
+                return await self._commit(kind, name, obj, expected=0)
         except (errors.Conflict, errors.NotFound) as err:
             raise errors.AlreadyExists.of(kind, name.name) from err
 
@@ -166,7 +175,7 @@ class Registry:
         """Reads, transforms, writes; again where another write came between and the caller named
         no resourceVersion. A result equal to what is stored is not written."""
         for _ in range(_UPDATE_TRIES):
-            old = self.get(kind, key)
+            old = await self.get(kind, key)
             obj = transform(old.decoded())
             # Where the caller named a resourceVersion, the second try finds it outdated here.
             check_identity(kind, obj, old.decoded())
@@ -207,12 +216,19 @@ class Registry:
         name = _name(kind, key)
         if is_released(obj):
             return await self._remove(kind, old, obj, context)
-        if obj == old.decoded():
+        if obj == old.decoded() and await self._is_stored(kind, key, obj):
             return old
         if context.dry_run:
             return _draft(name, obj)
         with store_errors(kind, key.name, conditions=False):
-            return await self.store.commit(Op(name, stamp(obj), expected=old.revision))
+            return await self._commit(kind, name, obj, expected=old.revision)
+
+    async def _is_stored(self, kind: Kind, key: Key, obj: Obj) -> bool:
+        """A write that changes nothing still brings an object to the version to be stored."""
+        if kind.conversion is None:
+            return True
+        stored = self.find(kind, key)
+        return stored is not None and await kind.conversion.store(obj) == stored.decoded()
 
     # --- delete ------------------------------------------------------------------------------
 
@@ -221,7 +237,7 @@ class Registry:
     ) -> tuple[Entry, bool]:
         """The object's last state, and whether it is gone (else it is marked)."""
         for _ in range(_UPDATE_TRIES):
-            old = self.get(kind, key)
+            old = await self.get(kind, key)
             await self._admit_delete(kind, key, old, context)
             plan = plan_delete(kind, old.decoded(), options=options, now=self.clock.now())
             if not plan.remove and plan.marked is None:
@@ -247,7 +263,7 @@ class Registry:
         if context.dry_run:
             return _draft(name, marked)
         with store_errors(kind, old.name, conditions=False):
-            return await self.store.commit(Op(name, stamp(marked), expected=old.revision))
+            return await self._commit(kind, name, marked, expected=old.revision)
 
     async def _remove(self, kind: Kind, old: Entry, obj: Obj, context: WriteContext) -> Entry:
         name = _name(kind, Key(old.namespace, old.name))
@@ -255,13 +271,20 @@ class Registry:
         if context.dry_run:
             return _draft(name, last)
         with store_errors(kind, old.name, conditions=False):
-            op = Op(name, stamp(last), expected=old.revision, delete=True)
-            entry = await self.store.commit(op)
+            entry = await self._commit(kind, name, last, expected=old.revision, delete=True)
         if (hook := self.hooks.get(kind)) is not None:
             hook.removed(last)
         return entry
 
     # --- shared steps ------------------------------------------------------------------------
+
+    async def _commit(
+        self, kind: Kind, name: Name, obj: Obj, *, expected: int, delete: bool = False
+    ) -> Entry:
+        """``obj`` stored, as ``kind`` shows it."""
+        stored = obj if kind.conversion is None else await kind.conversion.store(obj)
+        op = Op(name, stamp(stored), expected=expected, delete=delete)
+        return (await self.served(kind, [await self.store.commit(op)]))[0]
 
     async def _to_the_end(self, kind: Kind, write: Coroutine[Any, Any, T]) -> T:
         """A commit goes on though its asker goes away; what it takes or frees beyond its own

@@ -58,7 +58,7 @@ def selector_text(selector: Any) -> str:
 
 
 async def get_scale(env: Env, request: Request, target: Target) -> Response:
-    entry = env.registry.get(target.kind, target.key)
+    entry = await env.registry.get(target.kind, target.key)
     return Response(obj=scale_of(entry.decoded(), _paths(target)))
 
 

@@ -15,7 +15,7 @@ PodStream = Callable[[Request, Obj, Backend], Awaitable[Response]]
 
 def _verb(stream: PodStream, backend: Backend) -> Verb:
     async def handle(env: Env, request: Request, target: Target) -> Response:
-        pod = env.registry.get(target.kind, target.key).decoded()
+        pod = (await env.registry.get(target.kind, target.key)).decoded()
         return await stream(request, pod, backend)
 
     return handle
