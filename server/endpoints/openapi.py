@@ -2,7 +2,7 @@
 
 Built from the kinds and their schemas when first asked for, in a thread, and kept only as
 compressed bytes. A document's hash depends on what it is built from and not on its bytes, so
-that the index costs nothing. The protobuf forms are not offered: clients of today take JSON.
+that the index costs nothing. v2 is offered in protobuf as well, for kubectl up to 1.28.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from edgek.api.errors import MethodNotAllowed, NotAcceptable, NotFound
 from edgek.kinds.kind import Kind
 from edgek.schema.facts import load_facts
 from edgek.schema.schema import Schema, Types
+from server.endpoints import openapi_gnostic
 from server.endpoints.openapi_paths import META, Document, operations, write_paths
 from server.endpoints.openapi_prose import find_prose
 from server.endpoints.openapi_schemas import Schemas
@@ -24,6 +25,8 @@ from server.request.model import Request, Response
 
 FORMAT = 1
 """Counts changes of how documents are built, so that clients drop what they have cached."""
+V2_PROTOBUF = openapi_gnostic.OLD_PATH
+PROTOBUF = openapi_gnostic.MEDIA_TYPE
 JSON_TYPES = ("", "*/*", "application/json", "application/*")
 
 
@@ -49,13 +52,16 @@ class OpenApi:
                 "the server does not allow this method on the requested resource"
             )
         path = request.path.strip("/").removeprefix("openapi/")
-        refuse_other_than_json(request.header("accept"))
         kinds = self._kinds()
+        if path == openapi_gnostic.OLD_PATH:
+            return await self._document(request, V2_PROTOBUF, kinds)
+        form = form_of(request.header("accept"), protobuf=path == "v2")
         if path == "v3":
             return Response(obj={"paths": index(kinds)})
-        group_version = path.removeprefix("v3/") if path.startswith("v3/") else ""
-        found = kinds_at(kinds, group_version) if group_version else kinds
-        if (not group_version and path != "v2") or not found:
+        if path == "v2":
+            return await self._document(request, V2_PROTOBUF if form == PROTOBUF else path, kinds)
+        found = kinds_at(kinds, path.removeprefix("v3/")) if path.startswith("v3/") else ()
+        if not found:
             raise NotFound.path()
         return await self._document(request, path, found)
 
@@ -71,26 +77,33 @@ class OpenApi:
         if etag in request.header("if-none-match"):
             return Response(status=304, headers=headers, body=b"")
         packed = await self._pack(path, kinds, etag)
+        media = PROTOBUF if path == V2_PROTOBUF else "application/json"
+        body = packed.zipped
         if "gzip" in request.header("accept-encoding"):
-            return Response(headers={**headers, "Content-Encoding": "gzip"}, body=packed.zipped)
-        return Response(
-            headers=headers, body=await asyncio.to_thread(gzip.decompress, packed.zipped)
-        )
+            headers["Content-Encoding"] = "gzip"
+        else:
+            body = await asyncio.to_thread(gzip.decompress, packed.zipped)
+        return Response(headers=headers, content_type=media, body=body)
 
     async def _pack(self, path: str, kinds: Sequence[Kind], etag: str) -> Packed:
         """One document is built at a time: their raw form is what costs memory."""
         async with self._building:
             packed = self._packed.get(path)
             if packed is None or packed.etag != etag:
-                zipped = await asyncio.to_thread(build, tuple(kinds), 2 if path == "v2" else 3)
+                zipped = await asyncio.to_thread(build, tuple(kinds), path)
                 packed = self._packed[path] = Packed(zipped=zipped, etag=etag)
             return packed
 
 
-def refuse_other_than_json(accept: str) -> None:
-    wanted = [item.partition(";")[0].strip().lower() for item in accept.split(",")]
-    if not any(kind in JSON_TYPES for kind in wanted):
-        raise NotAcceptable("only the following media types are accepted: application/json")
+def form_of(accept: str, *, protobuf: bool) -> str:
+    """The first form the client takes and we have: "" for JSON. Raises NotAcceptable."""
+    for item in accept.split(","):
+        wanted = item.partition(";")[0].strip().lower()
+        if wanted in JSON_TYPES:
+            return ""
+        if protobuf and wanted == PROTOBUF:
+            return PROTOBUF
+    raise NotAcceptable("only the following media types are accepted: application/json")
 
 
 def path_of(kind: Kind) -> str:
@@ -119,8 +132,10 @@ def fingerprint(kinds: Sequence[Kind]) -> str:
     return hashlib.sha256(source).hexdigest().upper()
 
 
-def build(kinds: Sequence[Kind], version: int) -> bytes:
-    """A document, gzip-compressed. Runs in a thread; its types are thrown away after it."""
+def build(kinds: Sequence[Kind], path: str) -> bytes:
+    """The document at a path below /openapi, gzip-compressed. Runs in a thread; its types are
+    thrown away after it."""
+    version = 3 if path.startswith("v3") else 2
     types = Types(load_facts())
     schemas = Schemas(version=version, prose=find_prose())
     found = [op for kind in kinds for op in operations(kind, type_name=_type_name(types, kind))]
@@ -139,6 +154,8 @@ def build(kinds: Sequence[Kind], version: int) -> bytes:
     else:
         head = {"swagger": "2.0", "info": info, "paths": paths}
         document = head | {"definitions": schemas.write_all()}
+    if path == V2_PROTOBUF:
+        return gzip.compress(openapi_gnostic.encode_document(document), 6, mtime=0)
     return gzip.compress(orjson.dumps(document), 6, mtime=0)
 
 

@@ -9,7 +9,9 @@ import pytest
 
 from edgek.api.errors import NotAcceptable, NotFound
 from edgek.kinds import ALL, POD
+from edgek.schema.wire import read_fields
 from server.endpoints.openapi import OpenApi, build
+from server.endpoints.openapi_gnostic import MEDIA_TYPE
 from server.endpoints.openapi_prose import LightkubeProse, parse_docstring
 from server.endpoints.openapi_schemas import Schemas
 from server.request.model import Request, Response
@@ -34,14 +36,14 @@ async def paths() -> dict[str, Any]:
 def documents() -> dict[str, Any]:
     groups = {k.root for k in ALL}
     return {
-        root: orjson.loads(gzip.decompress(build([k for k in ALL if k.root == root], 3)))
+        root: orjson.loads(gzip.decompress(build([k for k in ALL if k.root == root], "v3/x")))
         for root in groups
     }
 
 
 @pytest.fixture(scope="module")
 def swagger() -> Any:
-    return orjson.loads(gzip.decompress(build(ALL, 2)))
+    return orjson.loads(gzip.decompress(build(ALL, "v2")))
 
 
 async def test_the_index_leads_to_a_document_for_each_group_version() -> None:
@@ -136,11 +138,39 @@ async def test_what_there_is_not_is_not_found(path: str) -> None:
         await get(path)
 
 
-async def test_protobuf_forms_are_not_acceptable() -> None:
+def pieces(message: bytes, number: int) -> list[bytes]:
+    return [v for n, _, v in read_fields(message) if n == number and isinstance(v, bytes)]
+
+
+def named(message: bytes, number: int) -> dict[str, bytes]:
+    """The (name, value) pairs at a field."""
+    found = {}
+    for pair in pieces(message, number):
+        [name] = pieces(pair, 1)
+        found[name.decode()] = (pieces(pair, 2) or [b""])[0]
+    return found
+
+
+@pytest.mark.parametrize("path", ["/openapi/v2", "/openapi/swagger-2.0.0.pb-v1"])
+async def test_v2_in_protobuf_says_what_the_json_says(path: str, swagger: Any) -> None:
+    answer = await get(path, accept=f"{MEDIA_TYPE},application/json")
+    assert answer.content_type == MEDIA_TYPE
+    document = answer.body or b""
+    [definitions], [paths_] = pieces(document, 9), pieces(document, 8)
+    held = named(definitions, 1)
+    assert set(held) == set(swagger["definitions"])
+    pod = swagger["definitions"]["io.k8s.api.core.v1.Pod"]
+    [properties] = pieces(held["io.k8s.api.core.v1.Pod"], 25)
+    assert set(named(properties, 1)) == set(pod["properties"])
+    extensions = named(held["io.k8s.api.core.v1.Pod"], 31)
+    [gvk] = pieces(extensions["x-kubernetes-group-version-kind"], 2)
+    assert orjson.loads(gvk) == pod["x-kubernetes-group-version-kind"]
+    assert set(named(paths_, 2)) == set(swagger["paths"])
+
+
+async def test_protobuf_is_offered_of_v2_only() -> None:
     with pytest.raises(NotAcceptable):
-        await get(
-            "/openapi/v2", accept="application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
-        )
+        await get("/openapi/v3", accept=MEDIA_TYPE)
 
 
 def test_descriptions_come_from_docstrings_where_there_are_any(tmp_path: Path) -> None:
