@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from edgek.api import errors
-from edgek.api.meta import Key, Obj, key_of
+from edgek.api.meta import Key, Obj, deep_copy, key_of
 from edgek.client.client import Client
-from edgek.kinds import CONFIG_MAP, NAMESPACE
+from edgek.kinds import CONFIG_MAP, NAMESPACE, PRIORITY_CLASS
 from edgek.kinds.kind import Kind
+from edgek.kinds.priority_class import SYSTEM_CLASSES
 from server.authz.bootstrap import plan_bootstrap
 from server.request.reader import Reader
 
@@ -46,6 +47,8 @@ def wanted_objects(facts: ClusterFacts) -> Iterable[tuple[Kind, Obj]]:
     for name in NAMESPACES:
         yield NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
     yield CONFIG_MAP, cluster_info(facts)
+    for priority in SYSTEM_CLASSES:
+        yield PRIORITY_CLASS, deep_copy(priority)
 
 
 def cluster_info(facts: ClusterFacts) -> Obj:

@@ -12,12 +12,16 @@ from edgek.kinds.endpoints import ENDPOINTS
 from edgek.kinds.event import EVENT
 from edgek.kinds.kind import Ago, Column, Kind, ScalePaths, Subresource
 from edgek.kinds.lease import LEASE
+from edgek.kinds.limit_range import LIMIT_RANGE
 from edgek.kinds.namespace import NAMESPACE
 from edgek.kinds.node import NODE
 from edgek.kinds.pod import POD
+from edgek.kinds.priority_class import PRIORITY_CLASS
 from edgek.kinds.replicaset import REPLICA_SET
+from edgek.kinds.resource_quota import RESOURCE_QUOTA
 from edgek.kinds.role import ROLE
 from edgek.kinds.role_binding import ROLE_BINDING
+from edgek.kinds.runtime_class import RUNTIME_CLASS
 from edgek.kinds.secret import SECRET
 from edgek.kinds.service import SERVICE
 from edgek.kinds.service_account import SERVICE_ACCOUNT
@@ -32,12 +36,16 @@ ALL: tuple[Kind, ...] = (
     CONFIG_MAP,
     SECRET,
     SERVICE_ACCOUNT,
+    LIMIT_RANGE,
+    RESOURCE_QUOTA,
     EVENT,
     LEASE,
     REPLICA_SET,
     DEPLOYMENT,
     DAEMON_SET,
     CONTROLLER_REVISION,
+    PRIORITY_CLASS,
+    RUNTIME_CLASS,
     ROLE,
     ROLE_BINDING,
     CLUSTER_ROLE,
@@ -62,12 +70,16 @@ __all__ = [
     "ENDPOINT_SLICE",
     "EVENT",
     "LEASE",
+    "LIMIT_RANGE",
     "NAMESPACE",
     "NODE",
     "POD",
+    "PRIORITY_CLASS",
     "REPLICA_SET",
+    "RESOURCE_QUOTA",
     "ROLE",
     "ROLE_BINDING",
+    "RUNTIME_CLASS",
     "SECRET",
     "SERVICE",
     "SERVICE_ACCOUNT",

@@ -17,7 +17,7 @@ NODE_OPERATORS = (*SELECTOR_OPERATORS, "Gt", "Lt")
 
 
 def validate_placement(spec: Obj, path: FieldPath, errors: FieldErrors) -> None:
-    _validate_tolerations(spec.get("tolerations") or [], path.child("tolerations"), errors)
+    validate_tolerations(spec.get("tolerations") or [], path.child("tolerations"), errors)
     affinity, where = spec.get("affinity") or {}, path.child("affinity")
     _validate_node_affinity(affinity.get("nodeAffinity") or {}, where.child("nodeAffinity"), errors)
     for field in ("podAffinity", "podAntiAffinity"):
@@ -25,7 +25,7 @@ def validate_placement(spec: Obj, path: FieldPath, errors: FieldErrors) -> None:
     _validate_spread(spec, path.child("topologySpreadConstraints"), errors)
 
 
-def _validate_tolerations(tolerations: list[Obj], path: FieldPath, errors: FieldErrors) -> None:
+def validate_tolerations(tolerations: list[Obj], path: FieldPath, errors: FieldErrors) -> None:
     for index, toleration in enumerate(tolerations):
         where = path.index(index)
         key, operator = toleration.get("key") or "", toleration.get("operator") or "Equal"

@@ -28,6 +28,10 @@ TABLES = {
     "configmaps": "Name Data Age",
     "secrets": "Name Type Data Age",
     "serviceaccounts": "Name Secrets Age",
+    "limitranges": "Name Created_At",
+    "resourcequotas": "Name Request Limit Age",
+    "priorityclasses": "Name Value Global-Default Age PreemptionPolicy",
+    "runtimeclasses": "Name Handler Age",
     "events": "Last_Seen Type Reason Object Message | Subobject Source First_Seen Count Name",
     "leases": "Name Holder Age",
     "replicasets": "Name Desired Current Ready Age | Containers Images Selector",
@@ -54,11 +58,15 @@ FORBIDDEN_CHANGES = {
     "deployments": (("spec", "selector"), {"matchLabels": {"a": "b"}}, "field is immutable"),
     "daemonsets": (("spec", "selector"), {"matchLabels": {"a": "b"}}, "field is immutable"),
     "controllerrevisions": (("data",), {"x": 1}, "field is immutable"),
+    "resourcequotas": (("spec", "scopes"), ["BestEffort"], "field is immutable"),
+    "priorityclasses": (("value",), 7, "may not be changed in an update."),
+    "runtimeclasses": (("handler",), "other", "field is immutable"),
     "rolebindings": (("roleRef", "name"), "other", "cannot change roleRef"),
     "clusterrolebindings": (("roleRef", "name"), "other", "cannot change roleRef"),
 }
 CHANGEABLE = {
     "namespaces", "endpoints", "serviceaccounts", "events", "leases", "roles", "clusterroles",
+    "limitranges",
     "certificatesigningrequests",  # its spec is carried over, so nothing is left to refuse
 }  # fmt: skip
 
