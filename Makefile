@@ -22,6 +22,7 @@ $(STAMP): pyproject.toml
 
 $(VENV)/.test: $(STAMP)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@$(BIN)/python -m scripts.fetch_test_clients $(VENV)/clients
 	@touch $@
 
 system: # what a node needs of Debian; quiet and quick where it is there already

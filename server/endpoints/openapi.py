@@ -101,7 +101,7 @@ def form_of(accept: str, *, protobuf: bool) -> str:
         wanted = item.partition(";")[0].strip().lower()
         if wanted in JSON_TYPES:
             return ""
-        if protobuf and wanted == PROTOBUF:
+        if protobuf and wanted in (openapi_gnostic.ASKED, PROTOBUF):
             return PROTOBUF
     raise NotAcceptable("only the following media types are accepted: application/json")
 

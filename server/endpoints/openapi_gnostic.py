@@ -14,7 +14,9 @@ import orjson
 
 from edgek.schema.wire import FIXED64, write_bytes, write_number, write_varint
 
-MEDIA_TYPE = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+ASKED = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+MEDIA_TYPE = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+"""What is answered: the name asked for has a sign that no media type may have."""
 OLD_PATH = "swagger-2.0.0.pb-v1"
 """Where kubectl looks when it gets no answer by media type."""
 

@@ -5,7 +5,7 @@ import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from server.run import control_loops, listening, prepare_cluster
 from server.storage.sqlite import SqliteEngine
 
 KUBECTL = Path(__file__).parents[2] / ".venv/bin/kubectl"
+CLIENTS = KUBECTL.parents[1] / "clients"
 
 
 def free_port() -> int:
@@ -44,10 +45,12 @@ def settings(folder: Path, **more: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Kubectl:
-    """Real kubectl against the server; a cache of its own, so nothing of the machine leaks in."""
+    """Real kubectl against the server, or another program that reads a kubeconfig; a home of its
+    own, so nothing of the machine leaks in."""
 
     kubeconfig: Path
     home: Path
+    program: Path = KUBECTL
 
     async def __call__(
         self, *argv: str, stdin: str = "", ok: bool = True, timeout: float = 30
@@ -55,7 +58,7 @@ class Kubectl:
         """Standard output, with standard error behind it. ``ok`` False: it must fail."""
         env = {**os.environ, "KUBECONFIG": str(self.kubeconfig), "HOME": str(self.home)}
         process = await asyncio.create_subprocess_exec(
-            str(KUBECTL), *argv, env=env,
+            str(self.program), *argv, env=env,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
@@ -67,7 +70,9 @@ class Kubectl:
                 process.kill()
                 await process.wait()
         text = output.decode()
-        assert (process.returncode == 0) == ok, f"kubectl {argv}: {process.returncode}\n{text}"
+        assert (process.returncode == 0) == ok, (
+            f"{self.program.name} {argv}: {process.returncode}\n{text}"
+        )
         return text
 
 
@@ -77,6 +82,10 @@ class TlsServer:
     config: ServerConfig
     identity: ServerIdentity
     kubectl: Kubectl
+
+    def client(self, name: str) -> Kubectl:
+        """Another of the fetched programs, such as "helm" or "kubectl-1.27"."""
+        return replace(self.kubectl, program=CLIENTS / name)
 
 
 @asynccontextmanager

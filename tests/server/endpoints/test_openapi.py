@@ -11,7 +11,7 @@ from edgek.api.errors import NotAcceptable, NotFound
 from edgek.kinds import ALL, POD
 from edgek.schema.wire import read_fields
 from server.endpoints.openapi import OpenApi, build
-from server.endpoints.openapi_gnostic import MEDIA_TYPE
+from server.endpoints.openapi_gnostic import ASKED, MEDIA_TYPE
 from server.endpoints.openapi_prose import LightkubeProse, parse_docstring
 from server.endpoints.openapi_schemas import Schemas
 from server.request.model import Request, Response
@@ -153,7 +153,7 @@ def named(message: bytes, number: int) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("path", ["/openapi/v2", "/openapi/swagger-2.0.0.pb-v1"])
 async def test_v2_in_protobuf_says_what_the_json_says(path: str, swagger: Any) -> None:
-    answer = await get(path, accept=f"{MEDIA_TYPE},application/json")
+    answer = await get(path, accept=f"{ASKED},application/json")
     assert answer.content_type == MEDIA_TYPE
     document = answer.body or b""
     [definitions], [paths_] = pieces(document, 9), pieces(document, 8)
