@@ -5,16 +5,25 @@ from edgek.kinds.cluster_role import CLUSTER_ROLE
 from edgek.kinds.cluster_role_binding import CLUSTER_ROLE_BINDING
 from edgek.kinds.configmap import CONFIG_MAP
 from edgek.kinds.controller_revision import CONTROLLER_REVISION
+from edgek.kinds.csi_driver import CSI_DRIVER
+from edgek.kinds.csi_node import CSI_NODE
+from edgek.kinds.csi_storage_capacity import CSI_STORAGE_CAPACITY
 from edgek.kinds.daemonset import DAEMON_SET
 from edgek.kinds.deployment import DEPLOYMENT
 from edgek.kinds.endpoint_slice import ENDPOINT_SLICE
 from edgek.kinds.endpoints import ENDPOINTS
 from edgek.kinds.event import EVENT
+from edgek.kinds.ingress import INGRESS
+from edgek.kinds.ingress_class import INGRESS_CLASS
+from edgek.kinds.ip_address import IP_ADDRESS
 from edgek.kinds.kind import Ago, Column, Kind, ScalePaths, Subresource
 from edgek.kinds.lease import LEASE
 from edgek.kinds.limit_range import LIMIT_RANGE
 from edgek.kinds.namespace import NAMESPACE
+from edgek.kinds.network_policy import NETWORK_POLICY
 from edgek.kinds.node import NODE
+from edgek.kinds.persistent_volume import PERSISTENT_VOLUME
+from edgek.kinds.persistent_volume_claim import PERSISTENT_VOLUME_CLAIM
 from edgek.kinds.pod import POD
 from edgek.kinds.priority_class import PRIORITY_CLASS
 from edgek.kinds.replicaset import REPLICA_SET
@@ -25,6 +34,10 @@ from edgek.kinds.runtime_class import RUNTIME_CLASS
 from edgek.kinds.secret import SECRET
 from edgek.kinds.service import SERVICE
 from edgek.kinds.service_account import SERVICE_ACCOUNT
+from edgek.kinds.service_cidr import SERVICE_CIDR
+from edgek.kinds.storage_class import STORAGE_CLASS
+from edgek.kinds.volume_attachment import VOLUME_ATTACHMENT
+from edgek.kinds.volume_attributes_class import VOLUME_ATTRIBUTES_CLASS
 
 ALL: tuple[Kind, ...] = (
     NAMESPACE,
@@ -51,6 +64,19 @@ ALL: tuple[Kind, ...] = (
     CLUSTER_ROLE,
     CLUSTER_ROLE_BINDING,
     CERTIFICATE_SIGNING_REQUEST,
+    PERSISTENT_VOLUME,
+    PERSISTENT_VOLUME_CLAIM,
+    INGRESS,
+    INGRESS_CLASS,
+    NETWORK_POLICY,
+    SERVICE_CIDR,
+    IP_ADDRESS,
+    STORAGE_CLASS,
+    VOLUME_ATTRIBUTES_CLASS,
+    VOLUME_ATTACHMENT,
+    CSI_DRIVER,
+    CSI_NODE,
+    CSI_STORAGE_CAPACITY,
 )
 
 COMPAT_BETAS: tuple[Kind, ...] = ()
@@ -64,15 +90,24 @@ __all__ = [
     "COMPAT_BETAS",
     "CONFIG_MAP",
     "CONTROLLER_REVISION",
+    "CSI_DRIVER",
+    "CSI_NODE",
+    "CSI_STORAGE_CAPACITY",
     "DAEMON_SET",
     "DEPLOYMENT",
     "ENDPOINTS",
     "ENDPOINT_SLICE",
     "EVENT",
+    "INGRESS",
+    "INGRESS_CLASS",
+    "IP_ADDRESS",
     "LEASE",
     "LIMIT_RANGE",
     "NAMESPACE",
+    "NETWORK_POLICY",
     "NODE",
+    "PERSISTENT_VOLUME",
+    "PERSISTENT_VOLUME_CLAIM",
     "POD",
     "PRIORITY_CLASS",
     "REPLICA_SET",
@@ -83,6 +118,10 @@ __all__ = [
     "SECRET",
     "SERVICE",
     "SERVICE_ACCOUNT",
+    "SERVICE_CIDR",
+    "STORAGE_CLASS",
+    "VOLUME_ATTACHMENT",
+    "VOLUME_ATTRIBUTES_CLASS",
     "Ago",
     "Column",
     "Kind",

@@ -58,16 +58,19 @@ def _validate_toleration_value(
 
 def _validate_node_affinity(affinity: Obj, path: FieldPath, errors: FieldErrors) -> None:
     if (required := affinity.get(REQUIRED)) is not None:
-        where = path.child(REQUIRED, "nodeSelectorTerms")
-        terms = required.get("nodeSelectorTerms") or []
-        if not terms:
-            errors.required(where, "must have at least one node selector term")
-        for index, term in enumerate(terms):
-            _validate_node_term(term, where.index(index), errors)
+        validate_node_selector(required, path.child(REQUIRED), errors)
     for index, preferred in enumerate(affinity.get(PREFERRED) or ()):
         where = path.child(PREFERRED).index(index)
         _validate_weight(preferred, where, errors)
         _validate_node_term(preferred.get("preference") or {}, where.child("preference"), errors)
+
+
+def validate_node_selector(selector: Obj, path: FieldPath, errors: FieldErrors) -> None:
+    where, terms = path.child("nodeSelectorTerms"), selector.get("nodeSelectorTerms") or []
+    if not terms:
+        errors.required(where, "must have at least one node selector term")
+    for index, term in enumerate(terms):
+        _validate_node_term(term, where.index(index), errors)
 
 
 def _validate_weight(term: Obj, path: FieldPath, errors: FieldErrors) -> None:

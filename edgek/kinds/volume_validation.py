@@ -54,8 +54,13 @@ def _validate_source(volume: Obj, path: FieldPath, errors: FieldErrors) -> None:
     for extra in sources[1:]:
         errors.forbidden(path.child(extra), "may not specify more than 1 volume type")
     for source in sources[:1]:
-        if validate := _SOURCES.get(source):
-            validate(volume[source], path.child(source), errors)
+        validate_source(source, volume[source], path.child(source), errors)
+
+
+def validate_source(name: str, source: Obj, path: FieldPath, errors: FieldErrors) -> None:
+    """One source, by the name of its field; nothing where that is a driver's own affair."""
+    if validate := _SOURCES.get(name):
+        validate(source, path, errors)
 
 
 def _host_path(source: Obj, path: FieldPath, errors: FieldErrors) -> None:

@@ -44,6 +44,22 @@ TABLES = {
     "clusterroles": "Name Created_At",
     "clusterrolebindings": "Name Role Age | Users Groups ServiceAccounts",
     "certificatesigningrequests": "Name Age SignerName Requestor RequestedDuration Condition",
+    "persistentvolumes": "Name Capacity Access_Modes Reclaim_Policy Status Claim StorageClass"
+    " VolumeAttributesClass Reason Age | VolumeMode",
+    "persistentvolumeclaims": "Name Status Volume Capacity Access_Modes StorageClass"
+    " VolumeAttributesClass Age | VolumeMode",
+    "ingresses": "Name Class Hosts Address Ports Age",
+    "ingressclasses": "Name Controller Parameters Age",
+    "networkpolicies": "Name Pod-Selector Age",
+    "servicecidrs": "Name CIDRs Age",
+    "ipaddresses": "Name ParentRef",
+    "storageclasses": "Name Provisioner ReclaimPolicy VolumeBindingMode AllowVolumeExpansion Age",
+    "volumeattributesclasses": "Name DriverName Age",
+    "volumeattachments": "Name Attacher PV Node Attached Age",
+    "csidrivers": "Name AttachRequired PodInfoOnMount StorageCapacity TokenRequests"
+    " RequiresRepublish Modes Age",
+    "csinodes": "Name Drivers Age",
+    "csistoragecapacities": "Name StorageClassName Capacity",
 }
 
 # A change that no update may make: (path, new value, part of the sentence).
@@ -63,11 +79,23 @@ FORBIDDEN_CHANGES = {
     "runtimeclasses": (("handler",), "other", "field is immutable"),
     "rolebindings": (("roleRef", "name"), "other", "cannot change roleRef"),
     "clusterrolebindings": (("roleRef", "name"), "other", "cannot change roleRef"),
+    "persistentvolumes": (("spec", "hostPath", "path"), "/other", "immutable after creation"),
+    "persistentvolumeclaims": (("spec", "storageClassName"), "x", "spec is immutable after"),
+    "ingressclasses": (("spec", "controller"), "example.com/other", "field is immutable"),
+    "servicecidrs": (("spec", "cidrs"), ["10.44.0.0/16"], "field is immutable"),
+    "ipaddresses": (("spec", "parentRef", "name"), "other", "field is immutable"),
+    "storageclasses": (("provisioner",), "other", "updates to provisioner are forbidden."),
+    "volumeattributesclasses": (("driverName",), "other", "updates to driverName are forbidden"),
+    "volumeattachments": (("spec", "nodeName"), "other", "field is immutable"),
+    "csidrivers": (("spec", "attachRequired"), True, "field is immutable"),
+    "csinodes": (("spec", "drivers", 0, "nodeID"), "other", "field is immutable"),
+    "csistoragecapacities": (("storageClassName",), "other", "field is immutable"),
 }
 CHANGEABLE = {
     "namespaces", "endpoints", "serviceaccounts", "events", "leases", "roles", "clusterroles",
     "limitranges",
     "certificatesigningrequests",  # its spec is carried over, so nothing is left to refuse
+    "ingresses", "networkpolicies",
 }  # fmt: skip
 
 
