@@ -40,6 +40,7 @@ from server.endpoints.watch import watch
 from server.filters.authentication import authentication
 from server.filters.authorization import authorization
 from server.filters.errors import errors_filter
+from server.filters.impersonation import impersonation
 from server.filters.in_flight import in_flight_filter
 from server.filters.request_info import request_info_filter
 from server.inprocess import InProcessTransport
@@ -81,6 +82,7 @@ def filters(authenticator: Authenticator, authorizer: Authorizer) -> tuple[Filte
         errors_filter,
         request_info_filter,
         authentication(authenticator),
+        impersonation(authorizer),
         in_flight_filter(),
         authorization(authorizer),
     )
@@ -123,7 +125,7 @@ VerbTable = Mapping[tuple[str, str], Mapping[str, Verb]]
 PluginsFor = Callable[[StoreReader, RbacAuthorizer], Sequence[Plugin]]
 PathsFor = Callable[[Env], Sequence[tuple[str, Handle]]]
 SubresourcesFor = Callable[[StoreReader], VerbTable]
-VirtualFor = Callable[[StoreReader, Authorizer, Authenticator], VerbTable]
+VirtualFor = Callable[[StoreReader, Union, Authenticator], VerbTable]
 
 
 def _no_verbs(*_: object) -> VerbTable:
@@ -162,7 +164,7 @@ def build_api(config: ApiConfig, parts: Parts) -> Api:
     )
     kinds = KindTable((*ALL, *(COMPAT_BETAS if config.compat_betas else ())))
     env = Env(kinds=kinds, registry=registry, clock=parts.clock, pages=Pages())
-    authorizer: Authorizer = Union([Masters(), NodeAuthorizer(reader), rbac])
+    authorizer = Union((Masters(), NodeAuthorizer(reader), rbac), rules=rbac)
     authenticator = parts.authenticator(reader)
     routes = Routes(
         env=env,

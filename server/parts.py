@@ -17,7 +17,7 @@ from server.admission.service_account import ServiceAccount
 from server.admission.taint_nodes_by_condition import TaintNodesByCondition
 from server.app import Api, ApiConfig, Parts, build_api
 from server.authn.anonymous import Anonymous
-from server.authn.authenticator import Authenticator
+from server.authn.authenticator import Authenticator, TokenAuthenticator
 from server.authn.join_token import JoinTokenAuthenticator
 from server.authn.jwt import SigningKey
 from server.authn.service_account import ServiceAccountAuthenticator
@@ -25,12 +25,14 @@ from server.authn.tokens import TokenIssuer
 from server.authn.union import Union
 from server.authn.x509 import X509Authenticator
 from server.authz.rbac import RbacAuthorizer
+from server.authz.union import Union as Authorizers
 from server.config import ServerConfig
 from server.endpoints.cacerts import cacerts
 from server.endpoints.discovery import Discovery
 from server.endpoints.env import Env
 from server.endpoints.health import Health
 from server.endpoints.openapi import OpenApi
+from server.endpoints.reviews import review_verbs
 from server.endpoints.root import Handle
 from server.endpoints.route import Verb
 from server.endpoints.subresources.streams import pod_attach, pod_exec, pod_log
@@ -118,6 +120,13 @@ def subresources(
     }
 
 
+def virtual(
+    reader: StoreReader, authorizer: Authorizers, authenticator: Authenticator
+) -> Mapping[tuple[str, str], Mapping[str, Verb]]:
+    assert isinstance(authenticator, TokenAuthenticator)
+    return review_verbs(authorizer=authorizer, rules=authorizer, tokens=authenticator)
+
+
 def open_api(
     config: ServerConfig,
     identity: ServerIdentity,
@@ -138,6 +147,7 @@ def open_api(
         plugins=plugins,
         paths=lambda env: paths(env, ca_pem=identity.ca_pem, ready=ready, tunnels=tunnels),
         subresources=lambda reader: subresources(tunnels, issuer, reader),
+        virtual=virtual,
     )
     ports = f"{config.node_ports.start}-{config.node_ports.stop - 1}"
     about = ApiConfig(

@@ -1,5 +1,6 @@
 """What each kind is. ``ALL`` is the order of discovery and the only list of kinds."""
 
+from edgek.kinds.authentication_review import SELF_SUBJECT_REVIEW, TOKEN_REVIEW
 from edgek.kinds.certificate_signing_request import CERTIFICATE_SIGNING_REQUEST
 from edgek.kinds.cluster_role import CLUSTER_ROLE
 from edgek.kinds.cluster_role_binding import CLUSTER_ROLE_BINDING
@@ -36,6 +37,12 @@ from edgek.kinds.service import SERVICE
 from edgek.kinds.service_account import SERVICE_ACCOUNT
 from edgek.kinds.service_cidr import SERVICE_CIDR
 from edgek.kinds.storage_class import STORAGE_CLASS
+from edgek.kinds.subject_access_review import (
+    LOCAL_SUBJECT_ACCESS_REVIEW,
+    SELF_SUBJECT_ACCESS_REVIEW,
+    SUBJECT_ACCESS_REVIEW,
+)
+from edgek.kinds.subject_rules_review import SELF_SUBJECT_RULES_REVIEW
 from edgek.kinds.volume_attachment import VOLUME_ATTACHMENT
 from edgek.kinds.volume_attributes_class import VOLUME_ATTRIBUTES_CLASS
 
@@ -64,6 +71,12 @@ ALL: tuple[Kind, ...] = (
     CLUSTER_ROLE,
     CLUSTER_ROLE_BINDING,
     CERTIFICATE_SIGNING_REQUEST,
+    TOKEN_REVIEW,
+    SELF_SUBJECT_REVIEW,
+    SUBJECT_ACCESS_REVIEW,
+    SELF_SUBJECT_ACCESS_REVIEW,
+    LOCAL_SUBJECT_ACCESS_REVIEW,
+    SELF_SUBJECT_RULES_REVIEW,
     PERSISTENT_VOLUME,
     PERSISTENT_VOLUME_CLAIM,
     INGRESS,
@@ -103,6 +116,7 @@ __all__ = [
     "IP_ADDRESS",
     "LEASE",
     "LIMIT_RANGE",
+    "LOCAL_SUBJECT_ACCESS_REVIEW",
     "NAMESPACE",
     "NETWORK_POLICY",
     "NODE",
@@ -116,10 +130,15 @@ __all__ = [
     "ROLE_BINDING",
     "RUNTIME_CLASS",
     "SECRET",
+    "SELF_SUBJECT_ACCESS_REVIEW",
+    "SELF_SUBJECT_REVIEW",
+    "SELF_SUBJECT_RULES_REVIEW",
     "SERVICE",
     "SERVICE_ACCOUNT",
     "SERVICE_CIDR",
     "STORAGE_CLASS",
+    "SUBJECT_ACCESS_REVIEW",
+    "TOKEN_REVIEW",
     "VOLUME_ATTACHMENT",
     "VOLUME_ATTRIBUTES_CLASS",
     "Ago",

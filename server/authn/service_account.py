@@ -1,8 +1,8 @@
 """Service-account tokens: signed by us, not expired, meant for us, and all they name still there.
 
-As pkg/serviceaccount/claims.go Validate. Signatures are verified once per token and remembered;
+As pkg/serviceaccount/jwt.go and claims.go. Signatures are verified once per token and remembered;
 dates and the bound objects are looked at on every request, so that deleting a pod or an account
-ends its tokens at once.
+ends its tokens at once. The tokens of Secrets are in ``legacy.py``.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,16 +19,18 @@ from edgek.kinds.node import NODE
 from edgek.kinds.pod import POD
 from edgek.kinds.secret import SECRET
 from edgek.kinds.service_account import SERVICE_ACCOUNT
+from server.authn.authenticator import TokenOwner
 from server.authn.bearer import bearer_token
-from server.authn.jwt import Claims, looks_like_jwt
+from server.authn.jwt import Claims, looks_like_jwt, peek_claims
 from server.authn.tokens import TokenIssuer
 from server.request.model import Request, User
-from server.request.principals import AUTHENTICATED, SERVICE_ACCOUNTS, service_account_user
+from server.request.principals import account_groups, service_account_user
 from server.request.reader import Reader
 
 LEEWAY = timedelta(seconds=60)
 """For clocks, and for a pod's last words after its grace period."""
 _EXTRA = "authentication.kubernetes.io/"
+INVALIDATED = "service account token has been invalidated"
 
 
 class ServiceAccountAuthenticator:
@@ -40,27 +42,24 @@ class ServiceAccountAuthenticator:
 
     async def authenticate(self, request: Request) -> User | None:
         token = bearer_token(request)
+        owner = await self.authenticate_token(token, ()) if token else None
+        return owner.user if owner else None
+
+    async def authenticate_token(self, token: str, audiences: Sequence[str]) -> TokenOwner | None:
         if not looks_like_jwt(token):
             return None
         try:
             known = self._read(token)
-            now = self._clock.now()
-            if now > known.until or now < known.since:
-                raise ValueError("expired or not valid yet")
-            for kind, namespace, ref in known.objects:
-                self._check(kind, namespace, ref, now)
+            return self._checked(known, audiences or self._issuer.audiences) if known else None
         except (ValueError, KeyError, TypeError) as err:
             raise Unauthorized from err
-        return known.user
 
-    def _verify(self, token: str) -> "_Known":
-        """What is true of a token for ever. Raises ValueError, KeyError or TypeError for claims
-        that do not hold."""
+    def _verify(self, token: str) -> "_Known | None":
+        """What is true of a token for ever; None where it is none of ours. Raises ValueError,
+        KeyError or TypeError for claims that do not hold."""
+        if peek_claims(token).get("iss") not in self._issuer.accepted:
+            return None
         claims = self._issuer.key.verify(token)
-        if claims["iss"] != self._issuer.issuer:
-            raise ValueError("issued by another cluster")
-        if not set(self._issuer.audiences) & set(claims["aud"]):
-            raise ValueError("meant for others")
         private = claims["kubernetes.io"]
         namespace, account = private["namespace"], private["serviceaccount"]
         user_name = service_account_user(namespace, account["name"])
@@ -69,33 +68,56 @@ class ServiceAccountAuthenticator:
         user = User(
             name=user_name,
             uid=account["uid"],
-            groups=(SERVICE_ACCOUNTS, f"{SERVICE_ACCOUNTS}:{namespace}", AUTHENTICATED),
+            groups=account_groups(namespace),
             extra=_extra(claims),
         )
         return _Known(
             user=user,
+            audiences=tuple(claims["aud"]),
             since=_moment(claims["nbf"]) - LEEWAY,
             until=_moment(claims["exp"]) + LEEWAY,
             objects=tuple(_objects(private)),
         )
 
-    def _check(self, kind: Kind, namespace: str, ref: Obj, now: datetime) -> None:
+    def _checked(self, known: "_Known", wanted: Sequence[str]) -> TokenOwner:
+        meant = tuple(audience for audience in known.audiences if audience in wanted)
+        if not meant:
+            raise ValueError(
+                f"token audiences {_quoted(known.audiences)} is invalid for the target audiences "
+                f"{_quoted(wanted)}"
+            )
+        now = self._clock.now()
+        if now > known.until:
+            raise ValueError("service account token has expired")
+        if now < known.since:
+            raise ValueError("service account token is not valid yet")
+        for kind, namespace, ref in known.objects:
+            self._check_object(kind, namespace, ref, now)
+        return TokenOwner(user=known.user, audiences=meant)
+
+    def _check_object(self, kind: Kind, namespace: str, ref: Obj, now: datetime) -> None:
         obj = self._reader.get(kind, Key(namespace, ref["name"]))
         if obj is None or uid(obj) != ref["uid"]:
-            raise ValueError(f"its {kind.kind} is gone")
+            raise ValueError(INVALIDATED)
         deleted = get_path(obj, "metadata", "deletionTimestamp")
         if deleted and now > parse_time(deleted) + LEEWAY:
-            raise ValueError(f"its {kind.kind} is being deleted")
+            raise ValueError(INVALIDATED)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Known:
-    """A token whose signature is good: whose it is, when, and while which objects exist."""
+    """A token whose signature is good: whose it is, for whom, when, and while which objects
+    exist."""
 
     user: User
+    audiences: Sequence[str]
     since: datetime
     until: datetime
     objects: Sequence[tuple[Kind, str, Obj]]
+
+
+def _quoted(texts: Sequence[str]) -> str:
+    return "[" + " ".join(f'"{text}"' for text in texts) + "]"
 
 
 def _objects(private: Claims) -> Iterator[tuple[Kind, str, Obj]]:
@@ -118,5 +140,6 @@ def _extra(claims: Claims) -> dict[str, tuple[str, ...]]:
     for label in ("pod", "node"):
         if ref := claims["kubernetes.io"].get(label):
             extra[f"{_EXTRA}{label}-name"] = (ref["name"],)
-            extra[f"{_EXTRA}{label}-uid"] = (ref["uid"],)
+            if ref.get("uid"):
+                extra[f"{_EXTRA}{label}-uid"] = (ref["uid"],)
     return extra

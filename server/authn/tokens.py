@@ -41,16 +41,23 @@ _BINDABLE: tuple[tuple[str, str, Kind], ...] = (
 
 @dataclass(frozen=True, kw_only=True)
 class TokenIssuer:
-    """Our name, key and audiences."""
+    """Our name, key and audiences. ``also`` are names of ours whose tokens are taken as well,
+    ``api_audiences`` whom a token must be meant for that is shown to this API."""
 
     issuer: str
     key: SigningKey
     clock: Clock
+    also: tuple[str, ...] = ()
+    api_audiences: tuple[str, ...] = ()
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        return (self.issuer, *self.also)
 
     @property
     def audiences(self) -> tuple[str, ...]:
         """For whom a token must be meant that is shown to this API."""
-        return (self.issuer,)
+        return self.api_audiences or self.accepted
 
     def sign(self, claims: Claims) -> str:
         return self.key.sign(claims)
@@ -79,7 +86,7 @@ def issue_token(
         "kubernetes.io": {
             "namespace": account.namespace,
             "serviceaccount": {"name": account.name, "uid": uid(found)},
-            **{label: {"name": name(obj), "uid": uid(obj)} for label, obj in bound.items()},
+            **{label: _claim(obj) for label, obj in bound.items()},
         },
     }
     if warn_after:
@@ -137,12 +144,22 @@ def _bound_objects(spec: Obj, account: Obj, reader: Reader) -> dict[str, Obj]:
             "record. The object might have been deleted and then recreated"
         )
         raise Conflict.of(kind, name(obj), why)
-    bound = {label: obj}
     if kind is POD:
         _check_runs_as(obj, account)
-        node = reader.get(NODE, Key("", get_path(obj, "spec", "nodeName", default="")))
-        bound |= {"node": node} if node else {}
-    return bound
+        return {label: obj, **_node_of(obj, reader)}
+    return {label: obj}
+
+
+def _node_of(pod: Obj, reader: Reader) -> dict[str, Obj]:
+    """Also of a node that is gone: its name alone still says where the pod runs."""
+    node = get_path(pod, "spec", "nodeName", default="")
+    if not node:
+        return {}
+    return {"node": reader.get(NODE, Key("", node)) or {"metadata": {"name": node}}}
+
+
+def _claim(obj: Obj) -> Claims:
+    return {"name": name(obj), **({"uid": found} if (found := uid(obj)) else {})}
 
 
 def _bindable(ref: Any) -> tuple[str, Kind]:
@@ -150,7 +167,9 @@ def _bindable(ref: Any) -> tuple[str, Kind]:
     for known, label, kind in _BINDABLE:
         if kind_name == known and api_version == "v1":
             return label, kind
-    raise BadRequest(f"cannot bind token to object of type {api_version}, Kind={kind_name}")
+    # As GroupVersionKind.String writes it: the core group is empty and keeps its slash.
+    shown = api_version if "/" in api_version else f"/{api_version}"
+    raise BadRequest(f"cannot bind token to object of type {shown}, Kind={kind_name or ''}")
 
 
 def _check_runs_as(pod: Obj, account: Obj) -> None:

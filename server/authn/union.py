@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from server.authn.authenticator import Authenticator
+from server.authn.authenticator import Authenticator, TokenAuthenticator, TokenOwner
 from server.request.model import Request, User
 
 
@@ -16,4 +16,13 @@ class Union:
             user = await authenticator.authenticate(request)
             if user is not None:
                 return user
+        return None
+
+    async def authenticate_token(self, token: str, audiences: Sequence[str]) -> TokenOwner | None:
+        """Of those who take tokens, the first that knows this one."""
+        for authenticator in self.authenticators:
+            if isinstance(authenticator, TokenAuthenticator):
+                owner = await authenticator.authenticate_token(token, audiences)
+                if owner is not None:
+                    return owner
         return None

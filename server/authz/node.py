@@ -40,7 +40,7 @@ class NodeAuthorizer:
             ("coordination.k8s.io", "leases"): self._leases,
         }
 
-    def authorize(self, user: User, info: RequestInfo) -> Verdict:
+    def authorize(self, user: User, info: RequestInfo, *, explain: bool = False) -> Verdict:
         if NODES not in user.groups:
             return NO_OPINION
         node = node_of(user)

@@ -6,7 +6,7 @@ once per index: yes, no, or "for these names only". Neither is needed for correc
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from edgek.api.meta import Key, Obj, namespace
@@ -19,7 +19,7 @@ from server.request.info import RequestInfo
 from server.request.model import User
 from server.request.principals import service_account_user
 from server.request.reader import Reader
-from server.request.rules import rule_covers
+from server.request.rules import rule_allows, rule_covers
 
 _ALLOW = Verdict(Decision.ALLOW)
 _KINDS = (CLUSTER_ROLE, CLUSTER_ROLE_BINDING, ROLE, ROLE_BINDING)
@@ -29,10 +29,14 @@ _MAX_PATH = 512
 
 
 class Grant(NamedTuple):
-    """Rules that a subject has in ``namespace``; "" is the whole cluster."""
+    """Rules that a subject has in ``namespace`` ("" is the whole cluster), and by which binding.
+    Without rules where the role is ``missing``."""
 
     namespace: str
     rules: Sequence[Obj]
+    binding: Obj
+    subject: Obj
+    missing: bool
 
 
 class RbacAuthorizer:
@@ -42,7 +46,13 @@ class RbacAuthorizer:
         self._grants: dict[tuple[str, str], list[Grant]] = {}
         self._answers: dict[tuple[object, ...], frozenset[str] | None] = {}
 
-    def authorize(self, user: User, info: RequestInfo) -> Verdict:
+    def authorize(self, user: User, info: RequestInfo, *, explain: bool = False) -> Verdict:
+        verdict = self._authorize(user, info)
+        if verdict is NO_OPINION:
+            return _refusal(self._missing(user, info.namespace))
+        return Verdict(Decision.ALLOW, self._why(user, info)) if explain else verdict
+
+    def _authorize(self, user: User, info: RequestInfo) -> Verdict:
         self._refresh()
         if len(info.path) > _MAX_PATH:
             return _verdict(self._answer(user, info), info)
@@ -58,16 +68,31 @@ class RbacAuthorizer:
         return _verdict(names, info)
 
     def allows(self, user: User, info: RequestInfo) -> bool:
-        return self.authorize(user, info).decision is Decision.ALLOW
+        return self._authorize(user, info).decision is Decision.ALLOW
 
     def rules_for(self, user: User, namespace: str) -> Iterator[Obj]:
         """Every rule the user has in that namespace ("": cluster-wide only)."""
         self._refresh()
+        for grant in self._granted(user, namespace):
+            yield from grant.rules
+
+    def _granted(self, user: User, namespace: str) -> Iterator[Grant]:
         subjects = [("User", user.name), *(("Group", group) for group in user.groups)]
         for subject in subjects:
             for grant in self._grants.get(subject, ()):
                 if grant.namespace in ("", namespace):
-                    yield from grant.rules
+                    yield grant
+
+    def _why(self, user: User, info: RequestInfo) -> str:
+        """As RBACAuthorizer's, of the first binding that allows; cluster-wide ones come first."""
+        grants = sorted(self._granted(user, info.namespace), key=lambda g: bool(g.namespace))
+        by = next(g for g in grants if any(rule_allows(rule, info) for rule in g.rules))
+        return f"RBAC: allowed by {describe_grant(by)}"
+
+    def _missing(self, user: User, namespace: str) -> list[str]:
+        """Roles that bindings of the user's name and that are not there."""
+        refs = (g.binding["roleRef"] for g in self._granted(user, namespace) if g.missing)
+        return list(dict.fromkeys(_not_found(ref) for ref in refs))
 
     def _answer(self, user: User, info: RequestInfo) -> frozenset[str] | None:
         """The names it is allowed for; None for all of them."""
@@ -93,9 +118,33 @@ def _verdict(names: frozenset[str] | None, info: RequestInfo) -> Verdict:
     return _ALLOW if names is None or info.asked_name in names else NO_OPINION
 
 
+def _refusal(problems: list[str]) -> Verdict:
+    if not problems:
+        return NO_OPINION
+    shown = problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]"
+    return Verdict(Decision.NO_OPINION, f"RBAC: {shown}")
+
+
+def _not_found(ref: Obj) -> str:
+    return f'{ref["kind"].lower()}.{CLUSTER_ROLE.group} "{ref["name"]}" not found'
+
+
+def describe_grant(grant: Grant) -> str:
+    """``ClusterRoleBinding "a" of ClusterRole "b" to User "c"``, as upstream's describers."""
+    binding, ref, subject = grant.binding, grant.binding["roleRef"], grant.subject
+    name = binding["metadata"]["name"]
+    kind, shown = "ClusterRoleBinding", name
+    if grant.namespace:
+        kind, shown = "RoleBinding", f"{name}/{grant.namespace}"
+    whom = subject["name"]
+    if subject["kind"] == "ServiceAccount":
+        whom = f"{whom}/{subject.get('namespace') or grant.namespace}"
+    return f'{kind} "{shown}" of {ref["kind"]} "{ref["name"]}" to {subject["kind"]} "{whom}"'
+
+
 def index_grants(reader: Reader) -> dict[tuple[str, str], list[Grant]]:
     """(subject kind, name) -> what bindings grant it. A binding to a role that does not exist
-    grants nothing, until the role comes."""
+    grants nothing, until the role comes; who is refused is told."""
     index: dict[tuple[str, str], list[Grant]] = defaultdict(list)
     for binding in reader.list(CLUSTER_ROLE_BINDING):
         _add(index, binding, "", reader)
@@ -107,24 +156,22 @@ def index_grants(reader: Reader) -> dict[tuple[str, str], list[Grant]]:
 def _add(
     index: dict[tuple[str, str], list[Grant]], binding: Obj, space: str, reader: Reader
 ) -> None:
-    rules = _rules_of(binding["roleRef"], space, reader)
-    if rules:
-        for subject in _subjects(binding.get("subjects") or (), space):
-            index[subject].append(Grant(space, rules))
+    role = _role_of(binding["roleRef"], space, reader)
+    rules = (role or {}).get("rules") or ()
+    if rules or role is None:
+        for subject in binding.get("subjects") or ():
+            if who := _subject(subject, space):
+                index[who].append(Grant(space, rules, binding, subject, role is None))
 
 
-def _rules_of(ref: Obj, space: str, reader: Reader) -> Sequence[Obj]:
+def _role_of(ref: Obj, space: str, reader: Reader) -> Obj | None:
     if ref.get("kind") == "ClusterRole":
-        role = reader.get(CLUSTER_ROLE, Key("", ref["name"]))
-    else:
-        role = reader.get(ROLE, Key(space, ref["name"])) if space else None
-    return (role or {}).get("rules") or ()
+        return reader.get(CLUSTER_ROLE, Key("", ref["name"]))
+    return reader.get(ROLE, Key(space, ref["name"])) if space else None
 
 
-def _subjects(subjects: Iterable[Obj], space: str) -> Iterator[tuple[str, str]]:
-    for subject in subjects:
-        kind, name = subject.get("kind", ""), subject.get("name", "")
-        if kind == "ServiceAccount":
-            yield "User", service_account_user(subject.get("namespace") or space, name)
-        elif kind in ("User", "Group"):
-            yield kind, name
+def _subject(subject: Obj, space: str) -> tuple[str, str] | None:
+    kind, name = subject.get("kind", ""), subject.get("name", "")
+    if kind == "ServiceAccount":
+        return "User", service_account_user(subject.get("namespace") or space, name)
+    return (kind, name) if kind in ("User", "Group") else None

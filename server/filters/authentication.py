@@ -1,22 +1,15 @@
 """Authentication filter: sets ``request.user``, or ends the request with 401.
 
-In-process callers name their user themselves; they need no credential to reach us. Whoever asks to
-act as somebody else (``kubectl --as``) is refused: to go on as the real user would let through
-what the other may not do.
+In-process callers name their user themselves; they need no credential to reach us.
 """
 
 import logging
 
-from edgek.api.errors import Forbidden, Unauthorized
+from edgek.api.errors import Unauthorized
 from server.authn.authenticator import Authenticator
-from server.request.model import Filter, Handler, Request, Response, User
+from server.request.model import Filter, Handler, Request, Response
 
 log = logging.getLogger(__name__)
-_IMPERSONATION = (
-    ("impersonate-user", "users"),
-    ("impersonate-group", "groups"),
-    ("impersonate-uid", "uids"),
-)
 
 
 def authentication(authenticator: Authenticator) -> Filter:
@@ -31,20 +24,9 @@ def authentication(authenticator: Authenticator) -> Filter:
                     raise
                 if user is None:
                     raise Unauthorized
-                _refuse_impersonation(request, user)
                 request.user = user
             return await handler(request)
 
         return handle
 
     return wrap
-
-
-def _refuse_impersonation(request: Request, user: User) -> None:
-    for header, resource in _IMPERSONATION:
-        if other := request.headers.get(header):
-            raise Forbidden(
-                f'{resource} "{other}" is forbidden: User "{user.name}" cannot impersonate '
-                f'resource "{resource}" in API group "" at the cluster scope: this server does not '
-                "support impersonation"
-            )

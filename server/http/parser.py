@@ -20,7 +20,8 @@ MAX_BYTES = MAX_HEAD + 2 * MAX_BODY
 
 @dataclass(kw_only=True, slots=True)
 class Message:
-    """One request as it came. Header names are lower case; repeated ones are joined by commas."""
+    """One request as it came. Header names are lower case; repeated ones are joined by commas,
+    those of impersonation by line feeds, which no value can hold."""
 
     method: str = ""
     target: str = ""
@@ -95,7 +96,11 @@ class Parser:
             return  # a trailer: it comes too late to mean anything
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
         headers = self._message.headers
-        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+        if key in headers:
+            # A group's name may hold commas, and which groups they are decides what is allowed.
+            between = "\n" if key.startswith("impersonate-") else ", "
+            text = f"{headers[key]}{between}{text}"
+        headers[key] = text
 
     def on_headers_complete(self) -> None:
         message, http = self._message, self._http

@@ -1,5 +1,6 @@
 """Names of users and groups that mean something to authentication, authorization and admission."""
 
+from edgek.api.validation import is_dns1123_label, is_dns1123_subdomain
 from server.request.model import User
 
 AUTHENTICATED = "system:authenticated"
@@ -24,3 +25,17 @@ def node_of(user: User) -> str:
 
 def service_account_user(namespace: str, name: str) -> str:
     return f"{SERVICE_ACCOUNT_PREFIX}{namespace}:{name}"
+
+
+def account_of(user_name: str) -> tuple[str, str] | None:
+    """(namespace, name) of the service account that a user name stands for."""
+    namespace, colon, name = user_name.removeprefix(SERVICE_ACCOUNT_PREFIX).partition(":")
+    ours = user_name.startswith(SERVICE_ACCOUNT_PREFIX) and colon and ":" not in name
+    if not ours or is_dns1123_label(namespace) or is_dns1123_subdomain(name):
+        return None
+    return namespace, name
+
+
+def account_groups(namespace: str) -> tuple[str, ...]:
+    """The groups of every service account of a namespace."""
+    return (SERVICE_ACCOUNTS, f"{SERVICE_ACCOUNTS}:{namespace}", AUTHENTICATED)

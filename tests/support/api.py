@@ -9,6 +9,8 @@ from edgek.client.client import Client
 from server.admission.chain import Plugin
 from server.app import Api, ApiConfig, Parts, PluginsFor, build_api
 from server.authn.anonymous import Anonymous
+from server.authn.union import Union as Tokens
+from server.endpoints.reviews import review_verbs
 from server.request.model import Request, User
 from server.request.principals import AUTHENTICATED, MASTERS
 from server.storage.sqlite import SqliteEngine
@@ -40,6 +42,9 @@ def parts(
         authenticator=lambda reader: authenticator,
         plugins=plugins if callable(plugins) else lambda reader, rbac: plugins,
         paths=lambda env: (),
+        virtual=lambda reader, authorizer, _: review_verbs(
+            authorizer=authorizer, rules=authorizer, tokens=Tokens(())
+        ),
     )
 
 

@@ -59,7 +59,7 @@ def test_a_mounted_token_says_an_hour_and_works_for_a_year():
         (ref(name="gone"), 404, 'pods "gone" not found'),
         (ref(name="p", uid="old"), 409, "the UID in the bound object reference (old) does not"),
         (ref(name="other"), 400, "pod running with different serviceaccount name"),
-        (ref(name="p", kind="Job"), 400, "cannot bind token to object of type v1, Kind=Job"),
+        (ref(name="p", kind="Job"), 400, "cannot bind token to object of type /v1, Kind=Job"),
     ],
 )
 def test_a_request_that_cannot_be_met_is_refused(asked: dict, code: int, words: str):

@@ -32,7 +32,9 @@ ANN = User(name="ann", groups=("dev", "system:authenticated"))
 
 
 def default_authorizers(reader: FakeReader) -> Authorizer:
-    return Union((Masters(), NodeAuthorizer(reader), RbacAuthorizer(reader)))
+    return Union(
+        (Masters(), NodeAuthorizer(reader), RbacAuthorizer(reader)), RbacAuthorizer(reader)
+    )
 
 
 def pod(name: str, node: str, **spec: object) -> tuple:
