@@ -20,8 +20,8 @@ def plan_binding(pod: Obj, node_name: str) -> Obj:
     }
 
 
-def plan_condition(pod: Obj, why: Unschedulable, *, now: str) -> list[Obj] | None:
-    """The pod's conditions with PodScheduled=False; None where they say so already."""
+def plan_condition(pod: Obj, why: Unschedulable, *, now: str) -> Obj | None:
+    """The condition PodScheduled=False; None where the pod has it already."""
     conditions = (pod.get("status") or {}).get("conditions")
     condition: Obj = {
         "type": "PodScheduled",
@@ -35,7 +35,7 @@ def plan_condition(pod: Obj, why: Unschedulable, *, now: str) -> list[Obj] | Non
     old = find_condition(conditions, "PodScheduled") or {}
     if all(old.get(name) == value for name, value in condition.items()):
         return None
-    return with_condition(conditions, condition, now=now)
+    return find_condition(with_condition(conditions, condition, now=now), "PodScheduled")
 
 
 async def bind(client: Client, pod: Obj, node_name: str) -> None:
@@ -44,10 +44,9 @@ async def bind(client: Client, pod: Obj, node_name: str) -> None:
 
 
 async def report(client: Client, clock: Clock, pod: Obj, why: Unschedulable) -> None:
-    """Writes the condition if it differs. Until a pod has a node nobody but the scheduler
-    writes its conditions, so the whole list can go into a merge patch."""
-    conditions = plan_condition(pod, why, now=format_time(clock.now()))
-    if conditions is None:
+    """Writes the condition if it differs, and leaves alone those of others."""
+    condition = plan_condition(pod, why, now=format_time(clock.now()))
+    if condition is None:
         return
-    body = {"metadata": {"uid": uid(pod)}, "status": {"conditions": conditions}}
-    await client.patch(POD, key_of(pod), body, subresource="status")
+    body = {"metadata": {"uid": uid(pod)}, "status": {"conditions": [condition]}}
+    await client.patch(POD, key_of(pod), body, patch_type="strategic", subresource="status")
