@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from edgek.api.meta import Obj, get_path
 from edgek.api.time import human_duration, parse_time
 from edgek.api.validation import FieldErrors
+from edgek.schema.schema import Schema
 
 ALL_VERBS = (
     "create", "delete", "deletecollection", "get", "list", "patch", "update", "watch",
@@ -121,6 +122,22 @@ class Conversion(Protocol):
         """An object of this version as it is to be stored."""
 
 
+class Shape(Protocol):
+    """What describes the objects of a custom kind, in place of the facts of built-in ones."""
+
+    digest: str
+    """Differs where anything of the description does."""
+
+    @property
+    def schema(self) -> Schema: ...
+
+    def document(self) -> Obj:
+        """As the definition says it (JSONSchemaProps). Never mutate it."""
+
+    def prune(self, obj: Obj) -> list[str]:
+        """Drops, in place, what is not described; the paths of it. Raises BadRequest."""
+
+
 def _nothing(*_: Any) -> None:
     pass
 
@@ -148,7 +165,9 @@ class Kind:
     A ``virtual`` kind is answered and never stored (reviews). ``conversion`` belongs to a kind
     served in another version than the one it is stored in; both share ``storage_prefix``.
     ``warning`` is sent with every answer (deprecation). ``custom``: made from a
-    CustomResourceDefinition, so without strategic merge patch and protobuf.
+    CustomResourceDefinition, so without strategic merge patch and protobuf; ``shape`` is its
+    schema. ``on_delete(obj, now)`` changes a shallow copy of an object whose deletion begins:
+    what has to happen before it may go (finalizers, conditions).
     """
 
     group: str
@@ -182,6 +201,11 @@ class Kind:
     conversion: Conversion | None = None
     warning: str = ""
     custom: bool = False
+    shape: Shape | None = None
+    on_delete: Callable[[Obj, str], None] | None = None
+    orphans: bool = False
+    """Whether a deletion that says nothing of dependents leaves them alone, as it does for the
+    oldest kinds (strategy.DefaultGarbageCollectionPolicy)."""
     example: Mapping[str, Any] = field(default_factory=dict)
     """A manifest: docs, round-trip and discovery tests use it."""
 

@@ -27,6 +27,15 @@ class KindLike(Protocol):
     def kind(self) -> str: ...
     @property
     def schema(self) -> str: ...
+    @property
+    def shape(self) -> "Shaped | None": ...
+
+
+class Shaped(Protocol):
+    """What a custom kind brings along."""
+
+    @property
+    def schema(self) -> "Schema": ...
 
 
 class LazyFields(Mapping[str, "Schema"]):
@@ -154,7 +163,9 @@ def builtin_types() -> Types:
 
 
 def schema_of(kind: KindLike) -> Schema:
-    """The schema of a built-in kind. Raises KeyError where the facts do not know it."""
+    """The schema of a kind. Raises KeyError where it brings none and the facts know none."""
+    if kind.shape is not None:
+        return kind.shape.schema
     types = builtin_types()
     if kind.schema:
         return types.named(kind.schema)
