@@ -100,6 +100,10 @@ class FieldErrors:
     def invalid(self, path: FieldPath, value: Any, detail: str) -> None:
         self._add("FieldValueInvalid", path, f"Invalid value: {_shown(value)}: {detail}")
 
+    def invalid_unshown(self, path: FieldPath, detail: str) -> None:
+        """An invalid value that is too large to show (field.OmitValueType)."""
+        self._add("FieldValueInvalid", path, f"Invalid value: {detail}")
+
     def required(self, path: FieldPath, detail: str = "") -> None:
         self._add("FieldValueRequired", path, "Required value" + (f": {detail}" if detail else ""))
 
@@ -119,6 +123,10 @@ class FieldErrors:
 
     def too_long(self, path: FieldPath, limit: int) -> None:
         self._add("FieldValueTooLong", path, f"Too long: may not be more than {limit} bytes")
+
+    def too_long_characters(self, path: FieldPath, limit: int) -> None:
+        text = f"Too long: may not be more than {limit} characters"
+        self._add("FieldValueTooLong", path, text)
 
     def too_many(self, path: FieldPath, count: int, limit: int) -> None:
         self._add("FieldValueTooMany", path, f"Too many: {count}: must have at most {limit} items")

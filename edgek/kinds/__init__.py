@@ -6,6 +6,7 @@ from edgek.kinds.cluster_role import CLUSTER_ROLE
 from edgek.kinds.cluster_role_binding import CLUSTER_ROLE_BINDING
 from edgek.kinds.configmap import CONFIG_MAP
 from edgek.kinds.controller_revision import CONTROLLER_REVISION
+from edgek.kinds.cron_job import CRON_JOB
 from edgek.kinds.csi_driver import CSI_DRIVER
 from edgek.kinds.csi_node import CSI_NODE
 from edgek.kinds.csi_storage_capacity import CSI_STORAGE_CAPACITY
@@ -17,6 +18,7 @@ from edgek.kinds.event import EVENT
 from edgek.kinds.ingress import INGRESS
 from edgek.kinds.ingress_class import INGRESS_CLASS
 from edgek.kinds.ip_address import IP_ADDRESS
+from edgek.kinds.job import JOB
 from edgek.kinds.kind import Ago, Column, Kind, ScalePaths, Subresource
 from edgek.kinds.lease import LEASE
 from edgek.kinds.limit_range import LIMIT_RANGE
@@ -26,8 +28,11 @@ from edgek.kinds.node import NODE
 from edgek.kinds.persistent_volume import PERSISTENT_VOLUME
 from edgek.kinds.persistent_volume_claim import PERSISTENT_VOLUME_CLAIM
 from edgek.kinds.pod import POD
+from edgek.kinds.pod_disruption_budget import POD_DISRUPTION_BUDGET
+from edgek.kinds.pod_template import POD_TEMPLATE
 from edgek.kinds.priority_class import PRIORITY_CLASS
 from edgek.kinds.replicaset import REPLICA_SET
+from edgek.kinds.replication_controller import REPLICATION_CONTROLLER
 from edgek.kinds.resource_quota import RESOURCE_QUOTA
 from edgek.kinds.role import ROLE
 from edgek.kinds.role_binding import ROLE_BINDING
@@ -36,6 +41,7 @@ from edgek.kinds.secret import SECRET
 from edgek.kinds.service import SERVICE
 from edgek.kinds.service_account import SERVICE_ACCOUNT
 from edgek.kinds.service_cidr import SERVICE_CIDR
+from edgek.kinds.statefulset import STATEFUL_SET
 from edgek.kinds.storage_class import STORAGE_CLASS
 from edgek.kinds.subject_access_review import (
     LOCAL_SUBJECT_ACCESS_REVIEW,
@@ -50,6 +56,8 @@ ALL: tuple[Kind, ...] = (
     NAMESPACE,
     NODE,
     POD,
+    POD_TEMPLATE,
+    REPLICATION_CONTROLLER,
     SERVICE,
     ENDPOINTS,
     ENDPOINT_SLICE,
@@ -63,7 +71,11 @@ ALL: tuple[Kind, ...] = (
     REPLICA_SET,
     DEPLOYMENT,
     DAEMON_SET,
+    STATEFUL_SET,
     CONTROLLER_REVISION,
+    JOB,
+    CRON_JOB,
+    POD_DISRUPTION_BUDGET,
     PRIORITY_CLASS,
     RUNTIME_CLASS,
     ROLE,
@@ -103,6 +115,7 @@ __all__ = [
     "COMPAT_BETAS",
     "CONFIG_MAP",
     "CONTROLLER_REVISION",
+    "CRON_JOB",
     "CSI_DRIVER",
     "CSI_NODE",
     "CSI_STORAGE_CAPACITY",
@@ -114,6 +127,7 @@ __all__ = [
     "INGRESS",
     "INGRESS_CLASS",
     "IP_ADDRESS",
+    "JOB",
     "LEASE",
     "LIMIT_RANGE",
     "LOCAL_SUBJECT_ACCESS_REVIEW",
@@ -123,7 +137,10 @@ __all__ = [
     "PERSISTENT_VOLUME",
     "PERSISTENT_VOLUME_CLAIM",
     "POD",
+    "POD_DISRUPTION_BUDGET",
+    "POD_TEMPLATE",
     "PRIORITY_CLASS",
+    "REPLICATION_CONTROLLER",
     "REPLICA_SET",
     "RESOURCE_QUOTA",
     "ROLE",
@@ -136,6 +153,7 @@ __all__ = [
     "SERVICE",
     "SERVICE_ACCOUNT",
     "SERVICE_CIDR",
+    "STATEFUL_SET",
     "STORAGE_CLASS",
     "SUBJECT_ACCESS_REVIEW",
     "TOKEN_REVIEW",

@@ -58,9 +58,11 @@ def _expression(term: Mapping[str, Any]) -> str:
     return f"{term['key']} in ({values})"
 
 
-def _each_container(field: str) -> Callable[[Obj], str]:
+def containers_of(field: str, *template: str) -> Callable[[Obj], str]:
+    """A reader of one field of all containers of the pod template at that path."""
+
     def read(obj: Obj) -> str:
-        found: Sequence[Obj] = get_path(obj, "spec", "template", "spec", "containers", default=())
+        found: Sequence[Obj] = get_path(obj, *template, "spec", "containers", default=())
         return ",".join(c.get(field) or "" for c in found)
 
     return read
@@ -70,23 +72,30 @@ def _selector(obj: Obj) -> str:
     return format_label_selector(get_path(obj, "spec", "selector"))
 
 
-TEMPLATE_COLUMNS = (
-    Column(
-        name="Containers",
-        read=_each_container("name"),
-        priority=1,
-        description="Names of the containers in the template.",
-    ),
-    Column(
-        name="Images",
-        read=_each_container("image"),
-        priority=1,
-        description="Images of the containers in the template.",
-    ),
-    Column(
-        name="Selector",
-        read=_selector,
-        priority=1,
-        description="Which pods belong to this workload.",
-    ),
-)
+def template_columns(
+    *template: str, selector: Callable[[Obj], str] = _selector
+) -> tuple[Column, ...]:
+    """What -o wide tells of a workload whose pod template is at that path."""
+    return (
+        Column(
+            name="Containers",
+            read=containers_of("name", *template),
+            priority=1,
+            description="Names of the containers in the template.",
+        ),
+        Column(
+            name="Images",
+            read=containers_of("image", *template),
+            priority=1,
+            description="Images of the containers in the template.",
+        ),
+        Column(
+            name="Selector",
+            read=selector,
+            priority=1,
+            description="Which pods belong to this workload.",
+        ),
+    )
+
+
+TEMPLATE_COLUMNS = template_columns("spec", "template")

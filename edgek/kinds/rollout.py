@@ -1,5 +1,6 @@
-"""maxSurge and maxUnavailable of Deployments and DaemonSets."""
+"""Numbers or percentages of pods: maxSurge, maxUnavailable, minAvailable."""
 
+import re
 from typing import Any
 
 from edgek.api.meta import Obj
@@ -13,7 +14,7 @@ _PERCENT = (
 
 
 def _percent(value: Any) -> int | None:
-    if isinstance(value, str) and value.endswith("%") and value[:-1].isdecimal():
+    if isinstance(value, str) and re.fullmatch("[0-9]{1,9}%", value):
         return int(value[:-1])
     return None
 
@@ -25,7 +26,13 @@ def check_int_or_percent(value: Any, path: FieldPath, errors: FieldErrors) -> No
         errors.invalid(path, value, NOT_NEGATIVE)
 
 
-def _is_zero(value: Any) -> bool:
+def check_at_most_all(value: Any, path: FieldPath, errors: FieldErrors) -> None:
+    """No more than 100% (As IsNotMoreThan100Percent)."""
+    if (_percent(value) or 0) > 100:
+        errors.invalid(path, value, "must not be greater than 100%")
+
+
+def is_zero(value: Any) -> bool:
     return value in (0, None) or _percent(value) == 0
 
 
@@ -34,14 +41,12 @@ def check_rolling(rolling: Obj, path: FieldPath, errors: FieldErrors) -> None:
     for field in ("maxUnavailable", "maxSurge"):
         if rolling.get(field) is not None:
             check_int_or_percent(rolling[field], path.child(field), errors)
-    unavailable = rolling.get("maxUnavailable")
-    if (_percent(unavailable) or 0) > 100:
-        errors.invalid(path.child("maxUnavailable"), unavailable, "must not be greater than 100%")
+    check_at_most_all(rolling.get("maxUnavailable"), path.child("maxUnavailable"), errors)
 
 
 def both_zero(rolling: Obj) -> bool:
-    return _is_zero(rolling.get("maxUnavailable")) and _is_zero(rolling.get("maxSurge"))
+    return is_zero(rolling.get("maxUnavailable")) and is_zero(rolling.get("maxSurge"))
 
 
 def both_positive(rolling: Obj) -> bool:
-    return not _is_zero(rolling.get("maxUnavailable")) and not _is_zero(rolling.get("maxSurge"))
+    return not is_zero(rolling.get("maxUnavailable")) and not is_zero(rolling.get("maxSurge"))

@@ -1,4 +1,4 @@
-"""What Deployment, ReplicaSet and DaemonSet share: selector, template, replicas.
+"""What Deployment, ReplicaSet, DaemonSet and StatefulSet share: selector, template, replicas.
 
 As pkg/apis/apps/validation: the selector must pick the template's own pods and never changes.
 """
@@ -36,13 +36,17 @@ def validate_workload(obj: Obj, what: str, errors: FieldErrors) -> None:
     _validate_selector(spec, what, errors)
     template = spec.get("template") or {}
     validate_template(template, TEMPLATE, errors)
-    pod_spec = template.get("spec") or {}
+    validate_always_restarts(template.get("spec") or {}, str(obj.get("kind")), errors)
+
+
+def validate_always_restarts(pod_spec: Obj, kind: str, errors: FieldErrors) -> None:
+    """Pods that are kept running neither end by themselves nor run out of time."""
     policy = pod_spec.get("restartPolicy")
     if policy != "Always":
         errors.not_supported(TEMPLATE.child("spec", "restartPolicy"), policy or "", ("Always",))
     if pod_spec.get("activeDeadlineSeconds") is not None:
         path = TEMPLATE.child("spec", "activeDeadlineSeconds")
-        errors.forbidden(path, f"activeDeadlineSeconds in {obj.get('kind')} is not Supported")
+        errors.forbidden(path, f"activeDeadlineSeconds in {kind} is not Supported")
 
 
 def _validate_selector(spec: Obj, what: str, errors: FieldErrors) -> None:
@@ -67,27 +71,43 @@ def validate_workload_update(new: Obj, old: Obj, errors: FieldErrors) -> None:
         get_path(new, "spec", "selector"), get_path(old, "spec", "selector"),
         SPEC.child("selector"), errors,
     )  # fmt: skip
+    validate_collision_count(new, old, errors)
 
 
 STATUS_COUNTS = (
     "replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas", "updatedReplicas",
     "unavailableReplicas", "observedGeneration", "currentNumberScheduled", "numberMisscheduled",
     "desiredNumberScheduled", "numberReady", "updatedNumberScheduled", "numberAvailable",
-    "numberUnavailable", "terminatingReplicas",
+    "numberUnavailable", "terminatingReplicas", "currentReplicas", "collisionCount",
+)  # fmt: skip
+PARTS = (
+    "fullyLabeledReplicas", "readyReplicas", "availableReplicas", "updatedReplicas",
+    "currentReplicas",
 )  # fmt: skip
 
 
-def validate_workload_status(obj: Obj, errors: FieldErrors) -> None:
-    """Counts are not negative, and no more replicas are ready than there are."""
+def validate_workload_status(
+    obj: Obj, errors: FieldErrors, *, ready: str = "readyReplicas"
+) -> None:
+    """Counts are not negative, and no more replicas are ready than there are. ``ready`` is how
+    the kind's own sentence calls the ready ones."""
     status, path = obj.get("status") or {}, FieldPath("status")
     for field in STATUS_COUNTS:
         check_not_negative(status.get(field), path.child(field), errors)
-    total, ready = status.get("replicas"), status.get("readyReplicas") or 0
-    for field in ("fullyLabeledReplicas", "readyReplicas", "availableReplicas"):
-        if total is not None and (status.get(field) or 0) > total:
-            errors.invalid(
-                path.child(field), status[field], "cannot be greater than status.replicas"
-            )
-    if total is not None and (status.get("availableReplicas") or 0) > ready:
-        text = "cannot be greater than readyReplicas"
-        errors.invalid(path.child("availableReplicas"), status["availableReplicas"], text)
+    total, available = status.get("replicas") or 0, status.get("availableReplicas") or 0
+    for field in PARTS:
+        if (status.get(field) or 0) > total:
+            text = "cannot be greater than status.replicas"
+            errors.invalid(path.child(field), status.get(field) or 0, text)
+    if available > (status.get("readyReplicas") or 0):
+        text = f"cannot be greater than {ready}"
+        errors.invalid(path.child("availableReplicas"), available, text)
+
+
+def validate_collision_count(new: Obj, old: Obj, errors: FieldErrors) -> None:
+    """Names made with a count are never made again with a smaller one."""
+    had = get_path(old, "status", "collisionCount", default=0)
+    has = get_path(new, "status", "collisionCount", default=0)
+    if has < had:
+        path = FieldPath("status").child("collisionCount")
+        errors.invalid(path, has, "cannot be decremented")

@@ -45,8 +45,11 @@ def check_preconditions(kind: Kind, obj: Obj, options: Mapping[str, Any]) -> Non
 def plan_delete(kind: Kind, obj: Obj, *, options: Mapping[str, Any], now: datetime) -> DeletePlan:
     """``obj`` is shared and stays as it is. Raises Conflict, BadRequest."""
     check_preconditions(kind, obj, options)
+    if kind.on_delete is not None and not obj["metadata"].get("deletionTimestamp"):
+        obj = {**obj, "metadata": dict(obj["metadata"])}
+        kind.on_delete(obj, format_time(now))
     grace = _grace(kind, obj, options)
-    finalizers = _finalizers(obj, options)
+    finalizers = _finalizers(kind, obj, options)
     meta = obj["metadata"]
     namespace_content = kind.kind == "Namespace" and (obj.get("spec") or {}).get("finalizers")
     if not finalizers and not namespace_content and grace == 0:
@@ -65,7 +68,7 @@ def _grace(kind: Kind, obj: Obj, options: Mapping[str, Any]) -> int:
     return min(grace, _LONGEST_GRACE)
 
 
-def _finalizers(obj: Obj, options: Mapping[str, Any]) -> list[str]:
+def _finalizers(kind: Kind, obj: Obj, options: Mapping[str, Any]) -> list[str]:
     policy = options.get("propagationPolicy")
     orphan = options.get("orphanDependents")
     if policy is not None and orphan is not None:
@@ -79,7 +82,8 @@ def _finalizers(obj: Obj, options: Mapping[str, Any]) -> list[str]:
         )
     have = list(obj["metadata"].get("finalizers") or ())
     if policy is None and orphan is None:
-        return have
+        decided = not kind.orphans or ORPHAN in have or FOREGROUND in have
+        return have if decided else [*have, ORPHAN]
     wanted = _POLICIES[policy] if policy is not None else (ORPHAN if orphan else "")
     kept = [f for f in have if f not in (ORPHAN, FOREGROUND)]
     return [*kept, wanted] if wanted else kept

@@ -27,7 +27,7 @@ async def test_an_example_is_created_read_and_removed(client: Client, kind: Kind
     key = key_of(created)
     assert await client.get(kind, key) == created
     assert created["metadata"]["uid"]
-    await client.delete(kind, key, grace_period_seconds=0)
+    await client.delete(kind, key, grace_period_seconds=0, propagation_policy="Background")
     if kind == NAMESPACE:  # its contents go first, which is a controller's work
         assert (await client.get(kind, key))["status"]["phase"] == "Terminating"
         return
