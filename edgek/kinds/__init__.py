@@ -15,6 +15,7 @@ from edgek.kinds.deployment import DEPLOYMENT
 from edgek.kinds.endpoint_slice import ENDPOINT_SLICE
 from edgek.kinds.endpoints import ENDPOINTS
 from edgek.kinds.event import EVENT
+from edgek.kinds.event_v1 import EVENT_V1
 from edgek.kinds.ingress import INGRESS
 from edgek.kinds.ingress_class import INGRESS_CLASS
 from edgek.kinds.ip_address import IP_ADDRESS
@@ -102,6 +103,7 @@ ALL: tuple[Kind, ...] = (
     CSI_DRIVER,
     CSI_NODE,
     CSI_STORAGE_CAPACITY,
+    EVENT_V1,
 )
 
 COMPAT_BETAS: tuple[Kind, ...] = ()
@@ -124,6 +126,7 @@ __all__ = [
     "ENDPOINTS",
     "ENDPOINT_SLICE",
     "EVENT",
+    "EVENT_V1",
     "INGRESS",
     "INGRESS_CLASS",
     "IP_ADDRESS",

@@ -15,10 +15,10 @@ def _validate(obj: Obj, errors: FieldErrors) -> None:
     """As legacyValidateEvent: an event lives where its object lives."""
     namespace = obj["metadata"].get("namespace") or ""
     about = get_path(obj, "involvedObject", "namespace", default="")
-    allowed = (
-        (*SCOPELESS_NAMESPACES, "kube-system") if obj.get("eventTime") else SCOPELESS_NAMESPACES
-    )
-    if (about and about != namespace) or (not about and namespace not in allowed):
+    new_style = bool(obj.get("eventTime"))
+    allowed = (*SCOPELESS_NAMESPACES, "kube-system") if new_style else SCOPELESS_NAMESPACES
+    elsewhere = about and about != namespace and not new_style
+    if elsewhere or (not about and namespace not in allowed):
         path = ROOT.child("involvedObject", "namespace")
         errors.invalid(path, about, "does not match event.namespace")
     if obj.get("eventTime"):

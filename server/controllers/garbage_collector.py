@@ -28,6 +28,7 @@ from edgek.api.meta import (
 from edgek.control.controller import Context
 from edgek.control.informer import OWNER, Handler
 from edgek.control.workqueue import WorkQueue
+from edgek.kinds.conversion import each_once
 from edgek.kinds.kind import Kind
 from server.controllers.garbage_plan import (
     FOREGROUND,
@@ -57,7 +58,7 @@ class Ref(NamedTuple):
 
 def collectable(all_kinds: Iterable[Kind]) -> list[Kind]:
     needs = {"delete", "get", "list", "watch", "patch"}
-    return [k for k in all_kinds if needs <= set(k.verbs) and k != kinds.EVENT]
+    return [k for k in each_once(all_kinds) if needs <= set(k.verbs) and k != kinds.EVENT]
 
 
 class GarbageCollector:

@@ -19,6 +19,7 @@ from edgek.api.meta import Key, Obj, get_path, is_deleting, name, namespace
 from edgek.api.time import format_time
 from edgek.control.controller import DONE, Context, ForKind, Mapped, Result, Watch
 from edgek.kinds import NAMESPACE, POD
+from edgek.kinds.conversion import each_once
 from edgek.kinds.kind import Kind
 from edgek.kinds.namespace import FINALIZER
 from server.controllers.garbage_plan import finalizers
@@ -47,7 +48,7 @@ class Remains:
 def deletion_order(all_kinds: Iterable[Kind]) -> list[Kind]:
     """Namespaced kinds that can be deleted, pods first."""
     needs = {"deletecollection", "list"}
-    found = [k for k in all_kinds if k.namespaced and needs <= set(k.verbs)]
+    found = [k for k in each_once(all_kinds) if k.namespaced and needs <= set(k.verbs)]
     return sorted(found, key=lambda k: k != POD)
 
 

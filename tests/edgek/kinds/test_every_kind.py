@@ -74,6 +74,8 @@ TABLES = {
     " RequiresRepublish Modes Age",
     "csinodes": "Name Drivers Age",
     "csistoragecapacities": "Name StorageClassName Capacity",
+    "events.v1.events.k8s.io": "Last_Seen Type Reason Object Message"
+    " | Subobject Source First_Seen Count Name",
 }
 
 # A change that no update may make: (path, new value, part of the sentence).
@@ -106,6 +108,7 @@ FORBIDDEN_CHANGES = {
     "csidrivers": (("spec", "attachRequired"), True, "field is immutable"),
     "csinodes": (("spec", "drivers", 0, "nodeID"), "other", "field is immutable"),
     "csistoragecapacities": (("storageClassName",), "other", "field is immutable"),
+    "events.v1.events.k8s.io": (("reason",), "Other", "field is immutable"),
 }
 CHANGEABLE = {
     "namespaces", "endpoints", "serviceaccounts", "events", "leases", "roles", "clusterroles",

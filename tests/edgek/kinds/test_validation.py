@@ -9,7 +9,7 @@ from edgek.api.meta import deep_copy
 from edgek.api.validation import FieldErrors
 from edgek.kinds import ALL
 
-KINDS = {kind.plural: kind for kind in ALL}
+KINDS = {kind.plural: kind for kind in ALL if kind.conversion is None}
 ROLLING = ("spec", "strategy", "rollingUpdate")
 UPDATE = ("spec", "updateStrategy", "rollingUpdate")
 
