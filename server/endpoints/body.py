@@ -33,6 +33,8 @@ def schema_for(kind: Kind) -> Schema:
 async def read_object(request: Request, kind: Kind) -> Obj:
     """The body as an object of ``kind``; the caller's own. Raises BadRequest,
     UnsupportedMediaType."""
+    if kind.custom and media_type(request) == PROTOBUF:
+        raise _unknown_format(JSON, YAML)
     obj, duplicates = _decode(request)
     check_type(obj, kind)
     return complete(request, kind, obj, duplicates=duplicates)
@@ -41,11 +43,14 @@ async def read_object(request: Request, kind: Kind) -> Obj:
 def complete(request: Request, kind: Kind, obj: Obj, *, duplicates: list[str] | None = None) -> Obj:
     """``obj`` checked, pruned and defaulted."""
     version = kind.version
-    checked = _CHECKER.check(obj, schema_for(kind), version=version, kind=kind.kind)
-    problems = strict_problems(checked.unknown, duplicates or [])
+    if kind.shape is None:
+        checked = _CHECKER.check(obj, schema_for(kind), version=version, kind=kind.kind)
+        obj, unknown = checked.obj, checked.unknown
+    else:
+        unknown = kind.shape.prune(obj)
+    problems = strict_problems(unknown, duplicates or [])
     wanted = _field_validation(request)
     request.warnings += raise_or_warn(problems, wanted, version=version, kind=kind.kind)
-    obj = checked.obj
     obj["apiVersion"], obj["kind"] = kind.api_version, kind.kind
     if not isinstance(obj.get("metadata"), dict):
         obj["metadata"] = {}
@@ -143,13 +148,17 @@ def _decode(request: Request) -> tuple[Obj, list[str]]:
 
         obj, duplicates = decode_yaml(request.raw_body)
     else:
-        raise errors.UnsupportedMediaType(
-            "the body of the request was in an unknown format - accepted media types include: "
-            f"{JSON}, {YAML}, {PROTOBUF}"
-        )
+        raise _unknown_format(JSON, YAML, PROTOBUF)
     if not isinstance(obj, dict):
         raise errors.BadRequest("the body is no object")
     return obj, duplicates
+
+
+def _unknown_format(*accepted: str) -> errors.UnsupportedMediaType:
+    return errors.UnsupportedMediaType(
+        "the body of the request was in an unknown format - accepted media types include: "
+        + ", ".join(accepted)
+    )
 
 
 def check_type(obj: Obj, kind: Kind) -> None:

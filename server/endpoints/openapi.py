@@ -18,6 +18,7 @@ from edgek.kinds.kind import Kind
 from edgek.schema.facts import load_facts
 from edgek.schema.schema import Schema, Types
 from server.endpoints import openapi_gnostic
+from server.endpoints.openapi_custom import add_custom
 from server.endpoints.openapi_paths import META, Document, operations, write_paths
 from server.endpoints.openapi_prose import find_prose
 from server.endpoints.openapi_schemas import Schemas
@@ -124,7 +125,7 @@ def kinds_at(kinds: Sequence[Kind], path: str) -> Sequence[Kind]:
 def fingerprint(kinds: Sequence[Kind]) -> str:
     """A hash over everything that a document of these kinds is made of."""
     shape = [
-        [k.api_version, k.kind, k.plural, k.namespaced, list(k.verbs), k.schema]
+        [k.api_version, k.kind, k.plural, k.namespaced, list(k.verbs), k.schema or _digest(k)]
         + [[s.name, list(s.verbs), s.group, s.version, s.kind] for s in k.subresources]
         for k in kinds
     ]
@@ -140,7 +141,13 @@ def build(kinds: Sequence[Kind], path: str) -> bytes:
     schemas = Schemas(version=version, prose=find_prose())
     found = [op for kind in kinds for op in operations(kind, type_name=_type_name(types, kind))]
 
+    custom = {custom_name(kind): kind for kind in kinds if kind.shape is not None}
+    for name, kind in custom.items():
+        add_custom(schemas, kind, name, version=version)
+
     def refer(name: str) -> Document:
+        if name in custom or name.removesuffix("List") in custom:
+            return {"$ref": schemas.prefix + name}
         schema = _resolve(types, name)
         return schemas.refer(schema) if schema is not None else {"type": "object"}
 
@@ -159,7 +166,18 @@ def build(kinds: Sequence[Kind], path: str) -> bytes:
     return gzip.compress(orjson.dumps(document), 6, mtime=0)
 
 
+def _digest(kind: Kind) -> str:
+    return kind.shape.digest if kind.shape is not None else ""
+
+
+def custom_name(kind: Kind) -> str:
+    """As upstream names a custom type: the group backwards, version and kind."""
+    return ".".join((*reversed(kind.group.split(".")), kind.version, kind.kind))
+
+
 def _type_name(types: Types, kind: Kind) -> str:
+    if kind.shape is not None:
+        return custom_name(kind)
     return kind.schema or types.facts.kinds.get((kind.group, kind.version, kind.kind), "")
 
 

@@ -51,12 +51,16 @@ class Schemas:
         self.written: dict[str, Document] = {}
         self._version = version
         self._prose = prose
-        self._prefix = "#/components/schemas/" if version == 3 else "#/definitions/"
+        self.prefix = "#/components/schemas/" if version == 3 else "#/definitions/"
         self._todo: list[Schema] = []
 
     def refer(self, schema: Schema) -> Document:
         """A plain reference to a named type, which is written too."""
-        return {"$ref": self._prefix + self._name(schema)}
+        return {"$ref": self.prefix + self._name(schema)}
+
+    def prose_of(self, name: str) -> Mapping[str, str]:
+        """What is said of each field of a built-in type."""
+        return self._prose.of(name)[1]
 
     def write_all(self) -> dict[str, Document]:
         """All types asked for so far and all that they lead to, by name."""

@@ -37,10 +37,12 @@ def _strategic(kind: Kind, obj: Obj, patch: Any) -> Any:
     return strategic_patch(obj, patch, schema_for(kind))
 
 
+STRATEGIC = "application/strategic-merge-patch+json"
+"""Needs the merge keys of built-in types; custom ones have none."""
 APPLIERS: Mapping[str, Apply] = {
     "application/json-patch+json": _json,
     "application/merge-patch+json": _merge,
-    "application/strategic-merge-patch+json": _strategic,
+    STRATEGIC: _strategic,
 }
 
 
@@ -63,9 +65,10 @@ async def _patch(env: Env, request: Request, target: Target, how: How) -> Respon
 def patcher(request: Request, kind: Kind) -> Callable[[Obj], Obj]:
     """The request's patch as a function of the stored object. Raises BadRequest,
     UnsupportedMediaType at once; what it returns raises where the patch does not fit."""
-    apply = APPLIERS.get(media_type(request))
-    if apply is None:
-        supported = ", ".join(APPLIERS)
+    given = media_type(request)
+    apply = APPLIERS.get(given)
+    if apply is None or (kind.custom and given == STRATEGIC):
+        supported = ", ".join(m for m in APPLIERS if m != STRATEGIC or not kind.custom)
         raise errors.UnsupportedMediaType(
             f"the body of the request was in an unknown format - accepted media types include: "
             f"{supported}"

@@ -306,7 +306,8 @@ class Registry:
         validate_object_meta(
             obj, problems, namespaced=kind.namespaced, validate_name=kind.validate_name
         )
-        kind.validate(obj, problems)
+        if old is None or not kind.custom:  # custom kinds hold an update to what it changed
+            kind.validate(obj, problems)
         if old is not None:
             validate_object_meta_update(obj, old, problems)
             kind.validate_update(obj, old, problems)

@@ -49,7 +49,7 @@ def before_update(kind: Kind, obj: Obj, old: Obj) -> None:
     if "status" in old and kind.has_status:
         obj["status"] = old["status"]
     kind.prepare(obj, old)
-    if kind.generation and _spec_of(obj) != _spec_of(old):
+    if kind.generation and _spec_of(kind, obj) != _spec_of(kind, old):
         meta["generation"] = old_meta.get("generation", 0) + 1
 
 
@@ -71,8 +71,12 @@ def before_status_update(kind: Kind, obj: Obj, old: Obj) -> None:
     kind.prepare_status(obj, old)
 
 
-def _spec_of(obj: Obj) -> Obj:
-    return {f: v for f, v in obj.items() if f not in _IDENTITY}
+def _spec_of(kind: Kind, obj: Obj) -> Obj:
+    """A custom object's status is as good as spec where it is no subresource."""
+    counts_status = kind.custom and not kind.has_status
+    return {
+        f: v for f, v in obj.items() if f not in _IDENTITY or (f == "status" and counts_status)
+    }
 
 
 def is_released(obj: Obj) -> bool:
