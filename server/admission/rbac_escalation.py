@@ -1,17 +1,19 @@
 """Nobody grants what they do not have: writes of roles and bindings are held against the writer.
 
 A role may only be given rules that its writer has in that place already, or may ``escalate``; a
-binding may only be to a role whose rules the writer has, or may ``bind``. As
-pkg/registry/rbac/escalation_check.go and pkg/registry/rbac/validation.
+binding may only be to a role whose rules the writer has, or may ``bind``. Who sets an
+aggregationRule may gather anything, and needs everything. As pkg/registry/rbac/escalation_check.go,
+pkg/registry/rbac/validation and the policybased storage of the four kinds.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice, product
 from typing import NamedTuple
 
-from edgek.api.errors import BadRequest
+from edgek.api.errors import BadRequest, NotFound
 from edgek.api.meta import Key, Obj
 from edgek.kinds import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, ROLE, ROLE_BINDING
+from edgek.kinds.aggregation import is_aggregated
 from edgek.kinds.kind import Kind
 from server.admission.chain import Attributes
 from server.admission.refusal import forbidden
@@ -93,17 +95,28 @@ class RbacEscalation:
             self._check_binding(attributes)
 
     def _check_role(self, attributes: Attributes) -> None:
-        rules = attributes.obj.get("rules") or []
-        if attributes.old is not None and rules == (attributes.old.get("rules") or []):
+        """NB: of a role whose rules stay the same as well: a label may make them part of another
+        role."""
+        new, old = attributes.obj, attributes.old
+        if old is not None and only_for_garbage(new, old):
             return
+        # A role that is only now made is asked about without its name, as its URL has none.
+        name = attributes.name if old is not None else ""
         kind, place = attributes.kind, attributes.namespace
-        if not self._allowed(attributes.user, "escalate", kind, attributes.name, place):
-            self._refuse_escalation(attributes, rules)
+        if self._allowed(attributes.user, "escalate", kind, name, place):
+            return
+        self._refuse_escalation(attributes, new.get("rules") or [])
+        if is_aggregated(new) or is_aggregated(old or {}):
+            self._check_aggregation(attributes)
+
+    def _check_aggregation(self, attributes: Attributes) -> None:
+        if missing(self._rules_for(attributes.user, ""), _EVERYTHING):
+            text = "must have cluster-admin privileges to use the aggregationRule"
+            raise forbidden(attributes, text)
 
     def _check_binding(self, attributes: Attributes) -> None:
         new, old = attributes.obj, attributes.old
-        parts = ("roleRef", "subjects")
-        if old is not None and all(new.get(p) == old.get(p) for p in parts):
+        if old is not None and only_for_garbage(new, old):
             return
         ref, place = new.get("roleRef") or {}, attributes.namespace
         kind = ROLE if ref.get("kind") == "Role" else CLUSTER_ROLE
@@ -111,8 +124,9 @@ class RbacEscalation:
             return
         role = self._reader.get(kind, Key(place if kind == ROLE else "", ref.get("name", "")))
         # A role that is not there may be made later with any rules: who may not bind it, may not.
-        rules = (role.get("rules") or []) if role is not None else [_EVERYTHING]
-        self._refuse_escalation(attributes, rules)
+        if role is None:
+            raise NotFound.of(kind, ref.get("name", ""))
+        self._refuse_escalation(attributes, role.get("rules") or [])
 
     def _allowed(self, user: User, verb: str, kind: Kind, name: str, place: str) -> bool:
         info = RequestInfo(
@@ -132,7 +146,7 @@ class RbacEscalation:
         if not lacking:
             return
         groups = " ".join(f'"{group}"' for group in user.groups)
-        shown = "\n".join(_text(one) for one in lacking[:_SHOWN])
+        shown = "\n".join(described(lacking)[:_SHOWN])
         why = (
             f'user "{user.name}" (groups=[{groups}]) is attempting to grant RBAC permissions not '
             f"currently held:\n{shown}"
@@ -140,13 +154,34 @@ class RbacEscalation:
         raise forbidden(attributes, why)
 
 
-_EVERYTHING: Obj = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
+_EVERYTHING: Sequence[Obj] = (
+    {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]},
+    {"nonResourceURLs": ["*"], "verbs": ["*"]},
+)
+_OF_GARBAGE = ("finalizers", "ownerReferences", "managedFields", "resourceVersion")
 
 
-def _text(one: _One) -> str:
+def only_for_garbage(new: Obj, old: Obj) -> bool:
+    """Whether nothing changes but what the garbage collector needs to let an object go."""
+    return _without_garbage(new) == _without_garbage(old)
+
+
+def _without_garbage(obj: Obj) -> Obj:
+    meta = {k: v for k, v in obj["metadata"].items() if k not in _OF_GARBAGE}
+    return {**obj, "metadata": meta}
+
+
+def described(lacking: Iterable[_One]) -> list[str]:
+    """One line for each thing, its verbs together, sorted; as CompactRules and CompactString."""
+    verbs: dict[_One, list[str]] = {}
+    for one in lacking:
+        verbs.setdefault(one._replace(verb="" if not one.path else one.verb), []).append(one.verb)
+    return sorted({_text(one, dict.fromkeys(found)) for one, found in verbs.items()})
+
+
+def _text(one: _One, verbs: Iterable[str]) -> str:
+    shown = " ".join(f'"{verb}"' for verb in verbs)
     if one.path:
-        return f'{{NonResourceURLs:["{one.path}"], Verbs:["{one.verb}"]}}'
+        return f'{{NonResourceURLs:["{one.path}"], Verbs:[{shown}]}}'
     names = f', ResourceNames:["{one.name}"]' if one.name else ""
-    return (
-        f'{{APIGroups:["{one.group}"], Resources:["{one.resource}"]{names}, Verbs:["{one.verb}"]}}'
-    )
+    return f'{{APIGroups:["{one.group}"], Resources:["{one.resource}"]{names}, Verbs:[{shown}]}}'

@@ -3,6 +3,7 @@
 As pkg/registry/rbac/reconciliation: rules, subjects, labels and annotations that are missing are
 added, additions of the user's are left alone, and an object whose ``autoupdate`` annotation is
 "false" is left alone entirely. A binding to another role than ours is the user's decision too.
+Of an aggregated role only the selectors are ours: its rules are its controller's.
 """
 
 from collections.abc import Iterable, Sequence
@@ -64,6 +65,11 @@ def _merged(found: Obj, wanted: Obj) -> Obj:
     }
     if "roleRef" in wanted and found.get("roleRef") != wanted["roleRef"]:
         return found
+    if "aggregationRule" in wanted:
+        selectors = (found.get("aggregationRule") or {}).get("clusterRoleSelectors") or []
+        missing = wanted["aggregationRule"]["clusterRoleSelectors"]
+        merged["aggregationRule"] = {"clusterRoleSelectors": _with_missing(selectors, missing)}
+        return merged
     for part in ("rules", "subjects"):
         if part in wanted:
             merged[part] = _with_missing(found.get(part) or [], wanted[part])

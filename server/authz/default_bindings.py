@@ -58,5 +58,29 @@ ROLE_BINDINGS: Sequence[Obj] = (
         user(CONTROLLER_MANAGER),
         user(SCHEDULER),
     ),
+    *(
+        binding(
+            "kube-system",
+            f"system::leader-locking-{name}",
+            f"system::leader-locking-{name}",
+            user(f"system:{name}"),
+            account("kube-system", name),
+        )
+        for name in ("kube-controller-manager", "kube-scheduler")
+    ),
+    *(
+        binding(
+            namespace,
+            f"system:controller:{name}",
+            f"system:controller:{name}",
+            account("kube-system", name),
+        )
+        for namespace, name in (
+            ("kube-public", "bootstrap-signer"),
+            ("kube-system", "bootstrap-signer"),
+            ("kube-system", "cloud-provider"),
+            ("kube-system", "token-cleaner"),
+        )
+    ),
     binding("kube-system", "edgek:cluster-info-viewer", "edgek:cluster-info-viewer", group(NODES)),
 )

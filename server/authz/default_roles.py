@@ -98,6 +98,16 @@ def _approver(name: str) -> Obj:
 _PROBES = ("/livez/*", "/readyz/*", "/healthz/*")
 _DISCOVERY = ("/openapi", "/openapi/*", "/api", "/api/*", "/apis", "/apis/*")
 
+
+def _leader(namespace: str, name: str) -> Obj:
+    return role(
+        namespace,
+        f"system::leader-locking-{name}",
+        rule("watch", "", "configmaps"),
+        {**rule("get update", "", "configmaps"), "resourceNames": [name]},
+    )
+
+
 CLUSTER_ROLES: Sequence[Obj] = (
     cluster_role("cluster-admin", rule("*", "*", "*"), paths("*", "*")),
     cluster_role("system:discovery", paths("get", *HEALTH, "/version", "/version/", *_DISCOVERY)),
@@ -123,9 +133,13 @@ CLUSTER_ROLES: Sequence[Obj] = (
     cluster_role(
         "system:kubelet-api-admin",
         rule(READ, "", "nodes"), rule("proxy", "", "nodes"),
-        rule("*", "", "nodes/log nodes/metrics nodes/proxy nodes/stats"),
+        rule("*", "", "nodes/configz nodes/healthz nodes/log nodes/metrics nodes/pods nodes/proxy "
+             "nodes/stats"),
     ),
     cluster_role("system:auth-delegator", *_REVIEWS),
+    cluster_role("system:heapster", rule(READ, "", "events namespaces nodes pods"),
+                 rule(READ, "extensions", "deployments")),
+    cluster_role("system:kube-aggregator", rule(READ, "", "endpoints services")),
     cluster_role("system:kube-controller-manager", *_CONTROLLERS),
     cluster_role("system:kube-scheduler", *_SCHEDULER),
     cluster_role(
@@ -170,6 +184,28 @@ ROLES: Sequence[Obj] = (
         "extension-apiserver-authentication-reader",
         {**rule(READ, "", "configmaps"), "resourceNames": ["extension-apiserver-authentication"]},
     ),
+    role("kube-system", "system:controller:bootstrap-signer", rule(READ, "", "secrets")),
+    role(
+        "kube-public",
+        "system:controller:bootstrap-signer",
+        rule(READ, "", "configmaps"),
+        {**rule("update", "", "configmaps"), "resourceNames": ["cluster-info"]},
+        EVENT_RULE,
+        NEW_EVENT_RULE,
+    ),
+    role(
+        "kube-system",
+        "system:controller:cloud-provider",
+        rule("create get list watch", "", "configmaps"),
+    ),
+    role(
+        "kube-system",
+        "system:controller:token-cleaner",
+        rule(f"{READ} delete", "", "secrets"),
+        EVENT_RULE,
+        NEW_EVENT_RULE,
+    ),
+    *(_leader("kube-system", name) for name in ("kube-controller-manager", "kube-scheduler")),
     role(
         "kube-system",
         "edgek:cluster-info-viewer",

@@ -1,15 +1,20 @@
 """``admin``, ``edit`` and ``view``: the roles that people are given in a namespace.
 
-Upstream sums each up from the ``system:aggregate-to-*`` roles; so is it here, both by the
-aggregation rule and, until a controller follows it, by their rules in place.
+Each is summed up from the ``system:aggregate-to-*`` roles and whatever roles carry their labels.
 """
 
 from edgek.api.meta import Obj
+from edgek.kinds.aggregation import summed_up
 from server.authz.policy import READ, WRITE, cluster_role, rule
 
 _LABEL = "rbac.authorization.k8s.io/aggregate-to-"
 _SCALES = "deployments/scale replicasets/scale statefulsets/scale"
 _APPS = f"daemonsets deployments replicasets statefulsets {_SCALES}"
+_OLD = (
+    "daemonsets deployments deployments/scale replicasets replicasets/scale "
+    "replicationcontrollers/scale"
+)
+"""What the group ``extensions`` once had; upstream still grants it."""
 _NETWORK = "ingresses networkpolicies"
 
 _VIEW = (
@@ -26,6 +31,9 @@ _VIEW = (
     rule(READ, "batch", "jobs cronjobs cronjobs/status jobs/status"),
     rule(READ, "policy", "poddisruptionbudgets poddisruptionbudgets/status"),
     rule(READ, "networking.k8s.io", f"{_NETWORK} ingresses/status"),
+    rule(READ, "extensions", f"{_OLD} {_NETWORK} daemonsets/status deployments/status "
+         "replicasets/status ingresses/status"),
+    rule(READ, "resource.k8s.io", "resourceclaims resourceclaims/status resourceclaimtemplates"),
 )  # fmt: skip
 
 _EDIT = (
@@ -41,6 +49,8 @@ _EDIT = (
     rule(WRITE, "batch", "jobs cronjobs"),
     rule(WRITE, "policy", "poddisruptionbudgets"),
     rule(WRITE, "networking.k8s.io", _NETWORK),
+    rule(WRITE, "extensions", f"{_OLD} {_NETWORK} deployments/rollback"),
+    rule(WRITE, "resource.k8s.io", "resourceclaims resourceclaimtemplates"),
     rule(f"{WRITE} {READ}", "coordination.k8s.io", "leases"),
 )  # fmt: skip
 
@@ -54,14 +64,13 @@ def _parts(to: str, *rules: Obj) -> Obj:
     return cluster_role(f"system:aggregate-to-{to}", *rules, labels={f"{_LABEL}{to}": "true"})
 
 
-USER_ROLES: tuple[Obj, ...] = (
-    _parts("admin", *_ADMIN),
-    _parts("edit", *_EDIT),
-    _parts("view", *_VIEW),
-    cluster_role("admin", *_ADMIN, *_EDIT, *_VIEW, aggregate=f"{_LABEL}admin"),
-    cluster_role(
-        "edit", *_EDIT, *_VIEW,
-        labels={f"{_LABEL}admin": "true"}, aggregate=f"{_LABEL}edit",
-    ),
-    cluster_role("view", *_VIEW, labels={f"{_LABEL}edit": "true"}, aggregate=f"{_LABEL}view"),
-)  # fmt: skip
+USER_ROLES: tuple[Obj, ...] = summed_up(
+    (
+        _parts("admin", *_ADMIN),
+        _parts("edit", *_EDIT),
+        _parts("view", *_VIEW),
+        cluster_role("admin", aggregate=f"{_LABEL}admin"),
+        cluster_role("edit", labels={f"{_LABEL}admin": "true"}, aggregate=f"{_LABEL}edit"),
+        cluster_role("view", labels={f"{_LABEL}edit": "true"}, aggregate=f"{_LABEL}view"),
+    )
+)

@@ -7,6 +7,7 @@ server/run.py. They are plain API clients: nothing here reaches the registry or 
 
 from edgek.control.controller import Builder
 from server.controllers import (
+    clusterrole_aggregation,
     csr_approving,
     daemonset,
     deployment,
@@ -36,4 +37,5 @@ ALL: tuple[Builder, ...] = (
     taint_eviction.build,
     pod_gc.build,
     csr_approving.build,
+    clusterrole_aggregation.build,
 )

@@ -49,7 +49,7 @@ def impersonation(authorizer: Authorizer) -> Filter:
             if asked and (wanted := read_headers(asked)) is not None:
                 _check(authorizer, request.user, wanted)
                 other = user_from(wanted)
-                log.info("impersonation user=%s as=%s", request.user.name, other.name)
+                log.debug("impersonation user=%s as=%s", request.user.name, other.name)
                 request.user = other
                 request.headers = {k: v for k, v in request.headers.items() if k not in asked}
             return await handler(request)

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from edgek.api.errors import BadRequest, Forbidden
+from edgek.api.errors import BadRequest, Forbidden, NotFound
 from edgek.api.meta import Key, Obj
 from edgek.client.client import Client
 from edgek.kinds import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, NAMESPACE, ROLE, ROLE_BINDING
@@ -20,6 +20,7 @@ JANE = User(name="jane", groups=(AUTHENTICATED,))
 PODS = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]}
 WRITE = {"apiGroups": [RBAC], "resources": ["*"], "verbs": ["create", "update", "patch"]}
 DEFAULT = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}}
+URLS = {"nonResourceURLs": ["/metrics"]}
 ALL = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
 
 
@@ -114,8 +115,41 @@ async def test_a_binding_may_be_to_what_its_writer_has(jane: Client) -> None:
 
 
 async def test_a_binding_to_a_role_that_is_still_to_come_is_refused(jane: Client) -> None:
-    with pytest.raises(Forbidden, match="not currently held"):
+    with pytest.raises(NotFound, match='"later" not found'):
         await jane.create(ROLE_BINDING, binding("RoleBinding", "b", ("Role", "later")))
+
+
+async def test_a_label_does_not_make_foreign_rules_part_of_an_aggregated_role(
+    api: Api, jane: Client
+) -> None:
+    with pytest.raises(Forbidden, match="not currently held"):
+        await jane.patch(CLUSTER_ROLE, Key("", "all"), {"metadata": {"labels": {"to": "me"}}})
+    meta = {"finalizers": ["example.com/wait"]}
+    await jane.patch(CLUSTER_ROLE, Key("", "all"), {"metadata": meta})  # the collector's business
+
+
+async def test_only_who_may_everything_aggregates(api: Api, jane: Client) -> None:
+    gathers = {"aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {"to": "me"}}]}}
+    with pytest.raises(Forbidden, match="must have cluster-admin privileges to use the aggr"):
+        await jane.create(CLUSTER_ROLE, role("ClusterRole", "mine") | gathers)
+    made = await admin(api).create(CLUSTER_ROLE, role("ClusterRole", "sum") | gathers)
+    del made["aggregationRule"]
+    with pytest.raises(Forbidden, match="must have cluster-admin privileges to use the aggr"):
+        await jane.update(CLUSTER_ROLE, made)
+
+
+async def test_what_is_lacking_is_told_thing_by_thing(jane: Client) -> None:
+    rules = (rule("", "secrets,pods", "list,get,delete"), {**URLS, "verbs": ["get"]})
+    with pytest.raises(Forbidden) as caught:
+        await jane.create(CLUSTER_ROLE, role("ClusterRole", "r", *rules))
+    assert caught.value.message == (
+        'clusterroles.rbac.authorization.k8s.io "r" is forbidden: user "jane" '
+        '(groups=["system:authenticated"]) is attempting to grant RBAC permissions not currently '
+        "held:\n"
+        '{APIGroups:[""], Resources:["pods"], Verbs:["delete"]}\n'
+        '{APIGroups:[""], Resources:["secrets"], Verbs:["list" "get" "delete"]}\n'
+        '{NonResourceURLs:["/metrics"], Verbs:["get"]}'
+    )
 
 
 async def test_escalate_and_bind_are_rights_of_their_own(api: Api, jane: Client) -> None:
