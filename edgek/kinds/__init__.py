@@ -16,6 +16,7 @@ from edgek.kinds.endpoint_slice import ENDPOINT_SLICE
 from edgek.kinds.endpoints import ENDPOINTS
 from edgek.kinds.event import EVENT
 from edgek.kinds.event_v1 import EVENT_V1
+from edgek.kinds.flow_schema import FLOW_SCHEMA
 from edgek.kinds.ingress import INGRESS
 from edgek.kinds.ingress_class import INGRESS_CLASS
 from edgek.kinds.ip_address import IP_ADDRESS
@@ -32,6 +33,7 @@ from edgek.kinds.pod import POD
 from edgek.kinds.pod_disruption_budget import POD_DISRUPTION_BUDGET
 from edgek.kinds.pod_template import POD_TEMPLATE
 from edgek.kinds.priority_class import PRIORITY_CLASS
+from edgek.kinds.priority_level import PRIORITY_LEVEL
 from edgek.kinds.replicaset import REPLICA_SET
 from edgek.kinds.replication_controller import REPLICATION_CONTROLLER
 from edgek.kinds.resource_quota import RESOURCE_QUOTA
@@ -104,6 +106,8 @@ ALL: tuple[Kind, ...] = (
     CSI_NODE,
     CSI_STORAGE_CAPACITY,
     EVENT_V1,
+    FLOW_SCHEMA,
+    PRIORITY_LEVEL,
 )
 
 COMPAT_BETAS: tuple[Kind, ...] = ()
@@ -127,6 +131,7 @@ __all__ = [
     "ENDPOINT_SLICE",
     "EVENT",
     "EVENT_V1",
+    "FLOW_SCHEMA",
     "INGRESS",
     "INGRESS_CLASS",
     "IP_ADDRESS",
@@ -143,6 +148,7 @@ __all__ = [
     "POD_DISRUPTION_BUDGET",
     "POD_TEMPLATE",
     "PRIORITY_CLASS",
+    "PRIORITY_LEVEL",
     "REPLICATION_CONTROLLER",
     "REPLICA_SET",
     "RESOURCE_QUOTA",

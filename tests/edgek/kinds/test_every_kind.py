@@ -76,6 +76,9 @@ TABLES = {
     "csistoragecapacities": "Name StorageClassName Capacity",
     "events.v1.events.k8s.io": "Last_Seen Type Reason Object Message"
     " | Subobject Source First_Seen Count Name",
+    "flowschemas": "Name PriorityLevel MatchingPrecedence DistinguisherMethod Age MissingPL",
+    "prioritylevelconfigurations": "Name Type NominalConcurrencyShares Queues HandSize"
+    " QueueLengthLimit Age",
 }
 
 # A change that no update may make: (path, new value, part of the sentence).
@@ -115,6 +118,7 @@ CHANGEABLE = {
     "limitranges", "replicationcontrollers", "podtemplates", "cronjobs", "poddisruptionbudgets",
     "certificatesigningrequests",  # its spec is carried over, so nothing is left to refuse
     "ingresses", "networkpolicies",
+    "flowschemas", "prioritylevelconfigurations",
 }  # fmt: skip
 
 
