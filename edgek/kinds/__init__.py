@@ -1,5 +1,6 @@
 """What each kind is. ``ALL`` is the order of discovery and the only list of kinds."""
 
+from edgek.kinds.api_service import API_SERVICE
 from edgek.kinds.authentication_review import SELF_SUBJECT_REVIEW, TOKEN_REVIEW
 from edgek.kinds.certificate_signing_request import CERTIFICATE_SIGNING_REQUEST
 from edgek.kinds.cluster_role import CLUSTER_ROLE
@@ -54,6 +55,10 @@ from edgek.kinds.subject_access_review import (
 from edgek.kinds.subject_rules_review import SELF_SUBJECT_RULES_REVIEW
 from edgek.kinds.volume_attachment import VOLUME_ATTACHMENT
 from edgek.kinds.volume_attributes_class import VOLUME_ATTRIBUTES_CLASS
+from edgek.kinds.webhook_configuration import (
+    MUTATING_WEBHOOK_CONFIGURATION,
+    VALIDATING_WEBHOOK_CONFIGURATION,
+)
 
 ALL: tuple[Kind, ...] = (
     NAMESPACE,
@@ -108,6 +113,9 @@ ALL: tuple[Kind, ...] = (
     EVENT_V1,
     FLOW_SCHEMA,
     PRIORITY_LEVEL,
+    VALIDATING_WEBHOOK_CONFIGURATION,
+    MUTATING_WEBHOOK_CONFIGURATION,
+    API_SERVICE,
 )
 
 COMPAT_BETAS: tuple[Kind, ...] = ()
@@ -115,6 +123,7 @@ COMPAT_BETAS: tuple[Kind, ...] = ()
 
 __all__ = [
     "ALL",
+    "API_SERVICE",
     "CERTIFICATE_SIGNING_REQUEST",
     "CLUSTER_ROLE",
     "CLUSTER_ROLE_BINDING",
@@ -139,6 +148,7 @@ __all__ = [
     "LEASE",
     "LIMIT_RANGE",
     "LOCAL_SUBJECT_ACCESS_REVIEW",
+    "MUTATING_WEBHOOK_CONFIGURATION",
     "NAMESPACE",
     "NETWORK_POLICY",
     "NODE",
@@ -166,6 +176,7 @@ __all__ = [
     "STORAGE_CLASS",
     "SUBJECT_ACCESS_REVIEW",
     "TOKEN_REVIEW",
+    "VALIDATING_WEBHOOK_CONFIGURATION",
     "VOLUME_ATTACHMENT",
     "VOLUME_ATTRIBUTES_CLASS",
     "Ago",

@@ -79,10 +79,14 @@ TABLES = {
     "flowschemas": "Name PriorityLevel MatchingPrecedence DistinguisherMethod Age MissingPL",
     "prioritylevelconfigurations": "Name Type NominalConcurrencyShares Queues HandSize"
     " QueueLengthLimit Age",
+    "validatingwebhookconfigurations": "Name Webhooks Age",
+    "mutatingwebhookconfigurations": "Name Webhooks Age",
+    "apiservices": "Name Service Available Age",
 }
 
 # A change that no update may make: (path, new value, part of the sentence).
 FORBIDDEN_CHANGES = {
+    "apiservices": (("spec", "version"), "v2", "must be `spec.version"),
     "nodes": (("spec", "podCIDR"), "10.9.0.0/24", 'may not change podCIDR except from ""'),
     "pods": (("spec", "nodeName"), "other", "pod updates may not change fields other than"),
     "services": (("spec", "clusterIP"), "10.43.0.99", "may not change once set"),
@@ -114,6 +118,7 @@ FORBIDDEN_CHANGES = {
     "events.v1.events.k8s.io": (("reason",), "Other", "field is immutable"),
 }
 CHANGEABLE = {
+    "validatingwebhookconfigurations", "mutatingwebhookconfigurations",
     "namespaces", "endpoints", "serviceaccounts", "events", "leases", "roles", "clusterroles",
     "limitranges", "replicationcontrollers", "podtemplates", "cronjobs", "poddisruptionbudgets",
     "certificatesigningrequests",  # its spec is carried over, so nothing is left to refuse
