@@ -36,7 +36,7 @@ class Health:
     async def handle(self, request: Request) -> Response:
         if request.method not in ("GET", "HEAD"):
             raise errors.MethodNotAllowed("only GET is allowed here")
-        if request.path == "/version":
+        if request.path.rstrip("/") == "/version":
             return Response(obj=version_document())
         ready = request.path.startswith(("/livez", "/healthz")) or self._ready()
         if ready:

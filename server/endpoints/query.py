@@ -7,14 +7,14 @@ from edgek.api.meta import Obj
 from edgek.api.selectors import FieldSelector, Selector, parse_field_selector, parse_selector
 from edgek.kinds.kind import Kind
 from server.registry.registry import WriteContext
+from server.request.info import TRUE
 from server.request.model import Request
 
-_TRUE = ("true", "1", "t", "T", "TRUE", "True")
 _ALWAYS = ("metadata.name", "metadata.namespace")
 
 
 def flag(query: Mapping[str, str], name: str) -> bool:
-    return query.get(name, "") in _TRUE
+    return query.get(name, "") in TRUE
 
 
 def number(query: Mapping[str, str], name: str) -> int:

@@ -65,8 +65,6 @@ class Routes:
         verb = self._verb(target, info.verb)
         if kind.warning:
             request.warnings.append(kind.warning)
-        if info.verb == "watch" and info.name:
-            raise errors.MethodNotAllowed("watch of one object: use a field selector")
         return await verb(self.env, request, target)
 
     def _verb(self, target: Target, verb: str) -> Verb:

@@ -10,6 +10,8 @@ from edgek.api.selectors import parse_field_selector
 
 _VERBS = {"POST": "create", "GET": "get", "HEAD": "get", "PUT": "update", "PATCH": "patch",
           "DELETE": "delete"}  # fmt: skip
+TRUE = ("true", "1", "t", "T", "TRUE", "True")
+"""What Go takes for a yes (strconv.ParseBool); clients send any of them."""
 _NAMESPACE_SUBRESOURCES = ("status", "finalize")
 
 
@@ -88,7 +90,7 @@ def _verb(method: str, name: str, query: Mapping[str, str]) -> str:
     verb = _VERBS.get(method, "")
     if verb == "get" and not name:
         verb = "list"
-    if verb in ("get", "list") and query.get("watch", "") in ("true", "1"):
+    if verb == "list" and query.get("watch", "") in TRUE:
         verb = "watch"
     if verb == "delete" and not name:
         verb = "deletecollection"

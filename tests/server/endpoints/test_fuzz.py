@@ -121,7 +121,7 @@ def _spots(value: Any, schema: Schema | None) -> Iterator[tuple[Any, Any, Schema
             yield from _spots(item, inner)
 
 
-KINDS = {kind.plural: kind for kind in ALL if kind.conversion is None}
+KINDS = {kind.plural: kind for kind in ALL if kind.conversion is None and not kind.virtual}
 PLURAL = st.sampled_from(sorted(KINDS))
 KIND_AND_BODY = PLURAL.flatmap(lambda name: st.tuples(st.just(name), changed(KINDS[name])))
 

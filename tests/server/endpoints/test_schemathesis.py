@@ -5,6 +5,7 @@ operation; paths name objects that are there, so that requests get past "not fou
 """
 
 import asyncio
+import contextlib
 import gzip
 import json
 from collections.abc import Iterator
@@ -56,10 +57,8 @@ async def make_examples(api: Api, root: str) -> dict[str, str]:
         example = orjson.loads(orjson.dumps(dict(kind.example)))
         if kind.namespaced:
             example["metadata"]["namespace"] = "default"
-        try:
+        with contextlib.suppress(errors.Invalid, errors.Forbidden, errors.AlreadyExists):
             await client.create(kind, example)
-        except errors.ApiError as err:
-            assert err.code < 500, (kind, err)
         names[kind.plural] = example["metadata"]["name"]
     return names
 
