@@ -18,6 +18,8 @@ from edgek.kinds.endpoints import ENDPOINTS
 from edgek.kinds.event import EVENT
 from edgek.kinds.event_v1 import EVENT_V1
 from edgek.kinds.flow_schema import FLOW_SCHEMA
+from edgek.kinds.horizontal_pod_autoscaler import HORIZONTAL_POD_AUTOSCALER
+from edgek.kinds.horizontal_pod_autoscaler_v1 import HORIZONTAL_POD_AUTOSCALER_V1
 from edgek.kinds.ingress import INGRESS
 from edgek.kinds.ingress_class import INGRESS_CLASS
 from edgek.kinds.ip_address import IP_ADDRESS
@@ -81,6 +83,8 @@ ALL: tuple[Kind, ...] = (
     DAEMON_SET,
     STATEFUL_SET,
     CONTROLLER_REVISION,
+    HORIZONTAL_POD_AUTOSCALER,
+    HORIZONTAL_POD_AUTOSCALER_V1,
     JOB,
     CRON_JOB,
     POD_DISRUPTION_BUDGET,
@@ -141,6 +145,8 @@ __all__ = [
     "EVENT",
     "EVENT_V1",
     "FLOW_SCHEMA",
+    "HORIZONTAL_POD_AUTOSCALER",
+    "HORIZONTAL_POD_AUTOSCALER_V1",
     "INGRESS",
     "INGRESS_CLASS",
     "IP_ADDRESS",

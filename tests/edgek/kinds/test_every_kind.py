@@ -49,6 +49,9 @@ TABLES = {
     "controllerrevisions": "Name Controller Revision Age",
     "replicationcontrollers": "Name Desired Current Ready Age | Containers Images Selector",
     "podtemplates": "Name Containers Images Pod_Labels",
+    "horizontalpodautoscalers": "Name Reference Targets MinPods MaxPods Replicas Age",
+    "horizontalpodautoscalers.v1.autoscaling": "Name Reference Targets MinPods MaxPods Replicas"
+    " Age",
     "jobs": "Name Status Completions Duration Age | Containers Images Selector",
     "cronjobs": "Name Schedule Timezone Suspend Active Last_Schedule Age"
     " | Containers Images Selector",
@@ -121,6 +124,7 @@ CHANGEABLE = {
     "validatingwebhookconfigurations", "mutatingwebhookconfigurations",
     "namespaces", "endpoints", "serviceaccounts", "events", "leases", "roles", "clusterroles",
     "limitranges", "replicationcontrollers", "podtemplates", "cronjobs", "poddisruptionbudgets",
+    "horizontalpodautoscalers", "horizontalpodautoscalers.v1.autoscaling",
     "certificatesigningrequests",  # its spec is carried over, so nothing is left to refuse
     "ingresses", "networkpolicies",
     "flowschemas", "prioritylevelconfigurations",
@@ -258,5 +262,5 @@ def test_get_all_shows_workloads_and_services() -> None:
     found = {kind.plural for kind in ALL if "all" in kind.categories}
     assert found == {
         "pods", "replicationcontrollers", "services", "daemonsets", "deployments", "replicasets",
-        "statefulsets", "cronjobs", "jobs",
+        "statefulsets", "horizontalpodautoscalers", "cronjobs", "jobs",
     }  # fmt: skip
