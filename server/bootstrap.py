@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from edgek.api import errors
 from edgek.api.meta import Key, Obj, deep_copy, key_of
 from edgek.client.client import Client
-from edgek.kinds import CONFIG_MAP, NAMESPACE, PRIORITY_CLASS
+from edgek.kinds import CONFIG_MAP, NAMESPACE, PRIORITY_CLASS, SERVICE_CIDR
 from edgek.kinds.kind import Kind
 from edgek.kinds.priority_class import SYSTEM_CLASSES
 from server.authz.bootstrap import plan_bootstrap
+from server.flow_control import flow_control_objects
 from server.request.reader import Reader
 
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
@@ -47,6 +48,8 @@ def wanted_objects(facts: ClusterFacts) -> Iterable[tuple[Kind, Obj]]:
     for name in NAMESPACES:
         yield NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
     yield CONFIG_MAP, cluster_info(facts)
+    yield SERVICE_CIDR, default_service_cidr(facts)
+    yield from flow_control_objects()
     for priority in SYSTEM_CLASSES:
         yield PRIORITY_CLASS, deep_copy(priority)
 
@@ -62,6 +65,15 @@ def cluster_info(facts: ClusterFacts) -> Obj:
             "clusterDNS": facts.cluster_dns,
             "clusterDomain": facts.cluster_domain,
         },
+    }
+
+
+def default_service_cidr(facts: ClusterFacts) -> Obj:
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "ServiceCIDR",
+        "metadata": {"name": "kubernetes"},
+        "spec": {"cidrs": facts.service_cidr.split(",")},
     }
 
 
