@@ -16,7 +16,8 @@ class BadPattern(ValueError):
 
 
 @lru_cache(maxsize=256)
-def _compiled(pattern: str) -> Any:
+def compiled(pattern: str) -> Any:
+    """The compiled pattern. Raises BadPattern."""
     import re2
 
     options = re2.Options()
@@ -33,9 +34,9 @@ def _compiled(pattern: str) -> Any:
 
 def check_pattern(pattern: str) -> None:
     """Raises BadPattern."""
-    _compiled(pattern)
+    compiled(pattern)
 
 
 def matches(pattern: str, text: str) -> bool:
     """Whether ``pattern`` is found anywhere in ``text``. Raises BadPattern."""
-    return _compiled(pattern).search(text) is not None
+    return compiled(pattern).search(text) is not None

@@ -1,0 +1,77 @@
+"""The door to cel-expr-python, the official parser and type checker.
+
+It is loaded with the first expression (7 MB); a cluster without expressions never pays for it.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from server.cel.errors import CompileError
+from server.cel.library import LIBRARIES
+from server.cel.overload import declarations, type_declaration
+from server.cel.syntax import Tree, read_tree
+
+LONGEST = 100_000
+"""Characters; the parser itself would take no more."""
+_EXTENSIONS = (
+    {"name": "optional"},
+    {"name": "cel.lib.ext.comprev2"},
+    {"name": "cel.lib.ext.sets"},
+)
+_STATUS = re.compile(r"^[A-Z_]+: (.*) \[[A-Z_]+\]$", re.DOTALL)
+_BARE_WORD = re.compile(r"(?<![\w.])[A-Z_]+(?![\w.])")
+_REMEMBERED = 64
+
+Signature = tuple[tuple[str, str], ...]
+
+
+def parse(text: str, variables: Mapping[str, str], *, check: bool = True) -> tuple[Tree, str]:
+    """The syntax tree and the CEL type of the result ("dyn" without a check)."""
+    if len(text) > LONGEST:
+        raise failed(f"ERROR: <input>:-1:0: expression code point size exceeds limit: {LONGEST}")
+    environment = _environment(tuple(sorted(variables.items())))
+    try:
+        compiled = environment.compile(text, disable_check=not check)
+    except (RuntimeError, TypeError) as error:
+        raise failed(_sentence(error)) from None
+    result = _BARE_WORD.sub(lambda m: m.group().lower(), compiled.return_type().name())
+    return read_tree(compiled.serialize()), spelled(result) if check else "dyn"
+
+
+def failed(what: str) -> CompileError:
+    return CompileError(f"compilation failed: {what}")
+
+
+def spelled(cel_type: str) -> str:
+    """``list(string)``, as cel-go writes a type."""
+    return cel_type.replace("<", "(").replace(">", ")")
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, TypeError):
+        return "ERROR: <input>:1:1: Syntax error: invalid UTF-8"
+    match = _STATUS.match(str(error))
+    return match.group(1) if match else str(error)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _environment(signature: Signature) -> Any:
+    from cel_expr_python import cel
+
+    # The configuration is YAML, of which JSON is a part.
+    config = cel.NewEnvConfigFromYaml(json.dumps(_config(signature)))
+    return cel.NewEnv(config=config)
+
+
+def _config(signature: Signature) -> dict[str, Any]:
+    return {
+        "name": "kubernetes",
+        "extensions": list(_EXTENSIONS),
+        # All of its overloads must come from one place, and ip and cidr have some.
+        "stdlib": {"exclude_functions": [{"name": "string"}]},
+        "variables": [{"name": name} | type_declaration(kind) for name, kind in signature],
+        "functions": declarations(LIBRARIES),
+    }
