@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import orjson
 
 from edgek.aio.clock import Clock
-from edgek.api.meta import Obj
+from edgek.api.meta import Key, Obj
 from edgek.client.client import Client
-from edgek.kinds import ALL, CERTIFICATE_SIGNING_REQUEST, COMPAT_BETAS, SERVICE
+from edgek.kinds import ALL, CERTIFICATE_SIGNING_REQUEST, COMPAT_BETAS, RESOURCE_QUOTA, SERVICE
 from edgek.kinds.kind import Kind
 from server.admission.chain import Chain, Plugin
+from server.admission.resource_quota import WriteStatus
 from server.authn.authenticator import Authenticator
 from server.authz.authorizer import Authorizer
 from server.authz.masters import Masters
@@ -47,7 +48,7 @@ from server.inprocess import InProcessTransport
 from server.registry.hooks import Hook, RequesterHook
 from server.registry.kind_table import KindTable
 from server.registry.reader import StoreReader
-from server.registry.registry import Registry
+from server.registry.registry import STATUS, Registry, Transform, WriteContext
 from server.registry.services import ServiceHook
 from server.request.model import Filter, Handler, User
 from server.storage.local import LocalStore, SectionConfig
@@ -122,7 +123,7 @@ class Api:
 
 AuthenticatorFor = Callable[[StoreReader], Authenticator]
 VerbTable = Mapping[tuple[str, str], Mapping[str, Verb]]
-PluginsFor = Callable[[StoreReader, RbacAuthorizer], Sequence[Plugin]]
+PluginsFor = Callable[[StoreReader, RbacAuthorizer, WriteStatus, Clock], Sequence[Plugin]]
 PathsFor = Callable[[Env], Sequence[tuple[str, Handle]]]
 SubresourcesFor = Callable[[StoreReader], VerbTable]
 VirtualFor = Callable[[StoreReader, Union, Authenticator], VerbTable]
@@ -159,7 +160,7 @@ def build_api(config: ApiConfig, parts: Parts) -> Api:
     registry = Registry(
         store=store,
         clock=parts.clock,
-        chain=Chain(parts.plugins(reader, rbac)),
+        chain=Chain(parts.plugins(reader, rbac, quota_writer(store, parts.clock), parts.clock)),
         hooks=hooks(config, reader),
     )
     kinds = KindTable((*ALL, *(COMPAT_BETAS if config.compat_betas else ())))
@@ -175,6 +176,17 @@ def build_api(config: ApiConfig, parts: Parts) -> Api:
     root = Root(routes=routes, paths=parts.paths(env))
     chain = filters(authenticator, authorizer)
     return Api(env=env, store=store, reader=reader, handle=chained(chain, root.handle))
+
+
+def quota_writer(store: LocalStore, clock: Clock) -> WriteStatus:
+    """How admission charges quotas: past itself, as what it does there is its own decision."""
+    unadmitted = Registry(store=store, clock=clock)
+    context = WriteContext(user=User(name="system:apiserver"), manager="kube-apiserver")
+
+    async def write(key: Key, transform: Transform) -> None:
+        await unadmitted.update(RESOURCE_QUOTA, key, transform, context, how=STATUS)
+
+    return write
 
 
 def section_config(kind: Kind) -> SectionConfig:

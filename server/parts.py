@@ -9,11 +9,17 @@ from dataclasses import dataclass
 
 from edgek.aio.clock import Clock
 from server.admission.chain import Plugin
+from server.admission.default_ingress_class import DefaultIngressClass
 from server.admission.default_toleration_seconds import DefaultTolerationSeconds
+from server.admission.limit_ranger import LimitRanger
 from server.admission.namespace_lifecycle import NamespaceLifecycle
 from server.admission.node_restriction import NodeRestriction
+from server.admission.priority import Priority
 from server.admission.rbac_escalation import RbacEscalation
+from server.admission.resource_quota import ResourceQuota, WriteStatus
+from server.admission.runtime_class import RuntimeClass
 from server.admission.service_account import ServiceAccount
+from server.admission.storage import DefaultStorageClass, PersistentVolumeClaimResize
 from server.admission.taint_nodes_by_condition import TaintNodesByCondition
 from server.app import Api, ApiConfig, Parts, build_api
 from server.authn.anonymous import Anonymous
@@ -78,15 +84,24 @@ def authenticators(
     )
 
 
-def plugins(reader: StoreReader, rbac: RbacAuthorizer) -> Sequence[Plugin]:
+def plugins(
+    reader: StoreReader, rbac: RbacAuthorizer, write_quota: WriteStatus, clock: Clock
+) -> Sequence[Plugin]:
     """Upstream's recommended order (pkg/kubeapiserver/options/plugins.go)."""
     return (
         NamespaceLifecycle(reader),
+        LimitRanger(reader),
         ServiceAccount(reader),
         NodeRestriction(reader),
         TaintNodesByCondition(),
+        Priority(reader),
         DefaultTolerationSeconds(),
+        DefaultStorageClass(reader),
+        PersistentVolumeClaimResize(reader),
+        RuntimeClass(reader),
+        DefaultIngressClass(reader),
         RbacEscalation(reader, rules_for=rbac.rules_for, may=rbac.allows),
+        ResourceQuota(reader, write=write_quota, clock=clock),
     )
 
 

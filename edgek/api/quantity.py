@@ -96,6 +96,17 @@ def canonical(text: str | int | float) -> str:
     return format_quantity(amount, binary=suffix in _BINARY)
 
 
+def format_like(amount: Fraction, text: str | int | float) -> str:
+    """Canonical text of an amount that came of ``text`` and others: the suffix family is kept."""
+    return format_quantity(amount, binary=_parts(text)[3] in _BINARY)
+
+
+def add_quantities(first: str, second: str, *, sign: int = 1) -> str:
+    """As Quantity.Add (or Sub, with ``sign`` -1): in the family of the first that is not zero."""
+    amount = parse_quantity(first)
+    return format_like(amount + sign * parse_quantity(second), first if amount else second)
+
+
 def add_resources(*lists: Mapping[str, Any] | None) -> dict[str, Fraction]:
     """The sum of ResourceLists, by resource name, as exact amounts."""
     out: dict[str, Fraction] = {}

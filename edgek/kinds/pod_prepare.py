@@ -45,12 +45,13 @@ def _fold_label_keys(pod: Obj) -> None:
         _fold(constraint, labels, "matchLabelKeys", "In")
     affinity = pod["spec"].get("affinity") or {}
     for which in ("podAffinity", "podAntiAffinity"):
-        for term in _affinity_terms(affinity.get(which) or {}):
+        for term in affinity_terms(affinity.get(which) or {}):
             _fold(term, labels, "matchLabelKeys", "In")
             _fold(term, labels, "mismatchLabelKeys", "NotIn")
 
 
-def _affinity_terms(affinity: Obj) -> list[Obj]:
+def affinity_terms(affinity: Obj) -> list[Obj]:
+    """Required and preferred ones of a podAffinity or podAntiAffinity."""
     required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or []
     preferred = affinity.get("preferredDuringSchedulingIgnoredDuringExecution") or []
     return [*required, *(p.get("podAffinityTerm") or {} for p in preferred)]

@@ -49,6 +49,13 @@ def is_active(pod: Mapping[str, Any]) -> bool:
     return not is_terminal(pod) and not pod["metadata"].get("deletionTimestamp")
 
 
+def deletion_deadline(pod: Mapping[str, Any]) -> datetime | None:
+    """When the grace of a pod that is being deleted ends."""
+    meta = pod["metadata"]
+    since, grace = meta.get("deletionTimestamp"), meta.get("deletionGracePeriodSeconds")
+    return parse_time(since) + timedelta(seconds=grace) if since and grace is not None else None
+
+
 def node_name(pod: Mapping[str, Any]) -> str:
     """The node the pod is bound to, or ""."""
     return str(get_path(pod, "spec", "nodeName", default=""))

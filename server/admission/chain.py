@@ -1,9 +1,10 @@
 """Should it be: plugins mutate in order, then, on the final object, validate in order.
 
-The order is the tuple in server/parts.py; a plugin may do either or both.
+The order is the tuple in server/parts.py; a plugin may do either or both. A plugin that looks at
+few kinds names them in ``kinds``, and costs the others nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -19,7 +20,9 @@ class Attributes:
     ``obj`` is the request's own copy, free to mutate while admitting, and None on DELETE and
     CONNECT; ``old`` is shared and must not be mutated (None on CREATE). ``operation`` is CREATE,
     UPDATE, DELETE or CONNECT. ``options`` is the CreateOptions, UpdateOptions... of the request
-    (never mutated); ``warnings`` go to the client, ``annotations`` into the audit log.
+    (never mutated); ``warnings`` go to the client, ``annotations`` into the audit log. ``ended``
+    is called when the write that was admitted is done, with whether it was committed: a plugin
+    that keeps an account learns there that nothing came of it.
     """
 
     operation: str
@@ -34,9 +37,16 @@ class Attributes:
     options: Obj = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     annotations: dict[str, str] = field(default_factory=dict)
+    ended: list[Callable[[bool], Awaitable[None]]] = field(default_factory=list)
+
+    async def end(self, *, committed: bool) -> None:
+        for ended in self.ended:
+            await ended(committed)
 
 
 class Plugin(Protocol):
+    """May have ``kinds``, a collection of those it looks at; without, it is asked of all."""
+
     async def admit(self, attributes: Attributes) -> None:
         """May change ``attributes.obj``. Raises Forbidden, Invalid... to refuse."""
 
@@ -44,14 +54,29 @@ class Plugin(Protocol):
         """Must change nothing. Raises to refuse."""
 
 
+_MAX_KINDS = 1000
+"""Kinds come and go with CustomResourceDefinitions."""
+
+
 @dataclass(frozen=True)
 class Chain:
     plugins: Sequence[Plugin] = ()
+    _by_kind: dict[Kind, Sequence[Plugin]] = field(default_factory=dict, init=False, repr=False)
+
+    def of(self, kind: Kind) -> Sequence[Plugin]:
+        """The plugins that look at a kind, in order."""
+        found = self._by_kind.get(kind)
+        if found is None:
+            if len(self._by_kind) >= _MAX_KINDS:
+                self._by_kind.clear()
+            found = tuple(p for p in self.plugins if kind in getattr(p, "kinds", (kind,)))
+            self._by_kind[kind] = found
+        return found
 
     async def admit(self, attributes: Attributes) -> None:
-        for plugin in self.plugins:
+        for plugin in self.of(attributes.kind):
             await plugin.admit(attributes)
 
     async def validate(self, attributes: Attributes) -> None:
-        for plugin in self.plugins:
+        for plugin in self.of(attributes.kind):
             await plugin.validate(attributes)

@@ -19,12 +19,14 @@ from server.controllers import (
     node_lifecycle,
     pod_gc,
     replicaset,
+    resource_quota,
     service_account,
     taint_eviction,
 )
 
 ALL: tuple[Builder, ...] = (
     namespace.build,
+    resource_quota.build,
     service_account.build,
     garbage_collector.build,
     deployment.build,

@@ -150,7 +150,9 @@ class Registry:
             entry = await self._commit_new(kind, name, obj)
         except Exception:
             undo()
+            await attributes.end(committed=False)
             raise
+        await attributes.end(committed=True)
         self._written(kind, obj, None)
         return entry
 
@@ -202,7 +204,9 @@ class Registry:
             entry = await self._commit_update(kind, key, update, context)
         except Exception:
             undo()
+            await attributes.end(committed=False)
             raise
+        await attributes.end(committed=True)
         if context.dry_run:
             undo()
         else:

@@ -40,7 +40,7 @@ def parts(
         engine=engine,
         clock=clock,
         authenticator=lambda reader: authenticator,
-        plugins=plugins if callable(plugins) else lambda reader, rbac: plugins,
+        plugins=plugins if callable(plugins) else lambda *_: plugins,
         paths=lambda env: (),
         virtual=lambda reader, authorizer, _: review_verbs(
             authorizer=authorizer, rules=authorizer, tokens=Tokens(())
