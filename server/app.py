@@ -38,6 +38,7 @@ from server.endpoints.subresources.scale import get_scale, patch_scale, put_scal
 from server.endpoints.subresources.whole import patch_approval, put_approval, put_finalize
 from server.endpoints.update import update, update_status
 from server.endpoints.watch import watch
+from server.fieldmanager.manager import FieldManager
 from server.filters.authentication import authentication
 from server.filters.authorization import authorization
 from server.filters.errors import errors_filter
@@ -157,15 +158,18 @@ def build_api(config: ApiConfig, parts: Parts) -> Api:
     )
     reader = StoreReader(store)
     rbac = RbacAuthorizer(reader)
+    kinds = KindTable((*ALL, *(COMPAT_BETAS if config.compat_betas else ())))
     registry = Registry(
         store=store,
         clock=parts.clock,
         chain=Chain(parts.plugins(reader, rbac, quota_writer(store, parts.clock), parts.clock)),
         hooks=hooks(config, reader),
+        fields=FieldManager(kinds.find),
     )
-    kinds = KindTable((*ALL, *(COMPAT_BETAS if config.compat_betas else ())))
-    env = Env(kinds=kinds, registry=registry, clock=parts.clock, pages=Pages())
     authorizer = Union((Masters(), NodeAuthorizer(reader), rbac), rules=rbac)
+    env = Env(
+        kinds=kinds, registry=registry, clock=parts.clock, pages=Pages(), authorizer=authorizer
+    )
     authenticator = parts.authenticator(reader)
     routes = Routes(
         env=env,

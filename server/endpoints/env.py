@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgek.aio.clock import Clock
+from server.authz.authorizer import Authorizer
 from server.registry.kind_table import KindTable
 from server.registry.registry import Registry
 
@@ -17,3 +18,4 @@ class Env:
     registry: Registry
     clock: Clock
     pages: "Pages"
+    authorizer: Authorizer

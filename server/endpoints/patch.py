@@ -12,12 +12,13 @@ from edgek.api.meta import Obj
 from edgek.api.patch import json_patch, merge_patch
 from edgek.kinds.kind import Kind
 from edgek.schema.strategic import strategic_patch
+from server.endpoints.apply import APPLY, apply
 from server.endpoints.body import check_type, complete, decode_patch, media_type, schema_for
 from server.endpoints.env import Env
 from server.endpoints.negotiate import negotiate
 from server.endpoints.query import write_context
 from server.endpoints.route import Target
-from server.registry.registry import MAIN, STATUS, How, copy_of
+from server.registry.write import MAIN, STATUS, How, copy_of
 from server.request.model import Request, Response
 
 Apply = Callable[[Kind, Obj, Any], Any]
@@ -55,6 +56,8 @@ async def patch_status(env: Env, request: Request, target: Target) -> Response:
 
 
 async def _patch(env: Env, request: Request, target: Target, how: How) -> Response:
+    if media_type(request) == APPLY:
+        return await apply(env, request, target, how)
     view = negotiate(env, request, target.kind)
     context = write_context(request)
     transform = patcher(request, target.kind)
@@ -68,7 +71,8 @@ def patcher(request: Request, kind: Kind) -> Callable[[Obj], Obj]:
     given = media_type(request)
     apply = APPLIERS.get(given)
     if apply is None or (kind.custom and given == STRATEGIC):
-        supported = ", ".join(m for m in APPLIERS if m != STRATEGIC or not kind.custom)
+        types = (m for m in (*APPLIERS, APPLY) if m != STRATEGIC or not kind.custom)
+        supported = ", ".join(types)
         raise errors.UnsupportedMediaType(
             f"the body of the request was in an unknown format - accepted media types include: "
             f"{supported}"

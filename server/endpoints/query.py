@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from edgek.api import errors
 from edgek.api.meta import Obj
 from edgek.api.selectors import FieldSelector, Selector, parse_field_selector, parse_selector
+from edgek.api.validation import FieldErrors, FieldPath
 from edgek.kinds.kind import Kind
 from server.registry.registry import WriteContext
 from server.request.info import TRUE
@@ -73,28 +74,66 @@ def dry_run(query: Mapping[str, str]) -> bool:
 
 _OPTIONS = {"create": "CreateOptions", "update": "UpdateOptions", "patch": "PatchOptions"}
 _MAX_MANAGER = 128
+_FIELD_VALIDATION = ("", "Ignore", "Strict", "Warn")
 
 
-def write_context(request: Request) -> WriteContext:
-    """Who writes and how, of a create, update or patch. Raises Invalid, BadRequest."""
+def write_context(request: Request, *, apply: bool = False) -> WriteContext:
+    """Who writes and how, of a create, update or patch (``apply``: a server-side apply). Raises
+    Invalid."""
     query = request.query
-    dry, manager = dry_run(query), query.get("fieldManager", "")
-    if len(manager) > _MAX_MANAGER:
-        raise errors.Invalid(f"fieldManager: Too long: may not be more than {_MAX_MANAGER} bytes")
-    options: Obj = {"kind": _OPTIONS.get(request.info.verb, ""), "apiVersion": "meta.k8s.io/v1"}
-    if dry:
-        options["dryRun"] = ["All"]
-    if manager:
-        options["fieldManager"] = manager
-    if query.get("fieldValidation"):
-        options["fieldValidation"] = query["fieldValidation"]
+    manager = query.get("fieldManager", "")
+    options = _OPTIONS.get(request.info.verb, "")
+    if not _PLAIN.issuperset(query) or manager or apply:
+        _check_options(query, options, apply=apply)
     return WriteContext(
         user=request.user,
-        dry_run=dry,
+        dry_run=query.get("dryRun") == "All",
         manager=manager or _agent(request),
-        options=options,
+        options=_options(query, options),
         warnings=request.warnings,
     )
+
+
+_PLAIN = frozenset({"pretty", "timeout"})
+"""Query parameters that have nothing to check."""
+
+
+def _options(query: Mapping[str, str], kind: str) -> Obj:
+    options: Obj = {"kind": kind, "apiVersion": "meta.k8s.io/v1"}
+    if query.get("dryRun"):
+        options["dryRun"] = ["All"]
+    for name in ("fieldManager", "fieldValidation"):
+        if query.get(name):
+            options[name] = query[name]
+    return options
+
+
+def _check_options(query: Mapping[str, str], kind: str, *, apply: bool) -> None:
+    """As metav1/validation ValidateCreateOptions, ValidateUpdateOptions, ValidatePatchOptions."""
+    problems = FieldErrors()
+    if apply and not query.get("fieldManager"):
+        problems.required(FieldPath("fieldManager"), "is required for apply patch")
+    if not apply and "force" in query and kind == "PatchOptions":
+        problems.forbidden(FieldPath("force"), "may not be specified for non-apply patch")
+    _check_manager(query.get("fieldManager", ""), problems)
+    if query.get("dryRun", "") not in ("", "All"):
+        problems.not_supported(FieldPath("dryRun"), query["dryRun"][:40], ["All"])
+    if query.get("fieldValidation", "") not in _FIELD_VALIDATION:
+        wanted = query["fieldValidation"][:40]
+        problems.not_supported(FieldPath("fieldValidation"), wanted, _FIELD_VALIDATION)
+    if problems:
+        of = Kind(group="meta.k8s.io", version="v1", kind=kind, plural=kind.lower())
+        raise errors.Invalid.of(of, "", problems)
+
+
+def _check_manager(manager: str, problems: FieldErrors) -> None:
+    path = FieldPath("fieldManager")
+    if len(manager.encode()) > _MAX_MANAGER:
+        problems.too_long(path, _MAX_MANAGER)
+    elif not manager.isprintable():
+        at, char = next((i, c) for i, c in enumerate(manager) if not c.isprintable())
+        why = f"invalid character U+{ord(char):04X} (at position {at})"
+        problems.invalid(path, manager, why)
 
 
 def _agent(request: Request) -> str:

@@ -7,7 +7,7 @@ from server.endpoints.env import Env
 from server.endpoints.negotiate import negotiate
 from server.endpoints.query import write_context
 from server.endpoints.route import Target
-from server.registry.registry import MAIN, STATUS, How, copy_of
+from server.registry.write import MAIN, STATUS, How, copy_of
 from server.request.model import Request, Response
 
 

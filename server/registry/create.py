@@ -7,7 +7,7 @@ import secrets
 from typing import Any
 
 from edgek.api import errors
-from edgek.api.meta import Obj
+from edgek.api.meta import Key, Obj
 from edgek.kinds.kind import Kind
 
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
@@ -39,12 +39,35 @@ def check_namespace(kind: Kind, meta: dict[str, Any], namespace: str) -> None:
     meta["namespace"] = namespace
 
 
+def check_new_identity(kind: Kind, obj: Obj, key: Key) -> None:
+    """What an applied body may not say where nothing of its name is there. As handlers/patch.go
+    applyPatch and checkName."""
+    meta = obj["metadata"]
+    if uid := meta.get("uid"):
+        raise errors.Conflict.of(
+            kind,
+            key.name,
+            f"uid mismatch: the provided object specified uid {uid}, and no existing object was "
+            "found",
+        )
+    name = meta.get("name")
+    if not name:
+        raise errors.BadRequest(
+            f"the name of the object ({key.name} based on URL) was undeterminable: name must be "
+            "provided"
+        )
+    if name != key.name:
+        raise errors.BadRequest(
+            f"the name of the object ({name}) does not match the name on the URL ({key.name})"
+        )
+
+
 def before_create(kind: Kind, obj: Obj, *, now: str, uid: str) -> None:
     """Stamps ``obj``'s metadata in place; what only the server may set is taken away first."""
     meta = obj["metadata"]
     if meta.get("resourceVersion"):
         raise errors.BadRequest("resourceVersion should not be set on objects to be created")
-    for field in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields"):
+    for field in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"):
         meta.pop(field, None)
     meta.pop("resourceVersion", None)
     meta["uid"] = uid

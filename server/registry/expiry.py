@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from edgek.aio.clock import Clock
 from edgek.kinds.kind import Kind
-from server.registry.registry import stamp
+from server.registry.write import stamp
 from server.storage.store import ConditionFailed, Entry, Name, Op, Store, Watcher
 
 BATCH_SECONDS = 300.0

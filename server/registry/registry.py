@@ -11,8 +11,6 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import orjson
-
 from edgek.aio.clock import Clock
 from edgek.api import errors
 from edgek.api.meta import Key, Obj
@@ -20,56 +18,50 @@ from edgek.api.time import format_time
 from edgek.api.validation import FieldErrors
 from edgek.kinds.kind import Kind
 from edgek.kinds.metadata import validate_object_meta, validate_object_meta_update
-from server.admission.chain import Attributes, Chain
+from server.admission.chain import Chain
+from server.fieldmanager.entries import held_by
+from server.fieldmanager.manager import FieldManager
 from server.registry.convert import Converter
-from server.registry.create import before_create, check_namespace, generate_name, random_suffix
+from server.registry.create import (
+    before_create,
+    check_namespace,
+    check_new_identity,
+    generate_name,
+    random_suffix,
+)
 from server.registry.delete import plan_delete
 from server.registry.errors import store_errors
 from server.registry.hooks import Hook, Undo, nothing
-from server.registry.update import (
-    before_status_update,
-    before_update,
-    check_identity,
-    is_released,
+from server.registry.tracking import (
+    after_admission,
+    keep_entries,
+    same_but_times,
+    track_update,
+    writer_of,
+)
+from server.registry.update import check_identity, is_released
+from server.registry.write import (
+    MAIN,
+    STATUS,
+    Application,
+    How,
+    Transform,
+    WriteContext,
+    attributes_of,
+    copy_of,
+    draft,
+    name_of,
+    stamp,
 )
 from server.request.model import User
-from server.storage.store import ConditionFailed, Encode, Entry, Name, Op, Store
+from server.storage.store import ConditionFailed, Entry, Name, Op, Store
 
 T = TypeVar("T")
+__all__ = [
+    "MAIN", "STATUS", "How", "Registry", "Transform", "WriteContext", "attributes_of", "copy_of",
+]  # fmt: skip
 _NAME_TRIES = 8
 _UPDATE_TRIES = 50
-
-
-@dataclass(frozen=True, kw_only=True)
-class WriteContext:
-    """Who writes and how: what admission and field management are told of the request.
-
-    ``manager`` owns the fields that the write sets. ``options`` is the request's CreateOptions,
-    UpdateOptions..., ``warnings`` and ``annotations`` what the answer and the audit log get.
-    """
-
-    user: User
-    dry_run: bool = False
-    manager: str = ""
-    options: Obj = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-    annotations: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class How:
-    """How an update of one (sub)resource is made: ``prepare(kind, obj, old)`` restricts it."""
-
-    subresource: str = ""
-    prepare: Callable[[Kind, Obj, Obj], None] = before_update
-    validate: bool = True
-
-
-MAIN = How()
-STATUS = How(subresource="status", prepare=before_status_update)
-
-Transform = Callable[[Obj], Obj]
-"""Given the stored object (shared), the caller's own new one. May run several times."""
 
 
 @dataclass(kw_only=True)
@@ -81,6 +73,7 @@ class Registry:
     chain: Chain = field(default_factory=Chain)
     hooks: Mapping[Kind, Hook] = field(default_factory=dict)
     converter: Converter = field(default_factory=Converter)
+    fields: FieldManager = field(default_factory=FieldManager)
     new_uid: Callable[[], str] = lambda: str(uuid.uuid4())
     suffix: Callable[[], str] = random_suffix
 
@@ -88,7 +81,7 @@ class Registry:
 
     def find(self, kind: Kind, key: Key) -> Entry | None:
         """As it is stored."""
-        return self.store.get(_name(kind, key))
+        return self.store.get(name_of(kind, key))
 
     async def get(self, kind: Kind, key: Key) -> Entry:
         """In the kind's own version. Raises NotFound."""
@@ -112,6 +105,10 @@ class Registry:
         meta = obj.setdefault("metadata", {})
         check_namespace(kind, meta, namespace)
         base = "" if meta.get("name") else meta.get("generateName") or ""
+        if context.manager:
+            self.fields.created(kind, obj, writer_of(kind, context, MAIN, self._now()))
+        else:
+            meta.pop("managedFields", None)
         for last in (False,) * (_NAME_TRIES - 1) + (True,):
             if base:
                 meta["name"] = generate_name(base, self.suffix())
@@ -134,19 +131,20 @@ class Registry:
     ) -> Entry:
         key = Key(namespace, obj["metadata"].get("name") or "")
         attributes = attributes_of("CREATE", kind, key, context, obj=obj)
+        entries = held_by(obj)
         await self.chain.admit(attributes)
-        now = format_time(self.clock.now())
-        before_create(kind, obj, now=now, uid=self.new_uid())
+        keep_entries(obj, after_admission(obj, entries, context.warnings))
+        before_create(kind, obj, now=self._now(), uid=self.new_uid())
         undo = self._reserve(kind, obj, None, context.user)
         try:
             self._validate(kind, obj, None)
             await self.chain.validate(attributes)
-            name = _name(kind, Key(namespace if kind.namespaced else "", obj["metadata"]["name"]))
+            name = name_of(kind, Key(namespace if kind.namespaced else "", obj["metadata"]["name"]))
             if context.dry_run:
                 if self.store.get(name) is not None:
                     raise errors.AlreadyExists.of(kind, name.name)
                 undo()
-                return _draft(name, obj)
+                return draft(name, obj)
             entry = await self._commit_new(kind, name, obj)
         except Exception:
             undo()
@@ -176,17 +174,61 @@ class Registry:
     ) -> Entry:
         """Reads, transforms, writes; again where another write came between and the caller named
         no resourceVersion. A result equal to what is stored is not written."""
+        writer = writer_of(kind, context, how, self._now())
         for _ in range(_UPDATE_TRIES):
             old = await self.get(kind, key)
-            obj = transform(old.decoded())
+            stored = old.decoded()
+            obj = transform(stored)
             # Where the caller named a resourceVersion, the second try finds it outdated here.
-            check_identity(kind, obj, old.decoded())
+            check_identity(kind, obj, stored)
+            await track_update(self.fields, kind, obj, stored, writer, tracked=how.tracked)
             try:
                 once = self._update_once(kind, key, _Update(old, obj, how), context)
                 return await self._to_the_end(kind, once)
             except ConditionFailed:
-                await self.store.settle(_name(kind, key))
+                await self.store.settle(name_of(kind, key))
         raise errors.Conflict.of(kind, key.name)
+
+    async def apply(
+        self,
+        kind: Kind,
+        key: Key,
+        application: Application,
+        context: WriteContext,
+        *,
+        how: How = MAIN,
+    ) -> tuple[Entry, bool]:
+        """Server-side apply: creates or updates, and says whether it created. Raises Conflict
+        where others own what it would change."""
+        writer = writer_of(kind, context, how, self._now())
+        for _ in range(_UPDATE_TRIES):
+            if how.subresource or self.find(kind, key) is not None:
+                old = await self.get(kind, key)
+            else:
+                old = None
+            stored = None if old is None else old.decoded()
+            obj = await self.fields.applied(
+                kind, stored, application.config_for(stored), writer, force=application.force
+            )
+            obj = application.finish(copy_of(obj))
+            try:
+                if old is None or stored is None:
+                    return await self._create_applied(kind, key, obj, application, context), True
+                check_identity(kind, obj, stored)
+                once = self._update_once(kind, key, _Update(old, obj, how), context)
+                return await self._to_the_end(kind, once), False
+            except (ConditionFailed, errors.AlreadyExists):
+                await self.store.settle(name_of(kind, key))
+        raise errors.Conflict.of(kind, key.name)
+
+    async def _create_applied(
+        self, kind: Kind, key: Key, obj: Obj, application: Application, context: WriteContext
+    ) -> Entry:
+        check_new_identity(kind, obj, key)
+        await application.may_create()
+        check_namespace(kind, obj["metadata"], key.namespace)
+        once = self._create_once(kind, key.namespace, obj, context)
+        return await self._to_the_end(kind, once)
 
     async def _update_once(
         self, kind: Kind, key: Key, update: "_Update", context: WriteContext
@@ -194,8 +236,11 @@ class Registry:
         obj, old, how = update.obj, update.old.decoded(), update.how
         attributes = attributes_of("UPDATE", kind, key, context, obj=obj, old=old)
         attributes.subresource = how.subresource
+        entries = held_by(obj)
         await self.chain.admit(attributes)
+        entries = after_admission(obj, entries, context.warnings)
         how.prepare(kind, obj, old)
+        keep_entries(obj, entries)
         undo = nothing if how.subresource else self._reserve(kind, obj, old, context.user)
         try:
             if how.validate:
@@ -217,13 +262,13 @@ class Registry:
         self, kind: Kind, key: Key, update: "_Update", context: WriteContext
     ) -> Entry:
         obj, old = update.obj, update.old
-        name = _name(kind, key)
+        name = name_of(kind, key)
         if is_released(obj):
             return await self._remove(kind, old, obj, context)
-        if obj == old.decoded() and await self._is_stored(kind, key, obj):
+        if same_but_times(obj, old.decoded()) and await self._is_stored(kind, key, obj):
             return old
         if context.dry_run:
-            return _draft(name, obj)
+            return draft(name, obj)
         with store_errors(kind, key.name, conditions=False):
             return await self._commit(kind, name, obj, expected=old.revision)
 
@@ -253,7 +298,7 @@ class Registry:
                 assert plan.marked is not None
                 return await self._mark(kind, old, plan.marked, context), False
             except ConditionFailed:
-                await self.store.settle(_name(kind, key))
+                await self.store.settle(name_of(kind, key))
         raise errors.Conflict.of(kind, key.name)
 
     async def _admit_delete(self, kind: Kind, key: Key, old: Entry, context: WriteContext) -> None:
@@ -262,18 +307,18 @@ class Registry:
         await self.chain.validate(attributes)
 
     async def _mark(self, kind: Kind, old: Entry, marked: Obj, context: WriteContext) -> Entry:
-        name = _name(kind, Key(old.namespace, old.name))
+        name = name_of(kind, Key(old.namespace, old.name))
         marked = {**marked, "metadata": dict(marked["metadata"])}
         if context.dry_run:
-            return _draft(name, marked)
+            return draft(name, marked)
         with store_errors(kind, old.name, conditions=False):
             return await self._commit(kind, name, marked, expected=old.revision)
 
     async def _remove(self, kind: Kind, old: Entry, obj: Obj, context: WriteContext) -> Entry:
-        name = _name(kind, Key(old.namespace, old.name))
+        name = name_of(kind, Key(old.namespace, old.name))
         last = {**obj, "metadata": dict(obj["metadata"])}
         if context.dry_run:
-            return _draft(name, last)
+            return draft(name, last)
         with store_errors(kind, old.name, conditions=False):
             entry = await self._commit(kind, name, last, expected=old.revision, delete=True)
         if (hook := self.hooks.get(kind)) is not None:
@@ -281,6 +326,9 @@ class Registry:
         return entry
 
     # --- shared steps ------------------------------------------------------------------------
+
+    def _now(self) -> str:
+        return format_time(self.clock.now())
 
     async def _commit(
         self, kind: Kind, name: Name, obj: Obj, *, expected: int, delete: bool = False
@@ -319,66 +367,8 @@ class Registry:
             raise errors.Invalid.of(kind, obj["metadata"].get("name") or "", problems)
 
 
-def attributes_of(
-    operation: str,
-    kind: Kind,
-    key: Key,
-    context: WriteContext,
-    *,
-    obj: Obj | None = None,
-    old: Obj | None = None,
-) -> Attributes:
-    """What admission is told of one operation of a request."""
-    return Attributes(
-        operation=operation,
-        kind=kind,
-        namespace=key.namespace,
-        name=key.name,
-        user=context.user,
-        obj=obj,
-        old=old,
-        dry_run=context.dry_run,
-        options=context.options,
-        warnings=context.warnings,
-        annotations=context.annotations,
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class _Update:
     old: Entry
     obj: Obj
     how: How
-
-
-def copy_of(obj: Obj) -> Obj:
-    """An independent copy of a JSON-shaped object, several times faster than copy.deepcopy."""
-    copied: Obj = orjson.loads(orjson.dumps(obj))
-    return copied
-
-
-def _name(kind: Kind, key: Key) -> Name:
-    return Name(kind.storage_prefix, key.namespace, key.name)
-
-
-def stamp(obj: Obj) -> Encode:
-    """Puts the commit's revision into the object and encodes it, once for all readers."""
-
-    def encode(revision: int) -> tuple[bytes, Any]:
-        obj["metadata"]["resourceVersion"] = str(revision)
-        # orjson leaves room behind what it wrote (8 KB for 1 KB); a copy is as large as it must be.
-        return bytes(memoryview(orjson.dumps(obj))), obj
-
-    return encode
-
-
-def _draft(name: Name, obj: Obj) -> Entry:
-    """What a dry run answers: looks stored, is not."""
-    return Entry(
-        name.name,
-        namespace=name.namespace,
-        revision=0,
-        raw=orjson.dumps(obj),
-        obj=obj,
-        decode=orjson.loads,
-    )

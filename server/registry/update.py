@@ -45,7 +45,6 @@ def before_update(kind: Kind, obj: Obj, old: Obj) -> None:
         else:
             meta.pop(field, None)
     meta["resourceVersion"] = old_meta["resourceVersion"]
-    meta.pop("managedFields", None)
     if "status" in old and kind.has_status:
         obj["status"] = old["status"]
     kind.prepare(obj, old)
@@ -74,9 +73,7 @@ def before_status_update(kind: Kind, obj: Obj, old: Obj) -> None:
 def _spec_of(kind: Kind, obj: Obj) -> Obj:
     """A custom object's status is as good as spec where it is no subresource."""
     counts_status = kind.custom and not kind.has_status
-    return {
-        f: v for f, v in obj.items() if f not in _IDENTITY or (f == "status" and counts_status)
-    }
+    return {f: v for f, v in obj.items() if f not in _IDENTITY or (f == "status" and counts_status)}
 
 
 def is_released(obj: Obj) -> bool:

@@ -15,7 +15,7 @@ from server.endpoints.body import read_typed
 from server.endpoints.env import Env
 from server.endpoints.query import write_context
 from server.endpoints.route import Target
-from server.registry.registry import How, copy_of
+from server.registry.write import How, copy_of
 from server.request.model import Request, Response
 
 
@@ -23,7 +23,8 @@ def _untouched(kind: Kind, obj: Obj, old: Obj) -> None:
     """The transform has said all that changes."""
 
 
-BINDING = How(subresource="binding", prepare=_untouched, validate=False)
+# Upstream's assignPod writes past the field manager: nobody owns spec.nodeName.
+BINDING = How(subresource="binding", prepare=_untouched, validate=False, tracked=False)
 
 
 async def bind(env: Env, request: Request, target: Target) -> Response:

@@ -13,7 +13,7 @@ from server.endpoints.env import Env
 from server.endpoints.patch import patcher
 from server.endpoints.query import write_context
 from server.endpoints.route import Target
-from server.registry.registry import copy_of
+from server.registry.write import copy_of
 from server.request.model import Request, Response
 
 SCALE_KIND = Kind(

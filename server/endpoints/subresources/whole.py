@@ -11,7 +11,7 @@ from server.endpoints.negotiate import negotiate
 from server.endpoints.patch import patcher
 from server.endpoints.query import write_context
 from server.endpoints.route import Target
-from server.registry.registry import How, Transform, copy_of
+from server.registry.write import How, Transform, copy_of
 from server.request.model import Request, Response
 
 

@@ -1,0 +1,172 @@
+"""FieldManager: keeps metadata.managedFields true through every write.
+
+The registry calls it with the object as the request wants it, before admission changes it (as
+upstream's handlers), and stores what it returns.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from edgek.api import errors
+from edgek.api.meta import Obj
+from edgek.kinds.kind import Kind
+from edgek.schema.fieldset import has
+from edgek.schema.schema import Schema, schema_of
+from edgek.schema.typed import Comparison, compare
+from server.fieldmanager.applied import check_applied
+from server.fieldmanager.apply import View, apply
+from server.fieldmanager.conflict import conflict_error
+from server.fieldmanager.entries import (
+    APPLY,
+    UPDATE,
+    Entries,
+    Writer,
+    held_by,
+    in_order,
+    to_start_from,
+)
+from server.fieldmanager.last_applied import KUBECTL, allowed_conflicts, with_last_applied
+from server.fieldmanager.reset import reset_fields, skipped, skipped_meta
+from server.fieldmanager.update import Comparisons, plan_update
+
+FindKind = Callable[[str, str, str], Kind | None]
+BEFORE_FIRST_APPLY = "before-first-apply"
+_EMPTY: Obj = {}
+
+
+def schema_for(kind: Kind) -> Schema:
+    return schema_of(kind) if kind.shape is None else kind.shape.schema
+
+
+def _no_other(group: str, version: str, plural: str) -> Kind | None:
+    return None
+
+
+@dataclass(frozen=True)
+class FieldManager:
+    """``find`` gives the kind of a group, version and plural that is served."""
+
+    find: FindKind = _no_other
+
+    def created(self, kind: Kind, obj: Obj, writer: Writer) -> None:
+        """Puts the entries of a new object into it: whoever makes it owns all of it."""
+        meta = obj["metadata"]
+        start = to_start_from(_EMPTY, meta.pop("managedFields", None), subresource="")
+        seen = {kind.api_version: _compare(kind, "", _EMPTY, obj)}
+        _set(obj, plan_update(start, seen, writer))
+
+    async def updated(self, kind: Kind, live: Obj, obj: Obj, writer: Writer) -> None:
+        """Puts the entries after an update or patch into ``obj``."""
+        given = obj["metadata"].pop("managedFields", None)
+        start = to_start_from(live, given, subresource=writer.subresource)
+        if not start:
+            return  # not tracked, and not from now on (skipnonapplied.go)
+        seen: dict[str, Comparison] = {
+            kind.api_version: _compare(kind, writer.subresource, live, obj)
+        }
+        others = {e.get("apiVersion", "") for e in start} - seen.keys()
+        if others:
+            try:
+                versions = _Versions(kind, writer.subresource, self.find)
+                seen |= await versions.compare(live, obj, others)
+            except errors.ApiError:
+                _set(obj, held_by(live))  # UpdateNoErrors: what is there is better than nothing
+                return
+        after = plan_update(start, seen, writer)
+        _set(obj, after if after is start is held_by(live) else in_order(after))
+
+    async def applied(
+        self, kind: Kind, live: Obj | None, config: Obj, writer: Writer, *, force: bool
+    ) -> Obj:
+        """The live object (None: there is none yet) with ``config`` applied, and its entries.
+        Raises BadRequest, and Conflict where others own what would change."""
+        schema = schema_for(kind)
+        check_applied(kind, config, schema)
+        writer = replace(writer, operation=APPLY)
+        base = live if live is not None else _EMPTY
+        start = held_by(base) or self._before_first_apply(kind, live, writer)
+        bare = _without_entries(base)
+        ignored = reset_fields(kind, writer.subresource, bare, config)
+        versions = _Versions(kind, writer.subresource, self.find)
+        result = await apply(bare, start, config, versions=versions, writer=writer, ignored=ignored)
+        conflicts = result.conflicts
+        if conflicts and writer.manager == KUBECTL:
+            allowed = allowed_conflicts(bare, schema, kind.api_version)
+            conflicts = [c for c in conflicts if not has(allowed, c.path)]
+        if conflicts and not force:
+            raise conflict_error(conflicts)
+        obj = {**result.obj, "metadata": {**(result.obj.get("metadata") or {})}}
+        if writer.manager == KUBECTL:
+            obj = with_last_applied(obj, config)
+        _set(obj, result.entries)
+        return obj
+
+    def _before_first_apply(self, kind: Kind, live: Obj | None, writer: Writer) -> Entries:
+        """One entry for all that is in an object whose fields nobody tracked."""
+        if live is None:
+            return ()
+        first = replace(writer, manager=BEFORE_FIRST_APPLY, operation=UPDATE)
+        seen = {kind.api_version: _compare(kind, writer.subresource, _EMPTY, live)}
+        return plan_update((), seen, first)
+
+
+def _without_entries(obj: Obj) -> Obj:
+    meta = obj.get("metadata")
+    if not meta or "managedFields" not in meta:
+        return obj
+    return {**obj, "metadata": {k: v for k, v in meta.items() if k != "managedFields"}}
+
+
+def _set(obj: Obj, entries: Entries) -> None:
+    if entries:
+        obj["metadata"]["managedFields"] = entries
+    else:
+        obj["metadata"].pop("managedFields", None)
+
+
+def _compare(kind: Kind, subresource: str, old: Obj, new: Obj) -> Comparison:
+    return compare(
+        old,
+        new,
+        schema_for(kind),
+        skip=skipped(kind, subresource, old, new),
+        skip_meta=skipped_meta(subresource),
+    )
+
+
+@dataclass(frozen=True)
+class _Versions:
+    """The versions of one kind, through the one it is stored in."""
+
+    kind: Kind
+    subresource: str
+    find: FindKind
+
+    async def view(self, obj: Obj, api_version: str) -> View | None:
+        kind = self._kind(api_version)
+        return None if kind is None else View(await self._shown(obj, kind), schema_for(kind))
+
+    async def compare(self, old: Obj, new: Obj, api_versions: set[str]) -> Comparisons:
+        out: dict[str, Comparison] = {}
+        for api_version in api_versions:
+            kind = self._kind(api_version)
+            if kind is None:
+                continue
+            before = await self._shown(old, kind) if old else old
+            after = await self._shown(new, kind)
+            out[api_version] = _compare(kind, self.subresource, before, after)
+        return out
+
+    async def _shown(self, obj: Obj, kind: Kind) -> Obj:
+        if kind == self.kind:
+            return obj
+        stored = await self.kind.conversion.store(obj) if self.kind.conversion else obj
+        return (await kind.conversion.serve([stored]))[0] if kind.conversion else stored
+
+    def _kind(self, api_version: str) -> Kind | None:
+        if api_version == self.kind.api_version:
+            return self.kind
+        group, _, version = api_version.rpartition("/")
+        found = self.find(group, version, self.kind.plural)
+        same = found is not None and found.storage_prefix == self.kind.storage_prefix
+        return found if same else None
