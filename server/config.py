@@ -26,6 +26,8 @@ from edgek.cli.checks import (
 )  # fmt: skip
 from edgek.pki.tokens import JoinToken, parse_join_token
 from edgek.roles import COMMON, Option, Settings, UsageError
+from server import config_identity
+from server.config_identity import IdentityConfig, parse_identity
 
 OPTIONS: tuple[Option, ...] = (
     *COMMON,
@@ -67,6 +69,7 @@ OPTIONS: tuple[Option, ...] = (
            help="Serve also API versions that Kubernetes has removed."),
     Option(name="legacy-service-account-tokens", type=bool, default=False,
            help="Make and take token Secrets of service accounts."),
+    *config_identity.OPTIONS,
 )  # fmt: skip
 
 
@@ -95,6 +98,7 @@ class ServerConfig:
     disable_agent: bool
     compat_betas: bool
     legacy_service_account_tokens: bool
+    identity: IdentityConfig
     debug: bool
 
     @property
@@ -105,7 +109,7 @@ class ServerConfig:
     @property
     def issuer(self) -> str:
         """``iss`` of service-account tokens."""
-        return f"https://kubernetes.default.svc.{self.cluster_domain}"
+        return self.identity.issuers[0]
 
 
 def parse_config(settings: Settings) -> ServerConfig:
@@ -113,6 +117,7 @@ def parse_config(settings: Settings) -> ServerConfig:
     s = settings
     cluster, service = checked(s, "cluster-cidr", network), checked(s, "service-cidr", network)
     _check_networks(cluster, service)
+    domain = checked(s, "cluster-domain", dns_name)
     return ServerConfig(
         data_dir=Path(s["data_dir"]).absolute(),
         bind_address=checked(s, "bind-address", address),
@@ -122,7 +127,7 @@ def parse_config(settings: Settings) -> ServerConfig:
         service_cidr=service,
         node_ports=checked(s, "service-node-port-range", port_range),
         cluster_dns=_cluster_dns(s, service),
-        cluster_domain=checked(s, "cluster-domain", dns_name),
+        cluster_domain=domain,
         token=_token(s),
         agent_token=checked(s, "agent-token", parse_join_token) if s["agent_token"] else None,
         node_name=checked(s, "node-name", dns_name) if s["node_name"] else "",
@@ -135,6 +140,7 @@ def parse_config(settings: Settings) -> ServerConfig:
         disable_agent=s["disable_agent"],
         compat_betas=s["compat_betas"],
         legacy_service_account_tokens=s["legacy_service_account_tokens"],
+        identity=parse_identity(s, issuer=f"https://kubernetes.default.svc.{domain}"),
         debug=s["debug"],
     )
 

@@ -4,7 +4,7 @@ The order of authenticators and admission plugins, and the paths beside the reso
 tuples here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgek.aio.clock import Clock
@@ -26,6 +26,7 @@ from server.authn.anonymous import Anonymous
 from server.authn.authenticator import Authenticator, TokenAuthenticator
 from server.authn.join_token import JoinTokenAuthenticator
 from server.authn.jwt import SigningKey
+from server.authn.oidc import OidcAuthenticator
 from server.authn.service_account import ServiceAccountAuthenticator
 from server.authn.tokens import TokenIssuer
 from server.authn.union import Union
@@ -37,6 +38,7 @@ from server.endpoints.cacerts import cacerts
 from server.endpoints.discovery import Discovery
 from server.endpoints.env import Env
 from server.endpoints.health import Health
+from server.endpoints.issuer import KEYS, issuer_metadata
 from server.endpoints.openapi import OpenApi
 from server.endpoints.reviews import review_verbs
 from server.endpoints.root import Handle
@@ -72,16 +74,48 @@ class RunningApi:
 
 
 def authenticators(
-    identity: ServerIdentity, issuer: TokenIssuer, reader: StoreReader, clock: Clock
+    config: ServerConfig, identity: ServerIdentity, issuer: TokenIssuer, reader: StoreReader
 ) -> Authenticator:
+    clock = issuer.clock
     return Union(
         (
             X509Authenticator(clock=clock),
             ServiceAccountAuthenticator(issuer=issuer, reader=reader, clock=clock),
+            *_logins(config, issuer),
             JoinTokenAuthenticator(identity.token, identity.agent_token),
             Anonymous(),
         )
     )
+
+
+def _logins(config: ServerConfig, issuer: TokenIssuer) -> Iterator[Authenticator]:
+    """The authenticators that options turn on."""
+    if config.identity.oidc:
+        audiences, clock = issuer.audiences, issuer.clock
+        yield OidcAuthenticator(config.identity.oidc, api_audiences=audiences, clock=clock)
+
+
+def token_issuer(config: ServerConfig, key: SigningKey, clock: Clock) -> TokenIssuer:
+    about = config.identity
+    return TokenIssuer(
+        issuer=about.issuers[0],
+        also=about.issuers[1:],
+        api_audiences=about.api_audiences,
+        max_seconds=about.max_token_seconds,
+        key=key,
+        clock=clock,
+    )
+
+
+def issuer_paths(config: ServerConfig, key: SigningKey) -> Iterable[tuple[str, Handle]]:
+    """Where others find the keys of our tokens."""
+    host = (
+        f"[{config.advertise_address}]"
+        if ":" in config.advertise_address
+        else (config.advertise_address)
+    )
+    uri = config.identity.jwks_uri or f"https://{host}:{config.port}{KEYS}"
+    return issuer_metadata(issuer=config.issuer, jwks_uri=uri, key=key).items()
 
 
 def plugins(
@@ -152,15 +186,18 @@ def open_api(
 ) -> RunningApi:
     """The API over any engine, as this config and identity make it."""
     key = SigningKey(identity.service_account_key)
-    issuer = TokenIssuer(issuer=config.issuer, key=key, clock=clock)
+    issuer = token_issuer(config, key, clock)
     ready, tunnels = Ready(), Tunnels()
     parts = Parts(
         engine=engine,
         lazy_engine=lazy_engine,
         clock=clock,
-        authenticator=lambda reader: authenticators(identity, issuer, reader, clock),
+        authenticator=lambda reader: authenticators(config, identity, issuer, reader),
         plugins=plugins,
-        paths=lambda env: paths(env, ca_pem=identity.ca_pem, ready=ready, tunnels=tunnels),
+        paths=lambda env: (
+            *paths(env, ca_pem=identity.ca_pem, ready=ready, tunnels=tunnels),
+            *issuer_paths(config, key),
+        ),
         subresources=lambda reader: subresources(tunnels, issuer, reader),
         virtual=virtual,
     )

@@ -28,6 +28,15 @@ class SigningKey:
         self._public = self._private.public_key()
         self.key_id = _encode(hashlib.sha256(public_pem(pem)).digest())
 
+    def jwk(self) -> Claims:
+        """The public half, as others find it in our JWK set."""
+        numbers = self._public.public_numbers()
+        x, y = (_encode(n.to_bytes(_SIZE, "big")) for n in (numbers.x, numbers.y))
+        return {
+            "use": "sig", "kty": "EC", "kid": self.key_id, "crv": "P-256", "alg": "ES256",
+            "x": x, "y": y,
+        }  # fmt: skip
+
     def sign(self, claims: Claims) -> str:
         from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
@@ -43,10 +52,10 @@ class SigningKey:
 
         signed, _, signature = token.rpartition(".")
         head, _, body = signed.partition(".")
-        header = _object(head)
+        header = decode_part(head)
         if header.get("alg") != "ES256" or header.get("kid") != self.key_id:
             raise ValueError("signed by another key")
-        raw = _decode(signature)
+        raw = decode_segment(signature)
         if len(raw) != 2 * _SIZE:
             raise ValueError("malformed signature")
         numbers = (int.from_bytes(part, "big") for part in (raw[:_SIZE], raw[_SIZE:]))
@@ -54,7 +63,7 @@ class SigningKey:
             self._public.verify(encode_dss_signature(*numbers), signed.encode(), _algorithm())
         except InvalidSignature as err:
             raise ValueError("invalid signature") from err
-        return _object(body)
+        return decode_part(body)
 
 
 def looks_like_jwt(token: str) -> bool:
@@ -65,7 +74,7 @@ def peek_claims(token: str) -> Claims:
     """What a token says without anybody vouching for it: only good for asking the right one.
     Empty where it is no JWT."""
     try:
-        return _object(token.split(".")[1])
+        return decode_part(token.split(".")[1])
     except (ValueError, IndexError):
         return {}
 
@@ -77,8 +86,9 @@ def _algorithm() -> "ECDSA":
     return ec.ECDSA(hashes.SHA256())
 
 
-def _object(part: str) -> Claims:
-    found = orjson.loads(_decode(part))
+def decode_part(part: str) -> Claims:
+    """A JSON object out of base64. Raises ValueError."""
+    found = orjson.loads(decode_segment(part))
     if not isinstance(found, dict):
         raise ValueError("expected a JSON object")
     return found
@@ -88,7 +98,8 @@ def _encode(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def _decode(text: str) -> bytes:
+def decode_segment(text: str) -> bytes:
+    """Raises ValueError where it is not base64 as JWTs have it."""
     try:
         return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except binascii.Error as err:

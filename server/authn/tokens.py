@@ -6,7 +6,7 @@ bound to a pod, secret or node and is worthless when that object is gone; the ch
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -49,6 +49,8 @@ class TokenIssuer:
     clock: Clock
     also: tuple[str, ...] = ()
     api_audiences: tuple[str, ...] = ()
+    max_seconds: int = 0
+    """Longer tokens are shortened to this; 0 for no such limit."""
 
     @property
     def accepted(self) -> tuple[str, ...]:
@@ -64,7 +66,13 @@ class TokenIssuer:
 
 
 def issue_token(
-    request: Obj, *, account: Key, reader: Reader, issuer: TokenIssuer, dry_run: bool = False
+    request: Obj,
+    *,
+    account: Key,
+    reader: Reader,
+    issuer: TokenIssuer,
+    dry_run: bool = False,
+    warn: Callable[[str], None] = lambda text: None,
 ) -> Obj:
     """The TokenRequest with its status. Raises NotFound, Invalid, BadRequest or Conflict."""
     found = reader.get(SERVICE_ACCOUNT, account)
@@ -72,6 +80,10 @@ def issue_token(
         raise NotFound.of(SERVICE_ACCOUNT, account.name)
     spec = _checked_spec(request, issuer.audiences)
     bound = _bound_objects(spec, found, reader)
+    seconds, most = spec["expirationSeconds"], issuer.max_seconds
+    if most and seconds > most:
+        warn(f"requested expiration of {seconds} seconds shortened to {most} seconds")
+        spec["expirationSeconds"] = most
     now = issuer.clock.now()
     lifetime, warn_after = _lifetime(spec, bound, issuer.audiences)
     shown_end = now + timedelta(seconds=spec["expirationSeconds"])

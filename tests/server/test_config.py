@@ -63,3 +63,47 @@ def test_a_bad_token_is_named_but_not_quoted():
     with pytest.raises(UsageError, match="--token: is cut off or damaged") as caught:
         parse(token="K10hidden")
     assert "hidden" not in str(caught.value)
+
+
+PROVIDER = {"oidc_issuer_url": "https://id.example.com", "oidc_client_id": "edgek"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "prefix"),
+    [
+        ({}, "https://id.example.com#"),
+        ({"oidc_username_claim": "email"}, ""),
+        ({"oidc_username_claim": "email", "oidc_username_prefix": "o:"}, "o:"),
+        ({"oidc_username_prefix": "-"}, ""),
+    ],
+)
+def test_names_of_a_provider_do_not_look_like_ours(settings: dict, prefix: str):
+    oidc = parse(**PROVIDER, **settings).identity.oidc
+    assert oidc is not None
+    assert oidc.username_prefix == prefix
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"oidc_client_id": "x"}, "--oidc-client-id: needs --oidc-issuer-url"),
+        ({"oidc_issuer_url": "https://a"}, "--oidc-issuer-url: needs --oidc-client-id"),
+        ({**PROVIDER, "oidc_issuer_url": "http://a"}, "--oidc-issuer-url: 'http://a' is not an h"),
+        ({**PROVIDER, "oidc_signing_algs": ("HS256",)}, "--oidc-signing-algs: 'HS256' is not one"),
+        ({**PROVIDER, "oidc_required_claim": ("a",)}, "--oidc-required-claim: 'a' is not CLAIM"),
+        ({**PROVIDER, "oidc_ca_file": "/nowhere"}, "--oidc-ca-file: cannot read /nowhere"),
+        ({"service_account_issuer": ("1:x",)}, "--service-account-issuer: '1:x' contained"),
+        ({"service_account_jwks_uri": "http://a"}, "--service-account-jwks-uri: 'http://a' is"),
+        ({"service_account_max_token_expiration": "5m"}, "--service-account-max-token-expiration"),
+        ({"service_account_max_token_expiration": "x"}, "'x' is not a duration"),
+    ],
+)
+def test_settings_of_logins_that_cannot_be_are_named(settings: dict, line: str):
+    with pytest.raises(UsageError) as caught:
+        parse(**settings)
+    assert line in str(caught.value)
+
+
+def test_the_first_issuer_is_ours():
+    identity = parse(service_account_issuer=("https://a,https://b",)).identity
+    assert identity.issuers == ("https://a", "https://b")

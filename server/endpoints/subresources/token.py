@@ -33,7 +33,7 @@ def create_token(*, issuer: TokenIssuer, reader: Reader) -> Verb:
         await env.registry.chain.validate(attributes)
         answer = issue_token(
             attributes.obj, account=target.key, reader=reader, issuer=issuer,
-            dry_run=attributes.dry_run,
+            dry_run=attributes.dry_run, warn=request.warnings.append,
         )  # fmt: skip
         return Response(status=201, obj=answer)
 
