@@ -13,6 +13,8 @@ from edgek.kinds.csi_node import CSI_NODE
 from edgek.kinds.csi_storage_capacity import CSI_STORAGE_CAPACITY
 from edgek.kinds.daemonset import DAEMON_SET
 from edgek.kinds.deployment import DEPLOYMENT
+from edgek.kinds.device_class import DEVICE_CLASS
+from edgek.kinds.device_taint_rule import DEVICE_TAINT_RULE
 from edgek.kinds.endpoint_slice import ENDPOINT_SLICE
 from edgek.kinds.endpoints import ENDPOINTS
 from edgek.kinds.event import EVENT
@@ -39,7 +41,10 @@ from edgek.kinds.priority_class import PRIORITY_CLASS
 from edgek.kinds.priority_level import PRIORITY_LEVEL
 from edgek.kinds.replicaset import REPLICA_SET
 from edgek.kinds.replication_controller import REPLICATION_CONTROLLER
+from edgek.kinds.resource_claim import RESOURCE_CLAIM
+from edgek.kinds.resource_claim_template import RESOURCE_CLAIM_TEMPLATE
 from edgek.kinds.resource_quota import RESOURCE_QUOTA
+from edgek.kinds.resource_slice import RESOURCE_SLICE
 from edgek.kinds.role import ROLE
 from edgek.kinds.role_binding import ROLE_BINDING
 from edgek.kinds.runtime_class import RUNTIME_CLASS
@@ -120,6 +125,11 @@ ALL: tuple[Kind, ...] = (
     VALIDATING_WEBHOOK_CONFIGURATION,
     MUTATING_WEBHOOK_CONFIGURATION,
     API_SERVICE,
+    RESOURCE_CLAIM,
+    RESOURCE_CLAIM_TEMPLATE,
+    DEVICE_CLASS,
+    RESOURCE_SLICE,
+    DEVICE_TAINT_RULE,
 )
 
 COMPAT_BETAS: tuple[Kind, ...] = ()
@@ -140,6 +150,8 @@ __all__ = [
     "CSI_STORAGE_CAPACITY",
     "DAEMON_SET",
     "DEPLOYMENT",
+    "DEVICE_CLASS",
+    "DEVICE_TAINT_RULE",
     "ENDPOINTS",
     "ENDPOINT_SLICE",
     "EVENT",
@@ -167,7 +179,10 @@ __all__ = [
     "PRIORITY_LEVEL",
     "REPLICATION_CONTROLLER",
     "REPLICA_SET",
+    "RESOURCE_CLAIM",
+    "RESOURCE_CLAIM_TEMPLATE",
     "RESOURCE_QUOTA",
+    "RESOURCE_SLICE",
     "ROLE",
     "ROLE_BINDING",
     "RUNTIME_CLASS",

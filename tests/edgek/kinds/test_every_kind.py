@@ -85,6 +85,11 @@ TABLES = {
     "validatingwebhookconfigurations": "Name Webhooks Age",
     "mutatingwebhookconfigurations": "Name Webhooks Age",
     "apiservices": "Name Service Available Age",
+    "resourceclaims": "Name State Age",
+    "resourceclaimtemplates": "Name Age",
+    "deviceclasses": "Name Age",
+    "resourceslices": "Name Node Driver Pool Age",
+    "devicetaintrules": "Name Created_At",
 }
 
 # A change that no update may make: (path, new value, part of the sentence).
@@ -119,6 +124,9 @@ FORBIDDEN_CHANGES = {
     "csinodes": (("spec", "drivers", 0, "nodeID"), "other", "field is immutable"),
     "csistoragecapacities": (("storageClassName",), "other", "field is immutable"),
     "events.v1.events.k8s.io": (("reason",), "Other", "field is immutable"),
+    "resourceclaims": (("spec", "devices", "requests"), [], "field is immutable"),
+    "resourceclaimtemplates": (("spec", "spec"), {}, "field is immutable"),
+    "resourceslices": (("spec", "driver"), "other.example.com", "field is immutable"),
 }
 CHANGEABLE = {
     "validatingwebhookconfigurations", "mutatingwebhookconfigurations",
@@ -128,6 +136,7 @@ CHANGEABLE = {
     "certificatesigningrequests",  # its spec is carried over, so nothing is left to refuse
     "ingresses", "networkpolicies",
     "flowschemas", "prioritylevelconfigurations",
+    "deviceclasses", "devicetaintrules",
 }  # fmt: skip
 
 
