@@ -280,7 +280,7 @@ def _either(left: Step, right: Step, *, decides: bool) -> Step:
         except CelError:
             if right(frame) is not decides:
                 raise
-            return decides
+            return bool(decides)
         return boolean(right(frame))
 
     return evaluate
