@@ -34,6 +34,7 @@ from server.endpoints.root import Handle, Root
 from server.endpoints.route import Routes, Verb
 from server.endpoints.select import INDEXED
 from server.endpoints.subresources.binding import bind
+from server.endpoints.subresources.eviction import evict
 from server.endpoints.subresources.scale import get_scale, patch_scale, put_scale
 from server.endpoints.subresources.whole import patch_approval, put_approval, put_finalize
 from server.endpoints.update import update, update_status
@@ -46,6 +47,9 @@ from server.filters.impersonation import impersonation
 from server.filters.in_flight import in_flight_filter
 from server.filters.request_info import request_info_filter
 from server.inprocess import InProcessTransport
+from server.registry.custom_conversion import Caller, conversions
+from server.registry.definition_hook import DefinitionHook
+from server.registry.definitions import Definitions
 from server.registry.hooks import Hook, RequesterHook
 from server.registry.kind_table import KindTable
 from server.registry.reader import StoreReader
@@ -54,6 +58,7 @@ from server.registry.services import ServiceHook
 from server.request.model import Filter, Handler, User
 from server.storage.local import LocalStore, SectionConfig
 from server.storage.store import Engine
+from server.webhooks.client import WebhookClient
 
 VERBS: Mapping[str, Verb] = {
     "get": get,
@@ -69,6 +74,7 @@ SUBRESOURCES: Mapping[tuple[str, str], Mapping[str, Verb]] = {
     ("*", "status"): {"get": get, "update": update_status, "patch": patch_status},
     ("*", "scale"): {"get": get_scale, "update": put_scale, "patch": patch_scale},
     ("pods", "binding"): {"create": bind},
+    ("pods", "eviction"): {"create": evict},
     ("namespaces", "finalize"): {"update": put_finalize},
     ("certificatesigningrequests", "approval"): {
         "get": get,
@@ -113,21 +119,36 @@ class Api:
     store: LocalStore
     reader: StoreReader
     handle: Handler
+    webhooks: WebhookClient
 
     def client(self, user: User) -> Client:
         """An in-process client that acts as ``user``."""
         return Client(InProcessTransport(self.handle, user), field_manager=user.name)
 
     async def close(self) -> None:
+        await self.webhooks.close()
         await self.store.close()
 
 
 AuthenticatorFor = Callable[[StoreReader], Authenticator]
 VerbTable = Mapping[tuple[str, str], Mapping[str, Verb]]
-PluginsFor = Callable[[StoreReader, RbacAuthorizer, WriteStatus, Clock], Sequence[Plugin]]
+PluginsFor = Callable[["PluginTools"], Sequence[Plugin]]
 PathsFor = Callable[[Env], Sequence[tuple[str, Handle]]]
 SubresourcesFor = Callable[[StoreReader], VerbTable]
 VirtualFor = Callable[[StoreReader, Union, Authenticator], VerbTable]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PluginTools:
+    """What admission plugins are made from."""
+
+    reader: StoreReader
+    kinds: KindTable
+    rbac: RbacAuthorizer
+    authorizer: Union
+    webhooks: WebhookClient
+    write_quota: WriteStatus
+    clock: Clock
 
 
 def _no_verbs(*_: object) -> VerbTable:
@@ -146,6 +167,7 @@ class Parts:
     lazy_engine: Engine | None = None
     subresources: SubresourcesFor = _no_verbs
     virtual: VirtualFor = _no_verbs
+    webhooks: Caller | None = None
 
 
 def build_api(config: ApiConfig, parts: Parts) -> Api:
@@ -159,14 +181,30 @@ def build_api(config: ApiConfig, parts: Parts) -> Api:
     reader = StoreReader(store)
     rbac = RbacAuthorizer(reader)
     kinds = KindTable((*ALL, *(COMPAT_BETAS if config.compat_betas else ())))
+    definitions = Definitions(
+        store, kinds, conversion_for=conversions(parts.webhooks, failed=CallFailed)
+    )
+    authorizer = Union((Masters(), NodeAuthorizer(reader), rbac), rules=rbac)
+    webhooks = WebhookClient(reader)
+    tools = PluginTools(
+        reader=reader,
+        kinds=kinds,
+        rbac=rbac,
+        authorizer=authorizer,
+        webhooks=webhooks,
+        write_quota=quota_writer(store, parts.clock),
+        clock=parts.clock,
+    )
     registry = Registry(
         store=store,
         clock=parts.clock,
-        chain=Chain(parts.plugins(reader, rbac, quota_writer(store, parts.clock), parts.clock)),
-        hooks=hooks(config, reader),
+        chain=Chain(parts.plugins(tools)),
+        hooks={
+            **hooks(config, reader),
+            CUSTOM_RESOURCE_DEFINITION: DefinitionHook(definitions, parts.clock),
+        },
         fields=FieldManager(kinds.find),
     )
-    authorizer = Union((Masters(), NodeAuthorizer(reader), rbac), rules=rbac)
     env = Env(
         kinds=kinds, registry=registry, clock=parts.clock, pages=Pages(), authorizer=authorizer
     )
@@ -179,7 +217,8 @@ def build_api(config: ApiConfig, parts: Parts) -> Api:
     )
     root = Root(routes=routes, paths=parts.paths(env))
     chain = filters(authenticator, authorizer)
-    return Api(env=env, store=store, reader=reader, handle=chained(chain, root.handle))
+    handle = chained(chain, root.handle)
+    return Api(env=env, store=store, reader=reader, handle=handle, webhooks=webhooks)
 
 
 def quota_writer(store: LocalStore, clock: Clock) -> WriteStatus:

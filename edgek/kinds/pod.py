@@ -54,6 +54,9 @@ POD = Kind(
     subresources=(
         STATUS,
         Subresource(name="binding", verbs=("create",), version="v1", kind="Binding"),
+        Subresource(
+            name="eviction", verbs=("create",), group="policy", version="v1", kind="Eviction"
+        ),
         Subresource(name="log", verbs=("get",)),
         Subresource(name="exec", verbs=("create", "get"), version="v1", kind="PodExecOptions"),
         Subresource(name="attach", verbs=("create", "get"), version="v1", kind="PodAttachOptions"),
