@@ -37,8 +37,8 @@ def qualified(plural: str, group: str) -> str:
 class ApiError(Exception):
     """A failed request: what the Status object says of it."""
 
-    code: ClassVar[int] = 500
-    reason: ClassVar[str] = "Unknown"
+    code: int = 500
+    reason: str = "Unknown"
 
     def __init__(self, message: str, *, details: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
@@ -61,8 +61,8 @@ class ApiError(Exception):
             "message": self.message,
             "reason": self.reason,
         }
-        if self.details:
-            status["details"] = self.details
+        # Also where there are none: kubectl debug looks into them without looking for them.
+        status["details"] = self.details
         return status | {"code": self.code}
 
 
@@ -187,6 +187,18 @@ class ServiceUnavailable(ApiError):
 
 class Timeout(ApiError):
     code, reason = 504, "Timeout"
+
+
+class Refused(ApiError):
+    """What somebody else has decided, a webhook: with any code, any reason or none."""
+
+    def __init__(self, status: Mapping[str, Any]) -> None:
+        super().__init__(str(status.get("message") or ""), details=status.get("details"))
+        self.code = int(status.get("code") or 500)
+        self.reason = str(status.get("reason") or "")
+
+    def to_status(self) -> dict[str, Any]:
+        return {k: v for k, v in super().to_status().items() if k != "reason" or v}
 
 
 def _details(kind: KindName, name: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +51,15 @@ class Kubectl:
     kubeconfig: Path
     home: Path
     program: Path = KUBECTL
+    environment: dict[str, str] = field(default_factory=dict)
+    """Variables beyond those of this process."""
 
     async def __call__(
         self, *argv: str, stdin: str = "", ok: bool = True, timeout: float = 30
     ) -> str:
         """Standard output, with standard error behind it. ``ok`` False: it must fail."""
         env = {**os.environ, "KUBECONFIG": str(self.kubeconfig), "HOME": str(self.home)}
+        env |= self.environment
         process = await asyncio.create_subprocess_exec(
             str(self.program), *argv, env=env,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
