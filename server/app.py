@@ -13,7 +13,14 @@ import orjson
 from edgek.aio.clock import Clock
 from edgek.api.meta import Key, Obj
 from edgek.client.client import Client
-from edgek.kinds import ALL, CERTIFICATE_SIGNING_REQUEST, COMPAT_BETAS, RESOURCE_QUOTA, SERVICE
+from edgek.kinds import (
+    ALL,
+    CERTIFICATE_SIGNING_REQUEST,
+    COMPAT_BETAS,
+    CUSTOM_RESOURCE_DEFINITION,
+    RESOURCE_QUOTA,
+    SERVICE,
+)
 from edgek.kinds.kind import Kind
 from server.admission.chain import Chain, Plugin
 from server.admission.resource_quota import WriteStatus
@@ -47,7 +54,7 @@ from server.filters.impersonation import impersonation
 from server.filters.in_flight import in_flight_filter
 from server.filters.request_info import request_info_filter
 from server.inprocess import InProcessTransport
-from server.registry.custom_conversion import Caller, conversions
+from server.registry.custom_conversion import conversions
 from server.registry.definition_hook import DefinitionHook
 from server.registry.definitions import Definitions
 from server.registry.hooks import Hook, RequesterHook
@@ -167,7 +174,7 @@ class Parts:
     lazy_engine: Engine | None = None
     subresources: SubresourcesFor = _no_verbs
     virtual: VirtualFor = _no_verbs
-    webhooks: Caller | None = None
+    webhooks: Callable[[StoreReader], WebhookClient] = WebhookClient
 
 
 def build_api(config: ApiConfig, parts: Parts) -> Api:
@@ -181,11 +188,9 @@ def build_api(config: ApiConfig, parts: Parts) -> Api:
     reader = StoreReader(store)
     rbac = RbacAuthorizer(reader)
     kinds = KindTable((*ALL, *(COMPAT_BETAS if config.compat_betas else ())))
-    definitions = Definitions(
-        store, kinds, conversion_for=conversions(parts.webhooks, failed=CallFailed)
-    )
+    webhooks = parts.webhooks(reader)
+    definitions = Definitions(store, kinds, conversion_for=conversions(webhooks))
     authorizer = Union((Masters(), NodeAuthorizer(reader), rbac), rules=rbac)
-    webhooks = WebhookClient(reader)
     tools = PluginTools(
         reader=reader,
         kinds=kinds,

@@ -11,6 +11,7 @@ from edgek.kinds.cron_job import CRON_JOB
 from edgek.kinds.csi_driver import CSI_DRIVER
 from edgek.kinds.csi_node import CSI_NODE
 from edgek.kinds.csi_storage_capacity import CSI_STORAGE_CAPACITY
+from edgek.kinds.custom_resource_definition import CUSTOM_RESOURCE_DEFINITION
 from edgek.kinds.daemonset import DAEMON_SET
 from edgek.kinds.deployment import DEPLOYMENT
 from edgek.kinds.device_class import DEVICE_CLASS
@@ -130,6 +131,7 @@ ALL: tuple[Kind, ...] = (
     DEVICE_CLASS,
     RESOURCE_SLICE,
     DEVICE_TAINT_RULE,
+    CUSTOM_RESOURCE_DEFINITION,
 )
 
 COMPAT_BETAS: tuple[Kind, ...] = ()
@@ -148,6 +150,7 @@ __all__ = [
     "CSI_DRIVER",
     "CSI_NODE",
     "CSI_STORAGE_CAPACITY",
+    "CUSTOM_RESOURCE_DEFINITION",
     "DAEMON_SET",
     "DEPLOYMENT",
     "DEVICE_CLASS",

@@ -31,7 +31,8 @@ def is_established(crd: Obj) -> bool:
 
 
 def storage_version(crd: Obj) -> Version:
-    return next((v for v in crd["spec"]["versions"] if v.get("storage")), {})
+    versions = (crd.get("spec") or {}).get("versions") or ()
+    return next((v for v in versions if v.get("storage")), {})
 
 
 def served_versions(crd: Obj) -> list[Version]:

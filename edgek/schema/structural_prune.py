@@ -45,7 +45,8 @@ class Pruner:
             self._note(_child(where, path))
         obj["metadata"] = checked.obj["metadata"]
 
-    def _value(self, value: Any, schema: Structural, where: str) -> None:
+    def value(self, value: Any, schema: Structural, where: str) -> None:
+        """A part of an object, at the path ``where``."""
         if isinstance(value, dict):
             if schema.embedded:
                 kind = str(value.get("kind") or "")
@@ -53,7 +54,7 @@ class Pruner:
             self._fields(value, schema, where, root=schema.embedded)
         elif isinstance(value, list) and schema.items is not None:
             for index, item in enumerate(value):
-                self._value(item, schema.items, f"{where}[{index}]")
+                self.value(item, schema.items, f"{where}[{index}]")
 
     def _fields(self, value: Obj, schema: Structural, where: str, *, root: bool) -> None:
         keeps = schema.preserve_unknown or schema.additional is True
@@ -62,7 +63,7 @@ class Pruner:
                 continue
             known = schema.properties.get(name) or schema.values
             if known is not None:
-                self._value(value[name], known, _child(where, name))
+                self.value(value[name], known, _child(where, name))
             elif not keeps:
                 self._note(_child(where, name))
                 del value[name]

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-from server.storage.section import Index, Section
+from server.storage.section import Follower, Index, Section
 from server.storage.store import (
     Change,
     ConditionFailed,
@@ -90,7 +90,8 @@ class LocalStore:
             records.append(lazy.records)
         self._next = stored + RESERVE if stored else 1
         self._reserved = stored
-        for section in self._configs:
+        # Sections of custom kinds are on disk before anybody says what they are.
+        for section in dict.fromkeys((*self._configs, *durable.changes)):
             # Nothing durable was lost, so watches resume from a kind's last change on. Of the
             # others nobody knows what came after it.
             resumable = self._is(section, "durable")
@@ -288,6 +289,22 @@ class LocalStore:
             watcher.push(change)
         found.attach(watcher, index)
         return watcher
+
+    def follow(self, section: str, follower: Follower) -> None:
+        """Tells of each change of the section in the step in which it becomes visible."""
+        self._section(section).follow(follower)
+
+    def end_watches(self, section: str) -> None:
+        """What was served has become another: whoever watches is to begin anew."""
+        self._section(section).end_watches()
+
+    def forget(self, section: str) -> None:
+        """Lets go of a section whose kind is gone and which holds nothing; watches of it end and
+        cannot be resumed."""
+        found = self._section(section)
+        found.end_watches()
+        if not found and section not in self._configs:
+            del self._sections[section]
 
     async def close(self) -> None:
         while self._flusher is not None:

@@ -14,6 +14,9 @@ HISTORY = 1024
 BOOKMARK_SECONDS = 60.0
 
 Index = Callable[[Any], str]
+Follower = Callable[[Change], None]
+"""Called as a change becomes visible, in the same step: who follows is never behind a reader.
+Must not raise."""
 
 
 class _Space:
@@ -61,6 +64,7 @@ class Section:
         self._indexed: dict[tuple[str, str], dict[tuple[str, str], Entry]] = {}
         self._watchers: dict[tuple[str, str] | None, set[SectionWatcher]] = {}
         self._bookmark: asyncio.TimerHandle | None = None
+        self._followers: list[Follower] = []
 
     def get(self, namespace: str, name: str) -> Entry | None:
         space = self._spaces.get(namespace)
@@ -97,7 +101,18 @@ class Section:
                 new = _lean(new)
             self._spaces.setdefault(new.namespace, _Space()).put(new)
             self._reindex(old, new, decoded)
+        for follower in self._followers:
+            follower(change)
         self._tell(change, targets)
+
+    def follow(self, follower: "Follower") -> None:
+        self._followers.append(follower)
+
+    def end_watches(self) -> None:
+        """Their readers come to the end of the stream, and watch again if they may."""
+        for watchers in tuple(self._watchers.values()):
+            for watcher in tuple(watchers):
+                watcher.close()
 
     def _remove(self, entry: Entry) -> None:
         space = self._spaces[entry.namespace]

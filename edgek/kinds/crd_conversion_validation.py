@@ -1,0 +1,54 @@
+"""Validation of a definition's conversion: between its versions by None or by a webhook."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from edgek.api.meta import Obj
+from edgek.api.validation import FieldErrors, FieldPath, is_dns1035_label
+from edgek.kinds.checks import check_enum
+from edgek.kinds.webhook_client_config import check_client_config
+
+REVIEW_VERSIONS = ("v1", "v1beta1")
+Said = Mapping[str, Any]
+
+
+def check_conversion(spec: Said, path: FieldPath, errors: FieldErrors) -> None:
+    said = spec.get("conversion")
+    if said is None:
+        return
+    at = path.child("conversion")
+    check_enum(said.get("strategy"), ("None", "Webhook"), at.child("strategy"), errors)
+    # Upstream tells these by the names of its internal type, not by those on the wire.
+    webhook = said.get("webhook") or {}
+    config, versions = webhook.get("clientConfig"), webhook.get("conversionReviewVersions") or []
+    if said.get("strategy") == "Webhook":
+        _check_webhook(config, at.child("webhookClientConfig"), errors)
+        _check_review_versions(versions, at.child("conversionReviewVersions"), errors)
+        return
+    text = "should not be set when strategy is not set to Webhook"
+    if config is not None:
+        errors.forbidden(at.child("webhookClientConfig"), text)
+    if versions:
+        errors.forbidden(at.child("conversionReviewVersions"), text)
+
+
+def _check_webhook(config: Obj | None, path: FieldPath, errors: FieldErrors) -> None:
+    if config is None:
+        errors.required(path, "required when strategy is set to Webhook")
+    else:
+        check_client_config(config, path, errors)
+
+
+def _check_review_versions(versions: list[str], path: FieldPath, errors: FieldErrors) -> None:
+    if not versions:
+        errors.required(path)
+        return
+    for index, version in enumerate(versions):
+        if version in versions[:index]:
+            errors.invalid(path.index(index), version, "duplicate version")
+            continue
+        for problem in is_dns1035_label(version):
+            errors.invalid(path.index(index), version, problem)
+    if not set(versions) & set(REVIEW_VERSIONS):
+        text = "must include at least one of " + ", ".join(REVIEW_VERSIONS)
+        errors.invalid(path, versions, text)
