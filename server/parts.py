@@ -16,22 +16,22 @@ from server.admission.namespace_lifecycle import NamespaceLifecycle
 from server.admission.node_restriction import NodeRestriction
 from server.admission.priority import Priority
 from server.admission.rbac_escalation import RbacEscalation
-from server.admission.resource_quota import ResourceQuota, WriteStatus
+from server.admission.resource_quota import ResourceQuota
 from server.admission.runtime_class import RuntimeClass
 from server.admission.service_account import ServiceAccount
 from server.admission.storage import DefaultStorageClass, PersistentVolumeClaimResize
 from server.admission.taint_nodes_by_condition import TaintNodesByCondition
-from server.app import Api, ApiConfig, Parts, build_api
+from server.app import Api, ApiConfig, Parts, PluginTools, build_api
 from server.authn.anonymous import Anonymous
 from server.authn.authenticator import Authenticator, TokenAuthenticator
 from server.authn.join_token import JoinTokenAuthenticator
 from server.authn.jwt import SigningKey
+from server.authn.legacy import LegacyTokenAuthenticator, UsedTokens
 from server.authn.oidc import OidcAuthenticator
 from server.authn.service_account import ServiceAccountAuthenticator
 from server.authn.tokens import TokenIssuer
 from server.authn.union import Union
 from server.authn.x509 import X509Authenticator
-from server.authz.rbac import RbacAuthorizer
 from server.authz.union import Union as Authorizers
 from server.config import ServerConfig
 from server.endpoints.cacerts import cacerts
@@ -71,25 +71,34 @@ class RunningApi:
     api: Api
     ready: Ready
     tunnels: Tunnels
+    used_tokens: UsedTokens
 
 
 def authenticators(
-    config: ServerConfig, identity: ServerIdentity, issuer: TokenIssuer, reader: StoreReader
+    config: ServerConfig,
+    identity: ServerIdentity,
+    issuer: TokenIssuer,
+    reader: StoreReader,
+    used: UsedTokens,
 ) -> Authenticator:
     clock = issuer.clock
     return Union(
         (
             X509Authenticator(clock=clock),
             ServiceAccountAuthenticator(issuer=issuer, reader=reader, clock=clock),
-            *_logins(config, issuer),
+            *_logins(config, issuer, reader, used),
             JoinTokenAuthenticator(identity.token, identity.agent_token),
             Anonymous(),
         )
     )
 
 
-def _logins(config: ServerConfig, issuer: TokenIssuer) -> Iterator[Authenticator]:
+def _logins(
+    config: ServerConfig, issuer: TokenIssuer, reader: StoreReader, used: UsedTokens
+) -> Iterator[Authenticator]:
     """The authenticators that options turn on."""
+    if config.legacy_service_account_tokens:
+        yield LegacyTokenAuthenticator(issuer=issuer, reader=reader, used=used)
     if config.identity.oidc:
         audiences, clock = issuer.audiences, issuer.clock
         yield OidcAuthenticator(config.identity.oidc, api_audiences=audiences, clock=clock)
@@ -118,10 +127,9 @@ def issuer_paths(config: ServerConfig, key: SigningKey) -> Iterable[tuple[str, H
     return issuer_metadata(issuer=config.issuer, jwks_uri=uri, key=key).items()
 
 
-def plugins(
-    reader: StoreReader, rbac: RbacAuthorizer, write_quota: WriteStatus, clock: Clock
-) -> Sequence[Plugin]:
+def plugins(tools: PluginTools) -> Sequence[Plugin]:
     """Upstream's recommended order (pkg/kubeapiserver/options/plugins.go)."""
+    reader, rbac = tools.reader, tools.rbac
     return (
         NamespaceLifecycle(reader),
         LimitRanger(reader),
@@ -135,7 +143,7 @@ def plugins(
         RuntimeClass(reader),
         DefaultIngressClass(reader),
         RbacEscalation(reader, rules_for=rbac.rules_for, may=rbac.allows),
-        ResourceQuota(reader, write=write_quota, clock=clock),
+        ResourceQuota(reader, write=tools.write_quota, clock=tools.clock),
     )
 
 
@@ -187,12 +195,12 @@ def open_api(
     """The API over any engine, as this config and identity make it."""
     key = SigningKey(identity.service_account_key)
     issuer = token_issuer(config, key, clock)
-    ready, tunnels = Ready(), Tunnels()
+    ready, tunnels, used = Ready(), Tunnels(), UsedTokens()
     parts = Parts(
         engine=engine,
         lazy_engine=lazy_engine,
         clock=clock,
-        authenticator=lambda reader: authenticators(config, identity, issuer, reader),
+        authenticator=lambda reader: authenticators(config, identity, issuer, reader, used),
         plugins=plugins,
         paths=lambda env: (
             *paths(env, ca_pem=identity.ca_pem, ready=ready, tunnels=tunnels),
@@ -208,4 +216,4 @@ def open_api(
         compat_betas=config.compat_betas,
     )
     api = build_api(about, parts)
-    return RunningApi(api=api, ready=ready, tunnels=tunnels)
+    return RunningApi(api=api, ready=ready, tunnels=tunnels, used_tokens=used)

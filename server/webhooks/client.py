@@ -31,6 +31,10 @@ class CallFailed(Exception):
     """The webhook gave no usable answer; the text says why, as upstream does."""
 
 
+class Unusable(CallFailed):
+    """There is no way to call by this clientConfig."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ClientCertificate:
     """What we show to webhooks that ask who calls; PEM."""
@@ -101,7 +105,7 @@ class WebhookClient:
         except TooLarge as err:
             raise CallFailed(str(err)) from err
         except ApiError as err:
-            raise CallFailed(f"could not get REST client: {err.message}") from err
+            raise Unusable(f"could not get REST client: {err.message}") from err
         finally:
             if answer is not None:
                 answer.close()
@@ -112,7 +116,7 @@ class WebhookClient:
         try:
             ca = base64.b64decode(client_config.get("caBundle") or "", validate=True)
         except binascii.Error as err:
-            raise CallFailed("could not get REST client: caBundle is not base64") from err
+            raise Unusable("could not get REST client: caBundle is not base64") from err
         own = self._own
         if own is None:
             return Trust(ca=ca)
@@ -135,7 +139,7 @@ def url_of(client_config: Obj) -> str:
         return f"https://{host}:{service.get('port') or 443}/{path}"
     url = client_config.get("url")
     if not url:
-        raise CallFailed("webhook configuration must have either service or URL")
+        raise Unusable("webhook configuration must have either service or URL")
     base = str(url).partition("?")[0].partition("#")[0]
     return base if base.count("/") > 2 else f"{base}/"
 
