@@ -4,6 +4,7 @@ OpenAPI tells of ``items``, ``additionalProperties`` and the like only that they
 schema, several, or a boolean). Here they are held to what upstream decodes.
 """
 
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -25,18 +26,21 @@ def tidy_schema(props: Obj) -> None:
     for word in ("items", "additionalProperties", "additionalItems"):
         if word in props:
             props[word] = _decoded(props[word], word)
-    if isinstance(props.get("items"), list):
-        for inner in props["items"]:
+    for word in _HOLDING:
+        for inner in _schemas(props.get(word), word):
             tidy_schema(inner)
-    for word in ("properties", "patternProperties", "definitions"):
-        for inner in (props.get(word) or {}).values():
-            tidy_schema(inner)
-    for word in ("allOf", "anyOf", "oneOf"):
-        for inner in props.get(word) or ():
-            tidy_schema(inner)
-    for word in ("items", "additionalProperties", "not"):
-        if isinstance(props.get(word), dict):
-            tidy_schema(props[word])
+
+
+_BY_NAME = ("properties", "patternProperties", "definitions")
+_HOLDING = (*_BY_NAME, "allOf", "anyOf", "oneOf", "items", "additionalProperties", "not")
+
+
+def _schemas(held: Any, word: str) -> Iterable[Obj]:
+    if word in _BY_NAME:
+        return (held or {}).values()
+    if isinstance(held, list):
+        return held
+    return (held,) if isinstance(held, dict) else ()
 
 
 def _decoded(said: Any, word: str) -> Any:

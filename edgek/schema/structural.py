@@ -111,7 +111,7 @@ def read_structural(props: Props) -> Structural:
         enum=tuple(props.get("enum") or ()),
         format=props.get("format") or "",
         pattern=props.get("pattern") or "",
-        limits={name: props[name] for name in LIMITS if props.get(name) not in (None, False)},
+        limits={n: props[n] for n in LIMITS if props.get(n) is not None and props[n] is not False},
         preserve_unknown=bool(props.get("x-kubernetes-preserve-unknown-fields")),
         embedded=bool(props.get("x-kubernetes-embedded-resource")),
         int_or_string=bool(props.get("x-kubernetes-int-or-string")),
