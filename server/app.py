@@ -174,6 +174,7 @@ class Parts:
     lazy_engine: Engine | None = None
     subresources: SubresourcesFor = _no_verbs
     virtual: VirtualFor = _no_verbs
+    webhooks: Callable[[StoreReader], WebhookClient] = WebhookClient
 
 
 def build_api(config: ApiConfig, parts: Parts) -> Api:
