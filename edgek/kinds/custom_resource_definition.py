@@ -30,7 +30,7 @@ def _default(crd: Obj) -> None:
 
 def _prepare(crd: Obj, old: Obj | None) -> None:
     """What has ever been stored in which version is ours to remember."""
-    status = {} if old is None else dict(crd.get("status") or {})
+    status = {} if old is None else dict(old.get("status") or {})
     if old is None:
         status |= {"conditions": [], "acceptedNames": {"plural": "", "kind": ""}}
     stored = list(status.get("storedVersions") or ())
@@ -43,8 +43,10 @@ def _prepare(crd: Obj, old: Obj | None) -> None:
 
 
 def _prepare_status(crd: Obj, old: Obj | None) -> None:
+    assert old is not None  # there is no creation of a status
     if not isinstance(crd.get("status"), dict):
-        crd["status"] = dict((old or {}).get("status") or {})
+        crd["status"] = dict(old.get("status") or {})
+    crd["spec"] = old["spec"]
 
 
 CUSTOM_RESOURCE_DEFINITION = Kind(

@@ -90,6 +90,7 @@ TABLES = {
     "deviceclasses": "Name Age",
     "resourceslices": "Name Node Driver Pool Age",
     "devicetaintrules": "Name Created_At",
+    "customresourcedefinitions": "Name Created_At",
 }
 
 # A change that no update may make: (path, new value, part of the sentence).
@@ -124,6 +125,7 @@ FORBIDDEN_CHANGES = {
     "csinodes": (("spec", "drivers", 0, "nodeID"), "other", "field is immutable"),
     "csistoragecapacities": (("storageClassName",), "other", "field is immutable"),
     "events.v1.events.k8s.io": (("reason",), "Other", "field is immutable"),
+    "customresourcedefinitions": (("spec", "group"), "x.example.com", "field is immutable"),
     "resourceclaims": (("spec", "devices", "requests"), [], "field is immutable"),
     "resourceclaimtemplates": (("spec", "spec"), {}, "field is immutable"),
     "resourceslices": (("spec", "driver"), "other.example.com", "field is immutable"),
