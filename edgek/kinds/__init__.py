@@ -36,6 +36,7 @@ from edgek.kinds.node import NODE
 from edgek.kinds.persistent_volume import PERSISTENT_VOLUME
 from edgek.kinds.persistent_volume_claim import PERSISTENT_VOLUME_CLAIM
 from edgek.kinds.pod import POD
+from edgek.kinds.pod_certificate_request import POD_CERTIFICATE_REQUEST
 from edgek.kinds.pod_disruption_budget import POD_DISRUPTION_BUDGET
 from edgek.kinds.pod_template import POD_TEMPLATE
 from edgek.kinds.priority_class import PRIORITY_CLASS
@@ -55,12 +56,14 @@ from edgek.kinds.service_account import SERVICE_ACCOUNT
 from edgek.kinds.service_cidr import SERVICE_CIDR
 from edgek.kinds.statefulset import STATEFUL_SET
 from edgek.kinds.storage_class import STORAGE_CLASS
+from edgek.kinds.storage_version_migration import STORAGE_VERSION_MIGRATION
 from edgek.kinds.subject_access_review import (
     LOCAL_SUBJECT_ACCESS_REVIEW,
     SELF_SUBJECT_ACCESS_REVIEW,
     SUBJECT_ACCESS_REVIEW,
 )
 from edgek.kinds.subject_rules_review import SELF_SUBJECT_RULES_REVIEW
+from edgek.kinds.trust_bundle import CLUSTER_TRUST_BUNDLE
 from edgek.kinds.volume_attachment import VOLUME_ATTACHMENT
 from edgek.kinds.volume_attributes_class import VOLUME_ATTRIBUTES_CLASS
 from edgek.kinds.webhook_configuration import (
@@ -132,6 +135,9 @@ ALL: tuple[Kind, ...] = (
     RESOURCE_SLICE,
     DEVICE_TAINT_RULE,
     CUSTOM_RESOURCE_DEFINITION,
+    CLUSTER_TRUST_BUNDLE,
+    POD_CERTIFICATE_REQUEST,
+    STORAGE_VERSION_MIGRATION,
 )
 
 COMPAT_BETAS: tuple[Kind, ...] = ()
@@ -143,6 +149,7 @@ __all__ = [
     "CERTIFICATE_SIGNING_REQUEST",
     "CLUSTER_ROLE",
     "CLUSTER_ROLE_BINDING",
+    "CLUSTER_TRUST_BUNDLE",
     "COMPAT_BETAS",
     "CONFIG_MAP",
     "CONTROLLER_REVISION",
@@ -176,6 +183,7 @@ __all__ = [
     "PERSISTENT_VOLUME",
     "PERSISTENT_VOLUME_CLAIM",
     "POD",
+    "POD_CERTIFICATE_REQUEST",
     "POD_DISRUPTION_BUDGET",
     "POD_TEMPLATE",
     "PRIORITY_CLASS",
@@ -198,6 +206,7 @@ __all__ = [
     "SERVICE_CIDR",
     "STATEFUL_SET",
     "STORAGE_CLASS",
+    "STORAGE_VERSION_MIGRATION",
     "SUBJECT_ACCESS_REVIEW",
     "TOKEN_REVIEW",
     "VALIDATING_WEBHOOK_CONFIGURATION",

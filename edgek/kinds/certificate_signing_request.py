@@ -53,7 +53,7 @@ def _conditions(obj: Obj) -> list[Obj]:
 def _validate(obj: Obj, errors: FieldErrors) -> None:
     spec = obj.get("spec") or {}
     _validate_request(spec.get("request") or "", errors)
-    _validate_signer(spec.get("signerName") or "", errors)
+    validate_signer(spec.get("signerName") or "", errors)
     if not spec.get("usages"):
         errors.required(SPEC.child("usages"))
     for index, usage in enumerate(spec.get("usages") or ()):
@@ -76,7 +76,8 @@ def _validate_request(request: str, errors: FieldErrors) -> None:
         errors.invalid(path, request, "PEM block type must be CERTIFICATE REQUEST")
 
 
-def _validate_signer(name: str, errors: FieldErrors) -> None:
+def validate_signer(name: str, errors: FieldErrors) -> None:
+    """spec.signerName, also of other kinds of certificates.k8s.io."""
     path = SPEC.child("signerName")
     if not name:
         errors.required(path)

@@ -91,6 +91,9 @@ TABLES = {
     "resourceslices": "Name Node Driver Pool Age",
     "devicetaintrules": "Name Created_At",
     "customresourcedefinitions": "Name Created_At",
+    "clustertrustbundles": "Name SignerName",
+    "podcertificaterequests": "Name Created_At",
+    "storageversionmigrations": "Name Resource",
 }
 
 # A change that no update may make: (path, new value, part of the sentence).
@@ -129,6 +132,9 @@ FORBIDDEN_CHANGES = {
     "resourceclaims": (("spec", "devices", "requests"), [], "field is immutable"),
     "resourceclaimtemplates": (("spec", "spec"), {}, "field is immutable"),
     "resourceslices": (("spec", "driver"), "other.example.com", "field is immutable"),
+    "clustertrustbundles": (("spec", "signerName"), "example.com/x", "field is immutable"),
+    "podcertificaterequests": (("spec", "podName"), "other", "field is immutable"),
+    "storageversionmigrations": (("spec", "resource", "resource"), "pods", "is immutable"),
 }
 CHANGEABLE = {
     "validatingwebhookconfigurations", "mutatingwebhookconfigurations",
