@@ -30,6 +30,10 @@ from edgek.kinds.job import JOB
 from edgek.kinds.kind import Ago, Column, Kind, ScalePaths, Subresource
 from edgek.kinds.lease import LEASE
 from edgek.kinds.limit_range import LIMIT_RANGE
+from edgek.kinds.mutating_admission_policy import (
+    MUTATING_ADMISSION_POLICY,
+    MUTATING_ADMISSION_POLICY_BINDING,
+)
 from edgek.kinds.namespace import NAMESPACE
 from edgek.kinds.network_policy import NETWORK_POLICY
 from edgek.kinds.node import NODE
@@ -64,6 +68,10 @@ from edgek.kinds.subject_access_review import (
 )
 from edgek.kinds.subject_rules_review import SELF_SUBJECT_RULES_REVIEW
 from edgek.kinds.trust_bundle import CLUSTER_TRUST_BUNDLE
+from edgek.kinds.validating_admission_policy import (
+    VALIDATING_ADMISSION_POLICY,
+    VALIDATING_ADMISSION_POLICY_BINDING,
+)
 from edgek.kinds.volume_attachment import VOLUME_ATTACHMENT
 from edgek.kinds.volume_attributes_class import VOLUME_ATTRIBUTES_CLASS
 from edgek.kinds.webhook_configuration import (
@@ -128,6 +136,10 @@ ALL: tuple[Kind, ...] = (
     PRIORITY_LEVEL,
     VALIDATING_WEBHOOK_CONFIGURATION,
     MUTATING_WEBHOOK_CONFIGURATION,
+    VALIDATING_ADMISSION_POLICY,
+    VALIDATING_ADMISSION_POLICY_BINDING,
+    MUTATING_ADMISSION_POLICY,
+    MUTATING_ADMISSION_POLICY_BINDING,
     API_SERVICE,
     RESOURCE_CLAIM,
     RESOURCE_CLAIM_TEMPLATE,
@@ -176,6 +188,8 @@ __all__ = [
     "LEASE",
     "LIMIT_RANGE",
     "LOCAL_SUBJECT_ACCESS_REVIEW",
+    "MUTATING_ADMISSION_POLICY",
+    "MUTATING_ADMISSION_POLICY_BINDING",
     "MUTATING_WEBHOOK_CONFIGURATION",
     "NAMESPACE",
     "NETWORK_POLICY",
@@ -209,6 +223,8 @@ __all__ = [
     "STORAGE_VERSION_MIGRATION",
     "SUBJECT_ACCESS_REVIEW",
     "TOKEN_REVIEW",
+    "VALIDATING_ADMISSION_POLICY",
+    "VALIDATING_ADMISSION_POLICY_BINDING",
     "VALIDATING_WEBHOOK_CONFIGURATION",
     "VOLUME_ATTACHMENT",
     "VOLUME_ATTRIBUTES_CLASS",

@@ -84,6 +84,10 @@ TABLES = {
     " QueueLengthLimit Age",
     "validatingwebhookconfigurations": "Name Webhooks Age",
     "mutatingwebhookconfigurations": "Name Webhooks Age",
+    "validatingadmissionpolicies": "Name Validations ParamKind Age",
+    "validatingadmissionpolicybindings": "Name PolicyName ParamRef Age",
+    "mutatingadmissionpolicies": "Name Mutations ParamKind Age",
+    "mutatingadmissionpolicybindings": "Name PolicyName ParamRef Age",
     "apiservices": "Name Service Available Age",
     "resourceclaims": "Name State Age",
     "resourceclaimtemplates": "Name Age",
@@ -138,6 +142,8 @@ FORBIDDEN_CHANGES = {
 }
 CHANGEABLE = {
     "validatingwebhookconfigurations", "mutatingwebhookconfigurations",
+    "validatingadmissionpolicies", "validatingadmissionpolicybindings",
+    "mutatingadmissionpolicies", "mutatingadmissionpolicybindings",
     "namespaces", "endpoints", "serviceaccounts", "events", "leases", "roles", "clusterroles",
     "limitranges", "replicationcontrollers", "podtemplates", "cronjobs", "poddisruptionbudgets",
     "horizontalpodautoscalers", "horizontalpodautoscalers.v1.autoscaling",
