@@ -21,6 +21,9 @@ from server.admission.runtime_class import RuntimeClass
 from server.admission.service_account import ServiceAccount
 from server.admission.storage import DefaultStorageClass, PersistentVolumeClaimResize
 from server.admission.taint_nodes_by_condition import TaintNodesByCondition
+from server.admission.webhooks.match import WebhookMatcher
+from server.admission.webhooks.mutating import MutatingWebhooks
+from server.admission.webhooks.validating import ValidatingWebhooks
 from server.app import Api, ApiConfig, Parts, PluginTools, build_api
 from server.authn.anonymous import Anonymous
 from server.authn.authenticator import Authenticator, TokenAuthenticator
@@ -130,6 +133,7 @@ def issuer_paths(config: ServerConfig, key: SigningKey) -> Iterable[tuple[str, H
 def plugins(tools: PluginTools) -> Sequence[Plugin]:
     """Upstream's recommended order (pkg/kubeapiserver/options/plugins.go)."""
     reader, rbac = tools.reader, tools.rbac
+    matcher = WebhookMatcher(reader, tools.kinds.all)
     return (
         NamespaceLifecycle(reader),
         LimitRanger(reader),
@@ -143,6 +147,8 @@ def plugins(tools: PluginTools) -> Sequence[Plugin]:
         RuntimeClass(reader),
         DefaultIngressClass(reader),
         RbacEscalation(reader, rules_for=rbac.rules_for, may=rbac.allows),
+        MutatingWebhooks(reader, tools.webhooks, matcher),
+        ValidatingWebhooks(reader, tools.webhooks, matcher),
         ResourceQuota(reader, write=tools.write_quota, clock=tools.clock),
     )
 

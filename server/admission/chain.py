@@ -17,12 +17,16 @@ from server.request.model import User
 class Attributes:
     """One operation under admission.
 
-    ``obj`` is the request's own copy, free to mutate while admitting, and None on DELETE and
-    CONNECT; ``old`` is shared and must not be mutated (None on CREATE). ``operation`` is CREATE,
-    UPDATE, DELETE or CONNECT. ``options`` is the CreateOptions, UpdateOptions... of the request
-    (never mutated); ``warnings`` go to the client, ``annotations`` into the audit log. ``ended``
-    is called when the write that was admitted is done, with whether it was committed: a plugin
+    ``obj`` is the request's own copy, free to mutate while admitting, and None on DELETE; ``old``
+    is shared and must not be mutated (None on CREATE). ``operation`` is CREATE, UPDATE, DELETE or
+    CONNECT. ``options`` is the CreateOptions, UpdateOptions... of the request (never mutated);
+    ``warnings`` go to the client, ``annotations`` into the audit log. ``ended`` is called when
+    the write that was admitted is done, with whether it was committed: a plugin
     that keeps an account learns there that nothing came of it.
+
+    A webhook or policy that changes the object asks for a ``second_round`` of all that mutate,
+    because those before it have not seen the change; ``memory`` is what a plugin keeps between
+    the rounds, by its name. On CONNECT ``obj`` is PodExecOptions or the like.
     """
 
     operation: str
@@ -38,6 +42,9 @@ class Attributes:
     warnings: list[str] = field(default_factory=list)
     annotations: dict[str, str] = field(default_factory=dict)
     ended: list[Callable[[bool], Awaitable[None]]] = field(default_factory=list)
+    second_round: bool = False
+    wants_second_round: bool = False
+    memory: dict[str, Any] = field(default_factory=dict)
 
     async def end(self, *, committed: bool) -> None:
         for ended in self.ended:
@@ -74,8 +81,14 @@ class Chain:
         return found
 
     async def admit(self, attributes: Attributes) -> None:
-        for plugin in self.of(attributes.kind):
+        """As admission.NewReinvocationHandler: a second round where one is asked for, no third."""
+        plugins = self.of(attributes.kind)
+        for plugin in plugins:
             await plugin.admit(attributes)
+        if attributes.wants_second_round:
+            attributes.second_round = True
+            for plugin in plugins:
+                await plugin.admit(attributes)
 
     async def validate(self, attributes: Attributes) -> None:
         for plugin in self.of(attributes.kind):

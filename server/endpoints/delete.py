@@ -46,7 +46,13 @@ async def delete_collection(env: Env, request: Request, target: Target) -> Respo
 
 async def _options(request: Request) -> tuple[Obj, WriteContext]:
     options = await read_delete_options(request)
-    return options, WriteContext(user=request.user, dry_run=bool(options.get("dryRun")))
+    context = WriteContext(
+        user=request.user,
+        dry_run=bool(options.get("dryRun")),
+        options={"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/v1", **options},
+        warnings=request.warnings,
+    )
+    return options, context
 
 
 def _answer(view: View, target: Target, entry: Entry, *, gone: bool) -> Response:
