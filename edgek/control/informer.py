@@ -32,6 +32,14 @@ Handler = Callable[[Obj | None, Obj | None], None]
 """``handler(old, new)``: old is None for an addition, new is None for a removal."""
 IndexFn = Callable[[Obj], Iterable[str]]
 
+Keep = Callable[[Obj], Obj]
+"""The part of an object that is kept, where its readers need little of it."""
+
+
+def whole(obj: Obj) -> Obj:
+    return obj
+
+
 OWNER = "owner"
 """The index of every informer by the uids of an object's owners."""
 
@@ -83,6 +91,7 @@ class Informer:
         namespace: str = "",
         label_selector: str = "",
         field_selector: str = "",
+        keep: Keep = whole,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.kind = kind
@@ -102,6 +111,7 @@ class Informer:
             label_selector=label_selector,
             field_selector=field_selector,
         )
+        self._keep = keep
         self._jitter = jitter
         self._objects: dict[Key, Obj] = {}
         self._namespaces = _Index(lambda obj: (obj["metadata"].get("namespace") or "",))
@@ -216,6 +226,7 @@ class Informer:
 
     def _store(self, key: Key, new: Obj | None) -> None:
         old = self._objects.get(key)
+        new = None if new is None else self._keep(new)
         if old is not None and new is not None and uid(old) != uid(new):
             self._store(key, None)  # deleted and made anew while we were not looking
             old = None
@@ -244,11 +255,19 @@ class Informers:
         self._client = client
         self._tasks = tasks
         self._informers: dict[tuple[Any, ...], Informer] = {}
+        self._running: dict[tuple[Any, ...], asyncio.Task[Any]] = {}
 
     def get(
-        self, kind: Kind, *, namespace: str = "", label_selector: str = "", field_selector: str = ""
+        self,
+        kind: Kind,
+        *,
+        namespace: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+        keep: Keep = whole,
     ) -> Informer:
-        """Never waits: use ``wait_synced`` before trusting that what is absent does not exist."""
+        """Never waits: use ``wait_synced`` before trusting that what is absent does not exist.
+        All who ask for one kind with the same selectors must agree on ``keep``."""
         name = (kind, namespace, label_selector, field_selector)
         if name not in self._informers:
             informer = self._informers[name] = Informer(
@@ -257,9 +276,17 @@ class Informers:
                 namespace=namespace,
                 label_selector=label_selector,
                 field_selector=field_selector,
+                keep=keep,
             )
-            self._tasks.spawn(informer.run(), name=f"informer/{kind.plural}")
+            task = self._tasks.spawn(informer.run(), name=f"informer/{kind.plural}")
+            self._running[name] = task
         return self._informers[name]
+
+    def drop(self, kind: Kind) -> None:
+        """For a kind that is served no more: its informer of all objects ends."""
+        name = (kind, "", "", "")
+        if self._informers.pop(name, None) is not None:
+            self._running.pop(name).cancel()
 
     async def wait_synced(self) -> None:
         """Waits for every informer asked for until now."""

@@ -110,6 +110,7 @@ def _kind(crd: Obj, version: Version, load: Callable[[str], Props]) -> Kind:
         generation=True,
         warning=_warning(spec["group"], version, kind),
         custom=True,
+        lean=True,
         shape=shape,
     )
 

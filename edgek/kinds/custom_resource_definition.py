@@ -73,6 +73,7 @@ CUSTOM_RESOURCE_DEFINITION = Kind(
     validate=validate_definition,
     validate_update=validate_definition_update,
     on_delete=begin_deletion,
+    lean=True,
     example={
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",

@@ -203,6 +203,8 @@ class Kind:
     custom: bool = False
     shape: Shape | None = None
     on_delete: Callable[[Obj, str], None] | None = None
+    lean: bool = False
+    """Controllers that watch it keep little of an object: it need not be held decoded for them."""
     orphans: bool = False
     """Whether a deletion that says nothing of dependents leaves them alone, as it does for the
     oldest kinds (strategy.DefaultGarbageCollectionPolicy)."""

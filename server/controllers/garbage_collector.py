@@ -30,6 +30,7 @@ from edgek.control.informer import OWNER, Handler
 from edgek.control.workqueue import WorkQueue
 from edgek.kinds.conversion import each_once
 from edgek.kinds.kind import Kind
+from server.controllers.custom_kinds import CustomKinds, keep_for, metadata_only
 from server.controllers.garbage_plan import (
     FOREGROUND,
     ORPHAN,
@@ -69,20 +70,45 @@ class GarbageCollector:
     def __init__(self, context: Context, all_kinds: Sequence[Kind]) -> None:
         self._client = context.client
         self._source = context.events.source(self.name)
-        self._informers = {k: context.informers.get(k) for k in collectable(all_kinds)}
+        self._context = context
+        self._informers = {
+            k: context.informers.get(k, keep=keep_for(k)) for k in collectable(all_kinds)
+        }
         self._kinds = {(k.group, k.kind): k for k in self._informers}
+        self._custom = CustomKinds(context.informers)
+        self._ready = False
         self.queue: WorkQueue[Ref] = WorkQueue()
 
     async def run(self) -> None:
-        for informer in self._informers.values():
+        self._custom.follow(added=self._add, removed=self._remove)
+        await self._custom.wait_synced()
+        for informer in list(self._informers.values()):
             await informer.wait_synced()
         # Only now: with half the caches empty every owner would look gone.
-        for kind, informer in self._informers.items():
+        self._ready = True
+        for kind, informer in list(self._informers.items()):
             informer.on_change(self._handler(kind))
         async with Tasks(self.name) as tasks:
             for number in range(WORKERS):
                 tasks.spawn(self._work(), name=f"worker-{number}")
             await tasks.wait()
+
+    # Custom kinds, which come and go
+
+    def _add(self, kind: Kind) -> None:
+        if kind not in collectable((kind,)):
+            return
+        informer = self._context.informers.get(kind, keep=metadata_only)
+        self._informers[kind] = informer
+        self._kinds[kind.group, kind.kind] = kind
+        if self._ready:
+            informer.on_change(self._handler(kind))
+
+    def _remove(self, kind: Kind) -> None:
+        """NB: the name stays known. No object of a kind that is gone can be, so owners of it are
+        gone too, and to ask for one says so."""
+        self._informers.pop(kind, None)
+        self._context.informers.drop(kind)
 
     # Noticing
 
@@ -103,7 +129,7 @@ class GarbageCollector:
         return changed
 
     def _dependents(self, owner_uid: str) -> Iterator[tuple[Kind, Obj]]:
-        for kind, informer in self._informers.items():
+        for kind, informer in tuple(self._informers.items()):
             for obj in informer.by_index(OWNER, owner_uid):
                 yield kind, obj
 
@@ -116,7 +142,8 @@ class GarbageCollector:
         kind = self._kind_of(ref)
         if kind is None:
             return None, None
-        found = self._informers[kind].get(_owner_key(kind, dependent, ref))
+        informer = self._informers.get(kind)
+        found = informer.get(_owner_key(kind, dependent, ref)) if informer is not None else None
         return kind, found if found is not None and uid(found) == ref.get("uid") else None
 
     def _any_missing(self, kind: Kind, obj: Obj, refs: Iterable[Obj]) -> bool:
@@ -133,8 +160,9 @@ class GarbageCollector:
 
     def _warn_of_namespace(self, kind: Kind, obj: Obj, owner_kind: Kind, ref: Obj) -> None:
         """An owner in another namespace can not be: the user would wonder why all is deleted."""
+        informer = self._informers.get(owner_kind)
         elsewhere = not kind.namespaced or any(
-            uid(o) == ref.get("uid") for o in self._informers[owner_kind].list()
+            uid(o) == ref.get("uid") for o in (informer.list() if informer is not None else ())
         )
         if not owner_kind.namespaced or not elsewhere:
             return

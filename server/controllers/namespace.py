@@ -22,9 +22,12 @@ from edgek.kinds import NAMESPACE, POD
 from edgek.kinds.conversion import each_once
 from edgek.kinds.kind import Kind
 from edgek.kinds.namespace import FINALIZER
+from server.controllers.custom_kinds import CustomKinds
 from server.controllers.garbage_plan import finalizers
 
 log = logging.getLogger(__name__)
+
+CUSTOM_SECONDS = 2.0
 
 
 @dataclass(kw_only=True)
@@ -34,6 +37,7 @@ class Remains:
     resources: Counter[str] = field(default_factory=Counter)
     finalizers: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
+    custom: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.resources or self.failures)
@@ -134,6 +138,7 @@ class NamespaceController:
         self._clock = context.clock
         self._namespaces = context.informers.get(NAMESPACE)
         self._order = deletion_order(all_kinds)
+        self._custom = CustomKinds(context.informers)
         self.watches: tuple[Watch, ...] = (
             ForKind(NAMESPACE, when=lambda old, new: new is not None and is_deleting(new)),
             *(
@@ -153,18 +158,20 @@ class NamespaceController:
         found = self._namespaces.get(key)
         if found is None or not is_deleting(found) or FINALIZER not in _held_by(found):
             return DONE
+        await self._custom.wait_synced()
         remains = await self._empty(key.name)
         fresh = await self._write_conditions(found, remains)
         if remains.failures:
             raise ApiError(f"namespace {key} not emptied: {remains.failures[0]}")
         if not remains:
             await self._finalize(fresh)
-        return DONE
+        # Of custom objects nobody tells when they go: that would need a watch for each kind.
+        return Result(requeue_after=CUSTOM_SECONDS) if remains.custom else DONE
 
     async def _empty(self, name_: str) -> Remains:
         """Asks for all content's deletion; while pods remain, of nothing but them."""
         remains = Remains()
-        for kind in self._order:
+        for kind in (*self._order, *deletion_order(self._custom.all())):
             try:
                 await self._empty_of(kind, name_, remains)
             except ApiError as err:
@@ -180,7 +187,9 @@ class NamespaceController:
             await self._client.delete(kind, Key(name_, ""), propagation_policy="Background")
         except (NotFound, MethodNotAllowed):
             return
-        remains.count(kind, (await self._client.list(kind, namespace=name_)).items)
+        left = (await self._client.list(kind, namespace=name_)).items
+        remains.count(kind, left)
+        remains.custom = remains.custom or (kind.custom and bool(left))
 
     async def _write_conditions(self, found: Obj, remains: Remains) -> Obj:
         old = get_path(found, "status", "conditions", default=[])

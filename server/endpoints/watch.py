@@ -121,7 +121,7 @@ def _open(env: Env, plan: _Plan, asked: int | None) -> tuple[Watcher, Sequence[E
     """Subscribes and reads in one step of the loop: nothing can come in between."""
     selection, store = plan.selection, env.registry.store
     section = selection.kind.storage_prefix
-    if plan.in_process:
+    if plan.in_process and not selection.kind.lean:
         store.keep_decoded(section)
     with store_errors(selection.kind):
         since = store.revision_of(section)
