@@ -14,6 +14,7 @@ from server.admission.default_toleration_seconds import DefaultTolerationSeconds
 from server.admission.limit_ranger import LimitRanger
 from server.admission.namespace_lifecycle import NamespaceLifecycle
 from server.admission.node_restriction import NodeRestriction
+from server.admission.pod_security.plugin import PodSecurity
 from server.admission.priority import Priority
 from server.admission.rbac_escalation import RbacEscalation
 from server.admission.resource_quota import ResourceQuota
@@ -140,6 +141,7 @@ def plugins(tools: PluginTools) -> Sequence[Plugin]:
         ServiceAccount(reader),
         NodeRestriction(reader),
         TaintNodesByCondition(),
+        PodSecurity(reader),
         Priority(reader),
         DefaultTolerationSeconds(),
         DefaultStorageClass(reader),
