@@ -83,7 +83,7 @@ class Bench:
     folder: Path
 
 
-@pytest.fixture(params=["helm-3"])
+@pytest.fixture(params=["helm", "helm-3"])
 async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
     async with tls_server(tmp_path) as server:
         yield Bench(
@@ -161,7 +161,7 @@ async def test_a_failed_install_leaves_a_release_that_says_so(bench: Bench) -> N
     )
     refused = await bench.helm("install", "corner", chart, ok=False)
     assert "UPPER" in refused
-    assert "failed" in await bench.helm("list", "--all")
+    assert "failed" in await bench.helm("list", "--failed")
 
 
 async def test_a_dry_run_on_the_server_writes_nothing(bench: Bench) -> None:

@@ -153,6 +153,10 @@ async def test_lightkube(server: TlsServer) -> None:
         assert [d.metadata.name for d in client.list(Deployment) if d.metadata] == ["web"]
         event, found = next(iter(client.watch(ConfigMap, fields={"metadata.name": "a"})))
         assert (event, found.data) == ("ADDED", {"k": "v", "l": "m"})
+        applied = client.apply(
+            ConfigMap(metadata=ObjectMeta(name="b"), data={"x": "y"}), field_manager="tests"
+        )
+        assert applied.data == {"x": "y"}
         client.delete(ConfigMap, "a")
         with pytest.raises(ApiError) as gone:
             client.get(ConfigMap, "a")
