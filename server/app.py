@@ -43,7 +43,13 @@ from server.endpoints.select import INDEXED
 from server.endpoints.subresources.binding import bind
 from server.endpoints.subresources.eviction import evict
 from server.endpoints.subresources.scale import get_scale, patch_scale, put_scale
-from server.endpoints.subresources.whole import patch_approval, put_approval, put_finalize
+from server.endpoints.subresources.whole import (
+    APPROVAL,
+    EPHEMERAL,
+    FINALIZE,
+    RESIZE,
+    verbs_of,
+)
 from server.endpoints.update import update, update_status
 from server.endpoints.watch import watch
 from server.fieldmanager.manager import FieldManager
@@ -82,12 +88,10 @@ SUBRESOURCES: Mapping[tuple[str, str], Mapping[str, Verb]] = {
     ("*", "scale"): {"get": get_scale, "update": put_scale, "patch": patch_scale},
     ("pods", "binding"): {"create": bind},
     ("pods", "eviction"): {"create": evict},
-    ("namespaces", "finalize"): {"update": put_finalize},
-    ("certificatesigningrequests", "approval"): {
-        "get": get,
-        "update": put_approval,
-        "patch": patch_approval,
-    },
+    ("pods", "ephemeralcontainers"): verbs_of(EPHEMERAL),
+    ("pods", "resize"): verbs_of(RESIZE),
+    ("namespaces", "finalize"): verbs_of(FINALIZE),
+    ("certificatesigningrequests", "approval"): verbs_of(APPROVAL),
 }
 
 

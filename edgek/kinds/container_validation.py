@@ -14,6 +14,7 @@ from edgek.kinds.checks import (
     check_rule,
 )
 from edgek.kinds.environment_validation import validate_env, validate_env_from
+from edgek.kinds.ephemeral_containers import validate_ephemeral
 from edgek.kinds.pods import is_sidecar
 from edgek.kinds.probe_validation import validate_lifecycle, validate_probes
 from edgek.kinds.resource_validation import validate_resources
@@ -24,6 +25,8 @@ RESTART_POLICIES = ("Always", "Never", "OnFailure")
 MESSAGE_POLICIES = ("FallbackToLogsOnError", "File")
 NOT_FOR_INIT = ("lifecycle", "livenessProbe", "readinessProbe", "startupProbe")
 PORT_BOUNDS = (1, 65535)
+RESIZABLE = ("cpu", "memory")
+RESIZE_POLICIES = ("NotRequired", "RestartContainer")
 
 
 def validate_containers(
@@ -40,6 +43,11 @@ def validate_containers(
             _validate_container(container, volumes, where, errors)
             if field == "initContainers":
                 _validate_init(container, where, errors)
+            _validate_resize_policies(container, spec, where.child("resizePolicy"), errors)
+    own = {c.get("name") for f in ("containers", "initContainers") for c in spec.get(f) or ()}
+    for index, container in enumerate(spec.get("ephemeralContainers") or ()):
+        where = path.child("ephemeralContainers").index(index)
+        validate_ephemeral(container, own, where, errors)
     for field in ("containers", "initContainers"):
         _validate_host_ports(spec, field, path.child(field), errors)
 
@@ -92,6 +100,22 @@ def _validate_init(container: Obj, path: FieldPath, errors: FieldErrors) -> None
         if container.get(field) is not None:
             text = "may not be set for init containers without restartPolicy=Always"
             errors.forbidden(path.child(field), text)
+
+
+def _validate_resize_policies(
+    container: Obj, spec: Obj, path: FieldPath, errors: FieldErrors
+) -> None:
+    seen: set[str] = set()
+    for index, policy in enumerate(container.get("resizePolicy") or ()):
+        resource, restart = policy.get("resourceName") or "", policy.get("restartPolicy") or ""
+        if resource in seen:
+            errors.duplicate(path.index(index), resource)
+        seen.add(resource)
+        check_enum(resource, RESIZABLE, path, errors)
+        check_enum(restart, RESIZE_POLICIES, path, errors)
+        if spec.get("restartPolicy") == "Never" and restart != "NotRequired":
+            text = "must be 'NotRequired' when `restartPolicy` is 'Never'"
+            errors.invalid(path, restart, text)
 
 
 def _validate_ports(ports: list[Obj], path: FieldPath, errors: FieldErrors) -> None:

@@ -57,6 +57,8 @@ POD = Kind(
         Subresource(
             name="eviction", verbs=("create",), group="policy", version="v1", kind="Eviction"
         ),
+        Subresource(name="ephemeralcontainers"),
+        Subresource(name="resize"),
         Subresource(name="log", verbs=("get",)),
         Subresource(name="exec", verbs=("create", "get"), version="v1", kind="PodExecOptions"),
         Subresource(name="attach", verbs=("create", "get"), version="v1", kind="PodAttachOptions"),

@@ -9,6 +9,7 @@ from typing import Any
 from edgek.api.meta import Obj
 from edgek.api.validation import FieldErrors, FieldPath
 from edgek.kinds.checks import check_not_negative
+from edgek.kinds.pod_parts import with_same_empties
 
 SPEC = FieldPath("spec")
 GATED_PLACEMENT = ("nodeSelector", "affinity")
@@ -30,17 +31,9 @@ def validate_pod_update(new: Obj, old: Obj, errors: FieldErrors) -> None:
     _validate_deadline(spec, before, errors)
     _validate_tolerations(spec, before, errors)
     _validate_gates(spec, before, errors)
-    if _filled(_without_changeable(spec, before)) != _filled(before):
+    if with_same_empties(_without_changeable(spec, before)) != with_same_empties(before):
         errors.forbidden(SPEC, _FIELDS)
     _validate_restarts(new, errors)
-
-
-def _filled(value: Any) -> Any:
-    """Without what is empty: absent, null and empty are one and the same in Go."""
-    if isinstance(value, dict):
-        pruned = {k: _filled(v) for k, v in value.items()}
-        return {k: v for k, v in pruned.items() if v not in (None, "", [], {})}
-    return [_filled(v) for v in value] if isinstance(value, list) else value
 
 
 def _without_changeable(spec: Obj, before: Obj) -> Obj:

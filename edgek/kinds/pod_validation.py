@@ -37,7 +37,16 @@ LABEL_FIELDS = ("hostname", "subdomain")
 
 
 def validate_pod(pod: Obj, errors: FieldErrors) -> None:
-    validate_pod_spec(pod.get("spec") or {}, SPEC, errors)
+    spec = pod.get("spec") or {}
+    validate_pod_spec(spec, SPEC, errors)
+    if pod["metadata"].get("resourceVersion"):
+        return
+    # A pod that has no revision yet is being created (ValidatePodCreate).
+    if spec.get("ephemeralContainers"):
+        errors.forbidden(SPEC.child("ephemeralContainers"), "cannot be set on create")
+    if spec.get("nodeName") and spec.get("schedulingGates"):
+        text = "cannot be set until all schedulingGates have been cleared"
+        errors.forbidden(SPEC.child("nodeName"), text)
 
 
 def validate_template(template: Obj, path: FieldPath, errors: FieldErrors) -> None:

@@ -48,14 +48,15 @@ APPLIERS: Mapping[str, Apply] = {
 
 
 async def patch(env: Env, request: Request, target: Target) -> Response:
-    return await _patch(env, request, target, MAIN)
+    return await patch_with(env, request, target, MAIN)
 
 
 async def patch_status(env: Env, request: Request, target: Target) -> Response:
-    return await _patch(env, request, target, STATUS)
+    return await patch_with(env, request, target, STATUS)
 
 
-async def _patch(env: Env, request: Request, target: Target, how: How) -> Response:
+async def patch_with(env: Env, request: Request, target: Target, how: How) -> Response:
+    """Any kind of patch, of the (sub)resource that ``how`` writes."""
     if media_type(request) == APPLY:
         return await apply(env, request, target, how)
     view = negotiate(env, request, target.kind)

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from edgek.api.errors import (
-    ApiError,
     BadRequest,
     Conflict,
     InternalError,
@@ -65,7 +64,8 @@ async def state(client: Client, name: str = "web") -> Obj:
 
 
 async def left(client: Client) -> Obj:
-    return (await client.get(POD_DISRUPTION_BUDGET, BUDGET))["status"]
+    status: Obj = (await client.get(POD_DISRUPTION_BUDGET, BUDGET))["status"]
+    return status
 
 
 async def test_a_pod_that_no_budget_guards_goes_and_says_why(client: Client) -> None:
