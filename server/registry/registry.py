@@ -8,7 +8,7 @@ the server stamps and the kind prepares, validation, admission validates, the st
 import asyncio
 import uuid
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from edgek.aio.clock import Clock
@@ -18,7 +18,7 @@ from edgek.api.time import format_time
 from edgek.api.validation import FieldErrors
 from edgek.kinds.kind import Kind
 from edgek.kinds.metadata import validate_object_meta, validate_object_meta_update
-from server.admission.chain import Chain
+from server.admission.chain import Attributes, Chain
 from server.fieldmanager.entries import held_by
 from server.fieldmanager.manager import FieldManager
 from server.registry.convert import Converter
@@ -52,6 +52,7 @@ from server.registry.write import (
     draft,
     name_of,
     stamp,
+    update_attributes,
 )
 from server.request.model import User
 from server.storage.store import ConditionFailed, Entry, Name, Op, Store
@@ -104,17 +105,19 @@ class Registry:
         """``obj`` is the caller's own copy. Raises AlreadyExists, Invalid, Forbidden..."""
         meta = obj.setdefault("metadata", {})
         check_namespace(kind, meta, namespace)
-        base = "" if meta.get("name") else meta.get("generateName") or ""
         if context.manager:
             self.fields.created(kind, obj, writer_of(kind, context, MAIN, self._now()))
         else:
             meta.pop("managedFields", None)
+        # The name is generated behind admission, which may have another prefix, or a name, for it.
+        admitted = await self._admit_new(kind, namespace, obj, context)
+        meta = obj["metadata"]
+        base = "" if meta.get("name") else meta.get("generateName") or ""
         for last in (False,) * (_NAME_TRIES - 1) + (True,):
             if base:
                 meta["name"] = generate_name(base, self.suffix())
             try:
-                once = self._create_once(kind, namespace, obj, context)
-                return await self._to_the_end(kind, once)
+                return await self._to_the_end(kind, self._create_once(kind, admitted, context))
             except errors.AlreadyExists as err:
                 if not base:
                     raise
@@ -126,14 +129,20 @@ class Registry:
                     ) from err
         raise AssertionError("unreachable")
 
-    async def _create_once(
+    async def _admit_new(
         self, kind: Kind, namespace: str, obj: Obj, context: WriteContext
-    ) -> Entry:
+    ) -> Attributes:
         key = Key(namespace, obj["metadata"].get("name") or "")
         attributes = attributes_of("CREATE", kind, key, context, obj=obj)
         entries = held_by(obj)
         await self.chain.admit(attributes)
         keep_entries(obj, after_admission(obj, entries, context.warnings))
+        check_namespace(kind, obj["metadata"], namespace)
+        return attributes
+
+    async def _create_once(self, kind: Kind, admitted: Attributes, context: WriteContext) -> Entry:
+        obj, namespace = admitted.obj, admitted.namespace
+        attributes = replace(admitted, name=obj["metadata"].get("name") or "", ended=[])
         before_create(kind, obj, now=self._now(), uid=self.new_uid())
         undo = self._reserve(kind, obj, None, context.user)
         try:
@@ -227,17 +236,19 @@ class Registry:
         check_new_identity(kind, obj, key)
         await application.may_create()
         check_namespace(kind, obj["metadata"], key.namespace)
-        once = self._create_once(kind, key.namespace, obj, context)
-        return await self._to_the_end(kind, once)
+        admitted = await self._admit_new(kind, key.namespace, obj, context)
+        return await self._to_the_end(kind, self._create_once(kind, admitted, context))
 
     async def _update_once(
         self, kind: Kind, key: Key, update: "_Update", context: WriteContext
     ) -> Entry:
         obj, old, how = update.obj, update.old.decoded(), update.how
-        attributes = attributes_of("UPDATE", kind, key, context, obj=obj, old=old)
-        attributes.subresource = how.subresource
+        attributes = update_attributes(kind, key, context, how, obj=obj, old=old)
         entries = held_by(obj)
-        await self.chain.admit(attributes)
+        if how.admitted:
+            await self.chain.admit(attributes)
+        if how.view is not None:
+            how.view.put(obj, attributes.obj)
         entries = after_admission(obj, entries, context.warnings)
         how.prepare(kind, obj, old)
         keep_entries(obj, entries)
@@ -245,7 +256,8 @@ class Registry:
         try:
             if how.validate:
                 self._validate(kind, obj, old)
-            await self.chain.validate(attributes)
+            if how.admitted:
+                await self.chain.validate(attributes)
             entry = await self._commit_update(kind, key, update, context)
         except Exception:
             undo()

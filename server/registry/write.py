@@ -34,12 +34,25 @@ class WriteContext:
 @dataclass(frozen=True, kw_only=True)
 class How:
     """How an update of one (sub)resource is made: ``prepare(kind, obj, old)`` restricts it.
-    ``tracked``: whether the writer comes to own what it changes."""
+    ``tracked``: whether the writer comes to own what it changes. ``admitted``: False where
+    something else than this update has been admitted. ``view``: what admission sees of it, where
+    the subresource has a type of its own."""
 
     subresource: str = ""
     prepare: Callable[[Kind, Obj, Obj], None] = before_update
     validate: bool = True
     tracked: bool = True
+    admitted: bool = True
+    view: "View | None" = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """An object as a subresource shows it (Scale). ``put(obj, seen)`` takes over, in place, what
+    admission has made of it."""
+
+    of: Callable[[Obj], Obj]
+    put: Callable[[Obj, Obj], None]
 
 
 MAIN = How()
@@ -84,6 +97,23 @@ def attributes_of(
         warnings=context.warnings,
         annotations=context.annotations,
     )
+
+
+def update_attributes(
+    kind: Kind, key: Key, context: WriteContext, how: How, *, obj: Obj, old: Obj
+) -> Attributes:
+    """What admission is told of an update, by way of its subresource."""
+    view = how.view
+    attributes = attributes_of(
+        "UPDATE",
+        kind,
+        key,
+        context,
+        obj=obj if view is None else view.of(obj),
+        old=old if view is None else view.of(old),
+    )
+    attributes.subresource = how.subresource
+    return attributes
 
 
 def copy_of(obj: Obj) -> Obj:
