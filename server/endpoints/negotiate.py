@@ -1,7 +1,8 @@
 """How an answer looks: the objects themselves, a Table, or metadata only, by Accept.
 
 As apiserver pkg/endpoints/handlers/response.go and negotiation: the first acceptable clause
-wins. JSON is the only encoding of answers; a client that takes nothing else gets 406.
+wins. Answers are JSON, or YAML where that is asked for first; a client that takes neither gets
+406.
 """
 
 from collections.abc import Sequence
@@ -95,6 +96,24 @@ class ObjectView:
             self.kind.api_version, self.kind.kind, resource_version, initial_end=initial_end
         )
         return line_of("BOOKMARK", orjson.dumps(obj))
+
+
+@dataclass(frozen=True)
+class YamlView(ObjectView):
+    """For people with curl: single answers only, a watch has no YAML form here."""
+
+    def one(self, entry: Entry, *, status: int = 200) -> Response:
+        return _as_yaml(entry.decoded(), status=status)
+
+    def many(self, entries: Sequence[Entry], meta: ListMeta) -> Response:
+        return _as_yaml({**self._head(meta), "items": [e.decoded() for e in entries]})
+
+
+def _as_yaml(obj: Obj, *, status: int = 200) -> Response:
+    import yaml
+
+    text = yaml.safe_dump(obj, allow_unicode=True, sort_keys=False)
+    return Response(status=status, content_type=YAML, body=text.encode())
 
 
 @dataclass(frozen=True)
@@ -198,6 +217,7 @@ def _clauses(accept: str) -> tuple[_Clause, ...]:
 
 
 _JSON = ("application/json", "application/*", "*/*", "")
+YAML = "application/yaml"
 
 
 def negotiate(env: Env, request: Request, kind: Kind) -> View:
@@ -206,12 +226,14 @@ def negotiate(env: Env, request: Request, kind: Kind) -> View:
     if request.in_process or not accept or accept in _JSON:
         return ObjectView(kind, request.in_process)
     for clause in _clauses(accept):
+        if clause.media_type == YAML and request.info.verb != "watch" and not clause.form:
+            return YamlView(kind)
         if clause.media_type not in _JSON:
             continue
         if (view := _view(env, request, kind, clause)) is not None:
             return view
     raise errors.NotAcceptable(
-        "only the following media types are accepted: application/json, "
+        "only the following media types are accepted: application/json, application/yaml, "
         "application/json;as=Table;v=v1;g=meta.k8s.io"
     )
 

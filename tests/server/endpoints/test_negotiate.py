@@ -3,11 +3,13 @@
 from collections.abc import AsyncIterator
 
 import pytest
+import yaml
 
 from edgek.api.meta import Obj
 from edgek.client.client import Client
 from edgek.kinds import CONFIG_MAP
 from server.app import Api
+from server.request.model import Request
 from tests.support.api import ADMIN, open_api
 from tests.support.raw import PARTIAL, TABLE, get
 
@@ -49,6 +51,15 @@ async def made(client: Client) -> Obj:
 @pytest.mark.usefixtures("made")
 async def test_the_first_form_that_can_be_made_is_taken(api: Api, accept: str, kind: str) -> None:
     assert (await get(api, PATH, accept=accept))["kind"] == kind
+
+
+@pytest.mark.parametrize("path", [PATH, f"{PATH}/a"])
+@pytest.mark.usefixtures("made")
+async def test_yaml_says_the_same_as_json(api: Api, path: str) -> None:
+    headers = {"accept": "application/yaml"}
+    answer = await api.handle(Request(method="GET", path=path, headers=headers))
+    assert answer.content_type == "application/yaml"
+    assert yaml.safe_load(answer.body or b"") == await get(api, path)
 
 
 @pytest.mark.parametrize(
