@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgek.aio.clock import Clock
+from server.admission.certificates import Certificates
 from server.admission.chain import Plugin
 from server.admission.default_ingress_class import DefaultIngressClass
 from server.admission.default_toleration_seconds import DefaultTolerationSeconds
@@ -134,7 +135,7 @@ def issuer_paths(config: ServerConfig, key: SigningKey) -> Iterable[tuple[str, H
 def plugins(tools: PluginTools) -> Sequence[Plugin]:
     """Upstream's recommended order (pkg/kubeapiserver/options/plugins.go)."""
     reader, rbac = tools.reader, tools.rbac
-    matcher = WebhookMatcher(reader, tools.kinds.all)
+    matcher = WebhookMatcher(reader, tools.kinds.all, ask=tools.ask)
     return (
         NamespaceLifecycle(reader),
         LimitRanger(reader),
@@ -148,6 +149,7 @@ def plugins(tools: PluginTools) -> Sequence[Plugin]:
         PersistentVolumeClaimResize(reader),
         RuntimeClass(reader),
         DefaultIngressClass(reader),
+        Certificates(may=rbac.allows),
         RbacEscalation(reader, rules_for=rbac.rules_for, may=rbac.allows),
         MutatingWebhooks(reader, tools.webhooks, matcher),
         ValidatingWebhooks(reader, tools.webhooks, matcher),

@@ -28,9 +28,19 @@ from edgek.control.informer import Informers
 from edgek.kinds import ALL as ALL_KINDS
 from edgek.roles import Settings, StartError, UsageError, find_role
 from server.app import Api
+from server.authn.jwt import SigningKey
+from server.authn.legacy import UsedTokens, mint_legacy
 from server.bootstrap import ClusterFacts, bootstrap
 from server.config import ServerConfig, parse_config
-from server.controllers import ALL, csr_signing, kubernetes_service, node_ipam, root_ca
+from server.controllers import (
+    ALL,
+    csr_signing,
+    kubernetes_service,
+    legacy_token_usage,
+    node_ipam,
+    root_ca,
+    service_account_tokens,
+)
 from server.http import HttpServer
 from server.identity import ServerIdentity, make_data_dir, prepare_identity
 from server.parts import RunningApi, open_api
@@ -70,7 +80,9 @@ async def run_server(settings: Settings, stop: asyncio.Event) -> None:
             _tune()
             log.info("ready port=%d data-dir=%s", config.port, config.data_dir)
             notify(READY)
-            loops = control_loops(running.api, config, identity, clock)
+            loops = control_loops(
+                running.api, config, identity, clock, used_tokens=running.used_tokens
+            )
             tasks.spawn(loops, name="control-loops")
             for kind in ALL_KINDS:
                 if kind.ttl_seconds:
@@ -165,7 +177,12 @@ async def prepare_cluster(running: RunningApi, config: ServerConfig) -> None:
 
 
 async def control_loops(
-    api: Api, config: ServerConfig, identity: ServerIdentity, clock: Clock
+    api: Api,
+    config: ServerConfig,
+    identity: ServerIdentity,
+    clock: Clock,
+    *,
+    used_tokens: UsedTokens,
 ) -> None:
     """Controllers and scheduler, on shared informers, each under its own name."""
     client = api.client(CONTROLLER_USER)
@@ -173,7 +190,11 @@ async def control_loops(
         informers = Informers(client, tasks)
         events = EventRecorder(client, clock)
         tasks.spawn(events.run(), name="events")
-        builders = (*ALL, *_informed_builders(config, identity))
+        builders = (
+            *ALL,
+            *_informed_builders(config, identity),
+            *_token_builders(config, identity, used_tokens),
+        )
         context = Context(client=client, informers=informers, events=events, clock=clock)
         tasks.spawn(run_controllers(context, builders), name="controllers")
         scheduling = Context(
@@ -193,6 +214,23 @@ def _informed_builders(config: ServerConfig, identity: ServerIdentity) -> tuple[
         partial(root_ca.build, ca_pem=identity.ca_pem.decode()),
         partial(csr_signing.build, ca=identity.client_ca),
         partial(node_ipam.build, cluster_cidr=str(config.cluster_cidr)),
+    )
+
+
+def _token_builders(
+    config: ServerConfig, identity: ServerIdentity, used: UsedTokens
+) -> tuple[Builder, ...]:
+    """Those of token Secrets, where there are to be any."""
+    if not config.legacy_service_account_tokens:
+        return ()
+    key = SigningKey(identity.service_account_key)
+    return (
+        partial(
+            service_account_tokens.build,
+            ca_pem=identity.ca_pem,
+            mint=partial(mint_legacy, key),
+        ),
+        partial(legacy_token_usage.build, used=used),
     )
 
 

@@ -16,6 +16,7 @@ CONDITIONS = FieldPath("status").child("conditions")
 DECISIONS = ("Approved", "Denied")
 PERMANENT = (*DECISIONS, "Failed")
 LEAST_SECONDS = 600
+LEGACY_SIGNER = "kubernetes.io/legacy-unknown"
 USAGES = (
     "any", "cert sign", "client auth", "code signing", "content commitment", "crl sign",
     "data encipherment", "decipher only", "digital signature", "email protection",
@@ -56,8 +57,11 @@ def _validate(obj: Obj, errors: FieldErrors) -> None:
     validate_signer(spec.get("signerName") or "", errors)
     if not spec.get("usages"):
         errors.required(SPEC.child("usages"))
-    for index, usage in enumerate(spec.get("usages") or ()):
+    usages = spec.get("usages") or []
+    for index, usage in enumerate(usages):
         check_enum(usage, USAGES, SPEC.child("usages").index(index), errors)
+        if usage in usages[:index]:
+            errors.duplicate(SPEC.child("usages").index(index), usage)
     seconds = spec.get("expirationSeconds")
     if seconds is not None and seconds < LEAST_SECONDS:
         text = f"may not specify a duration less than {LEAST_SECONDS} seconds (10 minutes)"
@@ -81,6 +85,9 @@ def validate_signer(name: str, errors: FieldErrors) -> None:
     path = SPEC.child("signerName")
     if not name:
         errors.required(path)
+        return
+    if name == LEGACY_SIGNER:
+        errors.invalid(path, name, "the legacy signerName is not allowed via this API version")
         return
     domain, slash, rest = name.partition("/")
     if not slash or not rest or "." not in domain or is_dns1123_subdomain(domain):

@@ -20,6 +20,8 @@ class RequestDescription:
     common_name: str
     organizations: tuple[str, ...]
     names: frozenset[str]
+    name_types: frozenset[str]
+    """Of the names: some of DNS, IP, Email, URI, Other."""
     key: str
 
 
@@ -42,13 +44,15 @@ def describe_request(pem: bytes) -> RequestDescription:
 
     request = _load(pem)
     common_name, organizations = read_name(request.subject)
+    names = _requested_names(request)
     public = request.public_key().public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     return RequestDescription(
         common_name=common_name,
         organizations=organizations,
-        names=_requested_names(request),
+        names=frozenset(str(name.value) for name in names),
+        name_types=frozenset(_type_of(name) for name in names),
         key=fingerprint(public),
     )
 
@@ -71,11 +75,19 @@ def _load(pem: bytes) -> "x509.CertificateSigningRequest":
     return request
 
 
-def _requested_names(request: "x509.CertificateSigningRequest") -> frozenset[str]:
+def _requested_names(request: "x509.CertificateSigningRequest") -> "list[x509.GeneralName]":
     from cryptography import x509
 
     try:
         found = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
-        return frozenset()
-    return frozenset(str(name.value) for name in found)
+        return []
+    return list(found)
+
+
+def _type_of(name: "x509.GeneralName") -> str:
+    from cryptography import x509
+
+    types = ((x509.DNSName, "DNS"), (x509.IPAddress, "IP"), (x509.RFC822Name, "Email"),
+             (x509.UniformResourceIdentifier, "URI"))  # fmt: skip
+    return next((text for cls, text in types if isinstance(name, cls)), "Other")

@@ -19,6 +19,7 @@ As pkg/controller/certificates/approver/sarapprove.go where it is not about name
 """
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -33,7 +34,7 @@ KUBELET_CLIENT = "kubernetes.io/kube-apiserver-client-kubelet"
 RECORD_TYPE = "edgek.io/node-identity"
 REGISTRATION_TIME = timedelta(minutes=5)
 """How long a name stays taken while its Node object has not appeared yet."""
-_USAGES = {"digital signature", "key encipherment", "client auth"}
+_USAGES = {"client auth", "digital signature", "key encipherment"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,17 +117,22 @@ def _request(csr: Obj) -> RequestDescription:
     return describe_request(_pem(csr))
 
 
-def _node_name(request: RequestDescription, usages: list[str] | tuple[str, ...]) -> str:
+def _node_name(request: RequestDescription, usages: Sequence[str]) -> str:
     """As pkg/apis/certificates ValidateKubeletClientCSR, with its sentences."""
     if request.organizations != (NODES,):
         raise ValueError(f"subject organization is not {NODES}")
-    if request.names:
-        raise ValueError("DNS, email, IP or URI subject alternative names are not allowed")
+    for kind in sorted(request.name_types):
+        raise ValueError(f"{kind} subjectAltNames are not allowed")
     if not request.common_name.startswith(NODE_PREFIX):
         raise ValueError(f"subject common name does not begin with {NODE_PREFIX}")
-    if "client auth" not in usages or not set(usages) <= _USAGES:
-        raise ValueError("usages did not match digital signature, client auth")
+    check_usages(usages, _USAGES)
     return request.common_name.removeprefix(NODE_PREFIX)
+
+
+def check_usages(usages: Sequence[str], wanted: set[str]) -> None:
+    """All of them; the one that only RSA keys are for may be left out. Raises ValueError."""
+    if set(usages) not in (wanted, wanted - {"key encipherment"}):
+        raise ValueError(f"usages did not match [{' '.join(sorted(wanted))}]")
 
 
 def _recorded(record: Obj | None) -> str:

@@ -71,9 +71,7 @@ def _check_ec(key: Claims, algorithm: str, signed: bytes, signature: bytes) -> b
     curves: dict[str, ec.EllipticCurve] = {
         "ES256": ec.SECP256R1(), "ES384": ec.SECP384R1(), "ES512": ec.SECP521R1(),
     }  # fmt: skip
-    numbers = ec.EllipticCurvePublicNumbers(
-        _number(key, "x"), _number(key, "y"), curves[algorithm]
-    )
+    numbers = ec.EllipticCurvePublicNumbers(_number(key, "x"), _number(key, "y"), curves[algorithm])
     r, s = (int.from_bytes(part, "big") for part in (signature[:size], signature[size:]))
     try:
         der = encode_dss_signature(r, s)

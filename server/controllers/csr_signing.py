@@ -1,8 +1,9 @@
 """CSR signer: approved requests for client certificates get them; old requests are cleaned up.
 
 As pkg/controller/certificates signer and cleaner, for the signers of the cluster's client CA:
-kube-apiserver-client-kubelet (nodes) and kube-apiserver-client (people, who are approved by
-people). The CA's key comes with the constructor and is used here and nowhere else.
+kube-apiserver-client-kubelet and kubelet-serving (nodes), and kube-apiserver-client (people);
+all but the first are approved by people. The CA's key comes with the constructor and is used here
+and nowhere else.
 """
 
 import base64
@@ -17,14 +18,18 @@ from edgek.api.time import format_time, parse_time
 from edgek.control.controller import DONE, Context, ForKind, Result, Watch
 from edgek.kinds import CERTIFICATE_SIGNING_REQUEST
 from edgek.pki.certificates import LEAF_DAYS, KeyPair, Profile, describe
-from edgek.pki.requests import describe_request, sign_request
-from server.authn.csr_policy import KUBELET_CLIENT, sign_node_csr
+from edgek.pki.requests import RequestDescription, describe_request, sign_request
+from server.authn.csr_policy import KUBELET_CLIENT, check_usages, sign_node_csr
 from server.controllers.csr_approving import conditions_of
+from server.request.principals import NODE_PREFIX, NODES
 
 API_CLIENT = "kubernetes.io/kube-apiserver-client"
-SIGNERS = (KUBELET_CLIENT, API_CLIENT)
+KUBELET_SERVING = "kubernetes.io/kubelet-serving"
+SIGNERS = (KUBELET_CLIENT, KUBELET_SERVING, API_CLIENT)
 MASTERS = "system:masters"
-_USAGES = {"digital signature", "key encipherment", "client auth"}
+_SERVING_USAGES = {"digital signature", "key encipherment", "server auth"}
+_CLIENT_USAGES = {"digital signature", "key encipherment", "client auth"}
+_LEAST_SECONDS = 600
 
 # As cleaner.go: how long a request is kept after its last step.
 KEPT = {
@@ -41,28 +46,52 @@ def build(context: Context, *, ca: KeyPair) -> "CsrSigner":
 
 def sign(csr: Obj, *, ca: KeyPair, now: datetime) -> bytes:
     """PEM. Raises ValueError where the request is not what its signer signs."""
-    if csr["spec"]["signerName"] == KUBELET_CLIENT:
+    signer = csr["spec"]["signerName"]
+    if signer == KUBELET_CLIENT:
         return sign_node_csr(csr, ca=ca, now=now)
-    return _sign_client(csr, ca=ca, now=now)
-
-
-def _sign_client(csr: Obj, *, ca: KeyPair, now: datetime) -> bytes:
     spec = csr["spec"]
-    usages = set(spec.get("usages") or ())
-    if "client auth" not in usages or not usages <= _USAGES:
-        raise ValueError("usages did not match digital signature, client auth")
     pem = base64.b64decode(spec["request"], validate=True)
     asked = describe_request(pem)
-    if MASTERS in asked.organizations:  # as the CertificateSubjectRestriction admission plugin
-        raise ValueError(f"use of {API_CLIENT} signer with {MASTERS} group is not allowed")
-    most = LEAF_DAYS * 86400
+    check = _check_serving if signer == KUBELET_SERVING else _check_client
+    check(asked, spec.get("usages") or ())
     profile = Profile(
         common_name=asked.common_name,
         organizations=asked.organizations,
-        client=True,
-        duration=timedelta(seconds=min(spec.get("expirationSeconds") or most, most)),
+        names=asked.names if signer == KUBELET_SERVING else (),
+        server=signer == KUBELET_SERVING,
+        client=signer == API_CLIENT,
+        duration=_duration(spec),
     )
     return sign_request(pem, ca=ca, profile=profile, now=now)
+
+
+def _duration(spec: Obj) -> timedelta:
+    most = LEAF_DAYS * 86400
+    return timedelta(seconds=max(_LEAST_SECONDS, min(spec.get("expirationSeconds") or most, most)))
+
+
+def _check_client(asked: RequestDescription, usages: Sequence[str]) -> None:
+    """As validAPIServerClientUsages."""
+    for usage in usages:
+        if usage not in _CLIENT_USAGES:
+            raise ValueError(f"invalid usage for client certificate: {usage}")
+    if "client auth" not in usages:
+        raise ValueError("missing required usage for client certificate: client auth")
+    if MASTERS in asked.organizations:  # refused on creation too; an old object may have it
+        raise ValueError(f"use of {API_CLIENT} signer with {MASTERS} group is not allowed")
+
+
+def _check_serving(asked: RequestDescription, usages: Sequence[str]) -> None:
+    """As pkg/apis/certificates ValidateKubeletServingCSR."""
+    if asked.organizations != (NODES,):
+        raise ValueError(f"subject organization is not {NODES}")
+    if not asked.name_types & {"DNS", "IP"}:
+        raise ValueError("DNS or IP subjectAltName is required")
+    for kind in sorted(asked.name_types - {"DNS", "IP"}):
+        raise ValueError(f"{kind} subjectAltNames are not allowed")
+    check_usages(usages, _SERVING_USAGES)
+    if not asked.common_name.startswith(NODE_PREFIX):
+        raise ValueError(f"subject common name does not begin with {NODE_PREFIX}")
 
 
 def is_to_be_signed(csr: Obj) -> bool:

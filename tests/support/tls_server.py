@@ -106,7 +106,10 @@ async def tls_server(folder: Path, *, loops: bool = True, **more: Any) -> AsyncI
         ):
             await prepare_cluster(running, config)
             if loops:
-                tasks.spawn(control_loops(running.api, config, identity, clock), name="loops")
+                loop = control_loops(
+                    running.api, config, identity, clock, used_tokens=running.used_tokens
+                )
+                tasks.spawn(loop, name="loops")
             yield TlsServer(running=running, config=config, identity=identity, kubectl=kubectl)
     finally:
         await running.api.close()

@@ -105,7 +105,8 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
     identity = prepare_identity(config, now=clock.now())
     running = open_api(config, identity, clock, engine=SqliteEngine(":memory:"))
     admin = running.api.client(User(name="admin", groups=("system:masters",)))
-    await admin.create(NAMESPACE, {"metadata": {"name": "kube-system"}})
+    for namespace in ("kube-system", "kube-public"):
+        await admin.create(NAMESPACE, {"metadata": {"name": namespace}})
     for kind, obj in plan_bootstrap(running.api.reader).create:
         await admin.create(kind, obj)
     http = HttpServer(running.api.handle)
