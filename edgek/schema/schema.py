@@ -54,6 +54,9 @@ class LazyFields(Mapping[str, "Schema"]):
             found = self._built[name] = self._build(self._facts[name])
         return found
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._facts  # Mapping's own would build the field
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._facts)
 

@@ -92,15 +92,22 @@ def _everything_below(value: Any, schema: Schema) -> Fields:
     return {}
 
 
-def created(value: Obj, schema: Schema, *, skip: frozenset[str] = NONE) -> Fields:
+def created(
+    value: Obj, schema: Schema, *, skip: frozenset[str] = NONE, skip_meta: frozenset[str] = NONE
+) -> Fields:
     """The set of fields of a whole new object: as ``compare`` with what Go's New() makes, which
-    has the structs, but empty ones. ``skip`` names entries that are nobody's."""
+    has the structs, but empty ones. ``skip`` and ``skip_meta`` name entries of the object and of
+    its metadata that are nobody's."""
     out: Fields = {}
     for name, inner in value.items():
-        if name not in skip:
+        if name in skip:
+            continue
+        if skip_meta and name == "metadata":
+            found = created(inner, field_of(schema, name), skip=skip_meta) or None
+        else:
             found = _appeared(name, inner, schema)
-            if found is not None:
-                out["f:" + name] = found
+        if found is not None:
+            out["f:" + name] = found
     return out
 
 
@@ -181,12 +188,12 @@ def _compare_values(
     elif _lists(old, new, schema):
         _compare_items(old or [], new or [], schema, inner)
     else:
-        # Where no schema says what it is, a map may have become a text or the other way round.
         out.modified[element] = MEMBER
-        inner.removed = _everything_below(old, schema)
-        inner.added = _everything_below(new, schema)
         if is_map(schema, old) == is_map(schema, new):
             return
+        # Where no schema says what it is, a map may become a text or the other way round.
+        inner.removed = _everything_below(old, schema)
+        inner.added = _everything_below(new, schema)
     for held, found in (
         (out.added, inner.added),
         (out.removed, inner.removed),

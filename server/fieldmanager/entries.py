@@ -6,8 +6,7 @@ apimachinery util/managedfields/internal managedfields.go and capmanagers.go.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from edgek.api.meta import Obj
 from edgek.schema.fieldpath import normalized
@@ -20,15 +19,14 @@ Identity = tuple[str, str, str, str]
 Entries = Sequence[Obj]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Writer:
-    """Who writes, through which URL and in which version, and when (RFC 3339)."""
+class Writer(NamedTuple):
+    """Who writes, in which version and through which URL, and when (RFC 3339)."""
 
     manager: str
     api_version: str
+    now: str
     subresource: str = ""
     operation: str = UPDATE
-    now: str = ""
 
     @property
     def identity(self) -> Identity:

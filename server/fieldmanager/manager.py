@@ -5,14 +5,14 @@ upstream's handlers), and stores what it returns.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from edgek.api import errors
 from edgek.api.meta import Obj
 from edgek.kinds.kind import Kind
-from edgek.schema.fieldset import has
+from edgek.schema.fieldset import Fields, has
 from edgek.schema.schema import Schema, schema_of
-from edgek.schema.typed import Comparison, compare
+from edgek.schema.typed import Comparison, compare, created
 from server.fieldmanager.applied import check_applied
 from server.fieldmanager.apply import View, apply
 from server.fieldmanager.conflict import conflict_error
@@ -51,8 +51,14 @@ class FieldManager:
     def created(self, kind: Kind, obj: Obj, writer: Writer) -> None:
         """Puts the entries of a new object into it: whoever makes it owns all of it."""
         meta = obj["metadata"]
-        start = to_start_from(_EMPTY, meta.pop("managedFields", None), subresource="")
-        seen = {kind.api_version: _compare(kind, "", _EMPTY, obj)}
+        given = meta.pop("managedFields", None)
+        made = _created(kind, obj)
+        if given is None:
+            if made:
+                meta["managedFields"] = [writer.entry(made)]
+            return
+        start = to_start_from(_EMPTY, given, subresource="")
+        seen = {kind.api_version: Comparison(added=made)}
         _set(obj, plan_update(start, seen, writer))
 
     async def updated(self, kind: Kind, live: Obj, obj: Obj, writer: Writer) -> None:
@@ -82,7 +88,7 @@ class FieldManager:
         Raises BadRequest, and Conflict where others own what would change."""
         schema = schema_for(kind)
         check_applied(kind, config, schema)
-        writer = replace(writer, operation=APPLY)
+        writer = writer._replace(operation=APPLY)
         base = live if live is not None else _EMPTY
         start = held_by(base) or self._before_first_apply(kind, live, writer)
         bare = _without_entries(base)
@@ -105,9 +111,9 @@ class FieldManager:
         """One entry for all that is in an object whose fields nobody tracked."""
         if live is None:
             return ()
-        first = replace(writer, manager=BEFORE_FIRST_APPLY, operation=UPDATE)
-        seen = {kind.api_version: _compare(kind, writer.subresource, _EMPTY, live)}
-        return plan_update((), seen, first)
+        first = writer._replace(manager=BEFORE_FIRST_APPLY, operation=UPDATE)
+        made = _created(kind, live, writer.subresource)
+        return [first.entry(made)] if made else ()
 
 
 def _without_entries(obj: Obj) -> Obj:
@@ -122,6 +128,11 @@ def _set(obj: Obj, entries: Entries) -> None:
         obj["metadata"]["managedFields"] = entries
     else:
         obj["metadata"].pop("managedFields", None)
+
+
+def _created(kind: Kind, obj: Obj, subresource: str = "") -> Fields:
+    skip = skipped(kind, subresource, obj)
+    return created(obj, schema_for(kind), skip=skip, skip_meta=skipped_meta(subresource))
 
 
 def _compare(kind: Kind, subresource: str, old: Obj, new: Obj) -> Comparison:

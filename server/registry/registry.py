@@ -192,7 +192,7 @@ class Registry:
             check_identity(kind, obj, stored)
             await track_update(self.fields, kind, obj, stored, writer, tracked=how.tracked)
             try:
-                once = self._update_once(kind, key, _Update(old, obj, how), context)
+                once = self._update_once(kind, key, _Update(old, stored, obj, how), context)
                 return await self._to_the_end(kind, once)
             except ConditionFailed:
                 await self.store.settle(name_of(kind, key))
@@ -224,7 +224,7 @@ class Registry:
                 if old is None or stored is None:
                     return await self._create_applied(kind, key, obj, application, context), True
                 check_identity(kind, obj, stored)
-                once = self._update_once(kind, key, _Update(old, obj, how), context)
+                once = self._update_once(kind, key, _Update(old, stored, obj, how), context)
                 return await self._to_the_end(kind, once), False
             except (ConditionFailed, errors.AlreadyExists):
                 await self.store.settle(name_of(kind, key))
@@ -242,7 +242,7 @@ class Registry:
     async def _update_once(
         self, kind: Kind, key: Key, update: "_Update", context: WriteContext
     ) -> Entry:
-        obj, old, how = update.obj, update.old.decoded(), update.how
+        obj, old, how = update.obj, update.stored, update.how
         attributes = update_attributes(kind, key, context, how, obj=obj, old=old)
         entries = held_by(obj)
         if how.admitted:
@@ -277,7 +277,7 @@ class Registry:
         name = name_of(kind, key)
         if is_released(obj):
             return await self._remove(kind, old, obj, context)
-        if same_but_times(obj, old.decoded()) and await self._is_stored(kind, key, obj):
+        if same_but_times(obj, update.stored) and await self._is_stored(kind, key, obj):
             return old
         if context.dry_run:
             return draft(name, obj)
@@ -368,7 +368,11 @@ class Registry:
     def _validate(self, kind: Kind, obj: Obj, old: Obj | None) -> None:
         problems = FieldErrors()
         validate_object_meta(
-            obj, problems, namespaced=kind.namespaced, validate_name=kind.validate_name
+            obj,
+            problems,
+            namespaced=kind.namespaced,
+            validate_name=kind.validate_name,
+            free_finalizers=kind.is_extension,
         )
         if old is None or not kind.custom:  # custom kinds hold an update to what it changed
             kind.validate(obj, problems)
@@ -382,5 +386,6 @@ class Registry:
 @dataclass(frozen=True, slots=True)
 class _Update:
     old: Entry
+    stored: Obj
     obj: Obj
     how: How
