@@ -18,7 +18,7 @@ from typing import Any
 
 from edgek.aio.outage import Outage
 from edgek.aio.tasks import Tasks
-from edgek.api.errors import ApiError, Expired, ServiceUnavailable, Timeout
+from edgek.api.errors import ApiError, Expired, NotFound, ServiceUnavailable, Timeout
 from edgek.api.meta import Key, Obj, is_controlled_by, key_of, labels, resource_version, uid
 from edgek.api.selectors import EVERYTHING, Selector
 from edgek.client.client import Client
@@ -182,8 +182,10 @@ class Informer:
                     continue
             except ApiError as err:
                 failures += 1
-                # Of a server that is away one tells for all: in an agent, its Lease.
-                outage.failed(err, known=isinstance(err, ServiceUnavailable | Timeout))
+                # Of a server that is away one tells for all: in an agent, its Lease. Not found is
+                # a custom kind that is going.
+                known = isinstance(err, ServiceUnavailable | Timeout | NotFound)
+                outage.failed(err, known=known)
             except Exception:  # a bug of ours; all who read the cache depend on this loop
                 failures += 1
                 log.exception("watch failed kind=%s", self.kind.plural)

@@ -228,6 +228,11 @@ class Kind:
         return f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
 
     @property
+    def is_extension(self) -> bool:
+        """Of the part of the API that upstream's apiextensions-apiserver serves."""
+        return self.custom or self.group == "apiextensions.k8s.io"
+
+    @property
     def has_status(self) -> bool:
         return any(s.name == "status" for s in self.subresources)
 

@@ -26,9 +26,15 @@ STANDARD_FINALIZERS = ("orphan", "foregroundDeletion", "kubernetes")
 
 
 def validate_object_meta(
-    obj: Mapping[str, Any], errors: FieldErrors, *, namespaced: bool, validate_name: NameRule | None
+    obj: Mapping[str, Any],
+    errors: FieldErrors,
+    *,
+    namespaced: bool,
+    validate_name: NameRule | None,
+    free_finalizers: bool = False,
 ) -> None:
-    """``validate_name`` is the kind's rule for names (None: an RFC 1123 subdomain)."""
+    """``validate_name`` is the kind's rule for names (None: an RFC 1123 subdomain);
+    ``free_finalizers``: they need no path (pkg/apis/core asks for one, API extensions do not)."""
     meta = obj["metadata"]
     rule = validate_name or is_dns1123_subdomain
     _validate_names(meta, errors, rule)
@@ -39,7 +45,7 @@ def validate_object_meta(
     validate_labels(meta.get("labels"), METADATA.child("labels"), errors)
     validate_annotations(meta.get("annotations"), METADATA.child("annotations"), errors)
     _validate_owners(meta.get("ownerReferences") or [], errors)
-    _validate_finalizers(meta.get("finalizers") or [], errors)
+    _validate_finalizers(meta.get("finalizers") or [], errors, free=free_finalizers)
 
 
 def _validate_names(meta: Obj, errors: FieldErrors, rule: NameRule) -> None:
@@ -96,13 +102,14 @@ def _validate_owner(owner: Obj, path: FieldPath, errors: FieldErrors) -> None:
         errors.invalid(path, owner, "/v1, Kind=Event is disallowed from being an owner")
 
 
-def _validate_finalizers(finalizers: list[str], errors: FieldErrors) -> None:
+def _validate_finalizers(finalizers: list[str], errors: FieldErrors, *, free: bool) -> None:
     path = METADATA.child("finalizers")
     for index, finalizer in enumerate(finalizers):
         problems = is_qualified_name(finalizer)
         for problem in problems:
             errors.invalid(path.index(index), finalizer, problem)
-        if not problems and "/" not in finalizer and finalizer not in STANDARD_FINALIZERS:
+        bare = "/" not in finalizer and finalizer not in STANDARD_FINALIZERS
+        if bare and not problems and not free:
             text = "name is neither a standard finalizer name nor is it fully qualified"
             errors.invalid(path.index(index), finalizer, text)
     if {"orphan", "foregroundDeletion"} <= set(finalizers):
