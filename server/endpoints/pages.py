@@ -2,15 +2,17 @@
 
 A token names the revision of the first page and where the next begins. As long as nothing of
 the kind has changed, the next page comes from the live entries; after that from a snapshot
-that the first page left behind (references, not copies; few, so memory stays bounded). When
-that is gone the client gets 410 with a token to go on inconsistently, as upstream.
+that the first page left behind (references, not copies; few and not for long, so memory stays
+bounded). When that is gone the client gets 410 with a token to go on inconsistently, as upstream.
 """
 
 import base64
 import binascii
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import orjson
@@ -22,6 +24,8 @@ from server.registry.registry import Registry
 from server.storage.store import Entry
 
 SNAPSHOTS = 16
+KEPT = timedelta(minutes=5)
+"""As long as upstream keeps old revisions (etcd's compaction)."""
 INCONSISTENT = -1
 
 
@@ -49,33 +53,48 @@ def parse_token(text: str) -> Token:
     return token
 
 
+class Snapshot(NamedTuple):
+    taken: datetime
+    entries: Sequence[Entry]
+
+
 @dataclass(kw_only=True)
 class Pages:
-    """Keeps the snapshots of lists that are being paged through."""
+    """Keeps the snapshots of lists that are being paged through, the oldest first."""
 
-    snapshots: OrderedDict[tuple[int, Selection], Sequence[Entry]] = field(
-        default_factory=OrderedDict
-    )
+    snapshots: OrderedDict[tuple[int, Selection], Snapshot] = field(default_factory=OrderedDict)
 
     async def page(
         self, registry: Registry, selection: Selection, *, limit: int, token: Token | None
     ) -> tuple[Sequence[Entry], ListMeta]:
+        self._forget(registry.clock.now() - KEPT)
         revision = registry.store.revision_of(selection.kind.storage_prefix)
         if token is None:
             entries = await selection.entries(registry)
         else:
             entries, revision = await self._resume(registry, selection, token, revision)
-        if not limit or len(entries) <= limit:
-            return entries, ListMeta(str(revision))
-        return self._cut(entries, selection, revision, limit)
+        rest = entries if token is None else _after(entries, token)
+        if not limit or len(rest) <= limit:
+            return rest, ListMeta(str(revision))
+        # The whole list, not the rest: a client that lost a page asks for it once more.
+        self._keep(revision, selection, Snapshot(registry.clock.now(), entries))
+        return self._cut(rest, selection, revision, limit)
+
+    def _forget(self, before: datetime) -> None:
+        """Without a timer: lists that page come often enough."""
+        while self.snapshots and next(iter(self.snapshots.values())).taken < before:
+            self.snapshots.popitem(last=False)
+
+    def _keep(self, revision: int, selection: Selection, snapshot: Snapshot) -> None:
+        self.snapshots.pop((revision, selection), None)
+        self.snapshots[revision, selection] = snapshot
+        while len(self.snapshots) > SNAPSHOTS:
+            self.snapshots.popitem(last=False)
 
     def _cut(
         self, entries: Sequence[Entry], selection: Selection, revision: int, limit: int
     ) -> tuple[Sequence[Entry], ListMeta]:
         page = entries[:limit]
-        self.snapshots[revision, selection] = entries
-        while len(self.snapshots) > SNAPSHOTS:
-            self.snapshots.popitem(last=False)
         token = Token(revision, page[-1].namespace, page[-1].name)
         # As upstream: with selectors the rest is not known, so it is not told.
         remaining = None if selection else len(entries) - limit
@@ -89,11 +108,15 @@ class Pages:
             entries = await selection.entries(registry)
             revision = token.revision if unchanged else revision
         elif (kept := self.snapshots.get((token.revision, selection))) is not None:
-            entries, revision = kept, token.revision
+            entries, revision = kept.entries, token.revision
         else:
             raise _expired(token)
-        start = (token.namespace, token.name)
-        return [e for e in entries if (e.namespace, e.name) > start], revision
+        return entries, revision
+
+
+def _after(entries: Sequence[Entry], token: Token) -> Sequence[Entry]:
+    start = (token.namespace, token.name)
+    return entries[bisect_right(entries, start, key=lambda e: (e.namespace, e.name)) :]
 
 
 def _expired(token: Token) -> errors.Expired:

@@ -4,11 +4,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from edgek.aio.clock import FakeClock
 from edgek.api.meta import Key, Obj
 from edgek.client.client import Client
 from edgek.kinds import CONFIG_MAP
 from server.app import Api
-from server.endpoints.pages import SNAPSHOTS
+from server.endpoints.pages import KEPT, SNAPSHOTS
 from tests.support.api import ADMIN, open_api
 from tests.support.raw import TABLE, get
 
@@ -16,8 +17,8 @@ PATH = "/api/v1/configmaps"
 
 
 @pytest.fixture
-async def api() -> AsyncIterator[Api]:
-    async with open_api(user=ADMIN) as opened:
+async def api(clock: FakeClock) -> AsyncIterator[Api]:
+    async with open_api(user=ADMIN, clock=clock) as opened:
         yield opened
 
 
@@ -64,6 +65,29 @@ async def test_later_pages_show_the_list_as_it_was_at_the_first(api: Api, client
     assert names(first) + names(rest) == ALL_SEVEN
     assert rest["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
     assert "remainingItemCount" not in rest["metadata"]
+
+
+@pytest.mark.usefixtures("seven")
+async def test_a_page_can_be_asked_for_again(api: Api, client: Client) -> None:
+    first = await get(api, PATH, limit="2")
+    token = first["metadata"]["continue"]
+    await put(client, "z")
+    second = await get(api, PATH, limit="2", **{"continue": token})
+    third = await get(api, PATH, limit="2", **{"continue": second["metadata"]["continue"]})
+    assert names(third) == ALL_SEVEN[4:6]
+    assert names(await get(api, PATH, limit="2", **{"continue": token})) == ALL_SEVEN[2:4]
+
+
+@pytest.mark.usefixtures("seven")
+async def test_what_pages_need_is_not_kept_for_ever(
+    api: Api, client: Client, clock: FakeClock
+) -> None:
+    first = await get(api, PATH, limit="3")
+    await put(client, "z")
+    clock.advance(KEPT.total_seconds() + 1)
+    expired = await get(api, PATH, limit="1", **{"continue": first["metadata"]["continue"]})
+    assert expired["code"] == 410
+    assert not api.env.pages.snapshots
 
 
 @pytest.mark.usefixtures("seven")
