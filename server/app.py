@@ -25,7 +25,7 @@ from edgek.kinds.kind import Kind
 from server.admission.chain import Chain, Plugin
 from server.admission.resource_quota import WriteStatus
 from server.authn.authenticator import Authenticator
-from server.authz.authorizer import Authorizer
+from server.authz.authorizer import Authorizer, Decision
 from server.authz.masters import Masters
 from server.authz.node import NodeAuthorizer
 from server.authz.rbac import RbacAuthorizer
@@ -68,6 +68,7 @@ from server.registry.kind_table import KindTable
 from server.registry.reader import StoreReader
 from server.registry.registry import STATUS, Registry, Transform, WriteContext
 from server.registry.services import ServiceHook
+from server.request.info import RequestInfo
 from server.request.model import Filter, Handler, User
 from server.storage.local import LocalStore, SectionConfig
 from server.storage.store import Engine
@@ -160,6 +161,11 @@ class PluginTools:
     webhooks: WebhookClient
     write_quota: WriteStatus
     clock: Clock
+
+    def ask(self, user: User, info: RequestInfo) -> tuple[bool, str]:
+        """What expressions may ask: whether somebody may do something, and why."""
+        verdict = self.authorizer.authorize(user, info)
+        return verdict.decision is Decision.ALLOW, verdict.reason
 
 
 def _no_verbs(*_: object) -> VerbTable:

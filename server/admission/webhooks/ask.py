@@ -19,6 +19,7 @@ from server.admission.webhooks.review import (
     review_of,
     verdict_of,
 )
+from server.admission.webhooks.versions import as_version
 from server.webhooks.client import CallFailed, Unusable
 
 log = logging.getLogger(__name__)
@@ -88,19 +89,3 @@ class Asker:
 def internal_error(why: str) -> InternalError:
     """As apierrors.NewInternalError."""
     return InternalError(f"Internal error occurred: {why}", details={"causes": [{"message": why}]})
-
-
-async def as_version(obj: Obj | None, attributes: Attributes, kind: Kind) -> Obj | None:
-    """The object as the version of the kind that a webhook's rules name has it."""
-    if obj is None or kind == attributes.kind or obj.get("kind") != attributes.kind.kind:
-        return obj
-    return await converted(obj, attributes.kind, kind)
-
-
-async def converted(obj: Obj, given: Kind, wanted: Kind) -> Obj:
-    """From one served version to another, by way of the stored one. Shared with the caller's
-    where nothing differs."""
-    stored = obj if given.conversion is None else await given.conversion.store(obj)
-    if wanted.conversion is None:
-        return stored
-    return (await wanted.conversion.serve([stored]))[0]

@@ -19,7 +19,8 @@ class Hook:
     configuration: str
     client_config: Obj
     matcher: Matcher
-    match_conditions: Sequence[Obj]
+    match_conditions: tuple[str, ...]
+    """Expressions; compiled when first asked (server/admission/webhooks/match.py)."""
     ignores_failure: bool
     reinvoked_if_needed: bool
     side_effects: str
@@ -36,7 +37,9 @@ def hook_of(configuration: str, webhook: Obj, number: int) -> Hook:
         configuration=configuration,
         client_config=webhook.get("clientConfig") or {},
         matcher=matcher_of(webhook, webhook.get("rules") or ()),
-        match_conditions=tuple(webhook.get("matchConditions") or ()),
+        match_conditions=tuple(
+            c.get("expression") or "" for c in webhook.get("matchConditions") or ()
+        ),
         ignores_failure=webhook.get("failurePolicy") == "Ignore",
         reinvoked_if_needed=webhook.get("reinvocationPolicy") == "IfNeeded",
         side_effects=webhook.get("sideEffects") or "",

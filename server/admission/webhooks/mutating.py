@@ -16,11 +16,12 @@ from edgek.kinds import MUTATING_WEBHOOK_CONFIGURATION
 from edgek.kinds.kind import Kind
 from server.admission.chain import Attributes
 from server.admission.matching import is_exempt
-from server.admission.webhooks.ask import Asker, Caller, as_version, converted, internal_error
+from server.admission.webhooks.ask import Asker, Caller, internal_error
 from server.admission.webhooks.hooks import Hook, HookSource
 from server.admission.webhooks.match import WebhookMatcher
 from server.admission.webhooks.patched import patched
 from server.admission.webhooks.review import Verdict
+from server.admission.webhooks.versions import as_version, converted
 from server.request.reader import Reader
 
 _MEMORY = "MutatingAdmissionWebhook"

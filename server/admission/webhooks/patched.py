@@ -15,8 +15,8 @@ from edgek.api.patch import json_patch
 from edgek.kinds.kind import Kind
 from edgek.schema import builtin_types, schema_of
 from edgek.schema.check import Checker
+from server.admission.asked import object_type
 from server.admission.webhooks.ask import internal_error
-from server.admission.webhooks.review import object_type
 
 _CHECKER = Checker()
 
@@ -36,7 +36,7 @@ def patched(obj: Obj, patch: Sequence[Any], kind: Kind, subresource: str) -> Obj
 
 def completed(obj: Obj, kind: Kind, subresource: str) -> Obj:
     """Checked, pruned and defaulted, as a body that a client sends. Raises BadRequest."""
-    group, version, name = object_type(kind, subresource)
+    group, version, name = object_type(kind, subresource).values()
     own = (group, version, name) == (kind.group, kind.version, kind.kind)
     if own and kind.shape is not None:
         kind.shape.prune(obj)

@@ -13,10 +13,11 @@ import orjson
 
 from edgek.api.errors import ApiError, Refused
 from edgek.api.meta import Obj
+from edgek.kinds import NAMESPACE
 from edgek.kinds.kind import Kind
+from server.admission.asked import object_type, resource_type, user_info
 from server.admission.chain import Attributes
 from server.admission.webhooks.hooks import Hook
-from server.request.model import User
 
 GROUP = "admission.k8s.io"
 VERSIONS = ("v1", "v1beta1")
@@ -56,10 +57,10 @@ def review_of(attributes: Attributes, question: Question) -> Obj:
     kind, request_kind, sub = question.kind, attributes.kind, attributes.subresource
     request: Obj = {
         "uid": question.uid,
-        "kind": _type(kind, sub),
-        "resource": _resource(kind),
-        "requestKind": _type(request_kind, sub),
-        "requestResource": _resource(request_kind),
+        "kind": object_type(kind, sub),
+        "resource": resource_type(kind),
+        "requestKind": object_type(request_kind, sub),
+        "requestResource": resource_type(request_kind),
         "operation": attributes.operation,
         "userInfo": user_info(attributes.user),
         "object": question.obj,
@@ -71,39 +72,12 @@ def review_of(attributes: Attributes, question: Question) -> Obj:
         "subResource": sub,
         "requestSubResource": sub,
         "name": attributes.name,
-        "namespace": attributes.namespace,
+        # A Namespace counts as in itself (RequestInfo's namespace upstream).
+        "namespace": attributes.name if request_kind == NAMESPACE else attributes.namespace,
     }
     request |= {k: v for k, v in optional.items() if v}
     version = f"{GROUP}/{question.version}"
     return {"kind": "AdmissionReview", "apiVersion": version, "request": request}
-
-
-def object_type(kind: Kind, subresource: str) -> tuple[str, str, str]:
-    """Group, version and kind of what the request is about: a subresource may have its own."""
-    for sub in kind.subresources:
-        if sub.name == subresource and sub.kind:
-            return (sub.group, sub.version or kind.version, sub.kind)
-    return (kind.group, kind.version, kind.kind)
-
-
-def _type(kind: Kind, subresource: str) -> dict[str, str]:
-    group, version, name = object_type(kind, subresource)
-    return {"group": group, "version": version, "kind": name}
-
-
-def _resource(kind: Kind) -> dict[str, str]:
-    return {"group": kind.group, "version": kind.version, "resource": kind.plural}
-
-
-def user_info(user: User) -> Obj:
-    info: Obj = {"username": user.name}
-    if user.uid:
-        info["uid"] = user.uid
-    if user.groups:
-        info["groups"] = list(user.groups)
-    if user.extra:
-        info["extra"] = {k: list(v) for k, v in user.extra.items()}
-    return info
 
 
 def verdict_of(answer: Obj, question: Question, *, mutating: bool) -> Verdict:

@@ -7,7 +7,7 @@ from typing import Any
 
 from edgek.api import errors
 from edgek.api.conditions import with_condition
-from edgek.api.meta import Key, Obj
+from edgek.api.meta import Obj
 from edgek.api.time import format_time
 from edgek.kinds import POD
 from edgek.kinds.kind import Kind
@@ -15,7 +15,7 @@ from server.endpoints.body import read_typed
 from server.endpoints.env import Env
 from server.endpoints.query import write_context
 from server.endpoints.route import Target
-from server.registry.write import How, copy_of
+from server.registry.write import How, attributes_of, copy_of
 from server.request.model import Request, Response
 
 
@@ -24,7 +24,9 @@ def _untouched(kind: Kind, obj: Obj, old: Obj) -> None:
 
 
 # Upstream's assignPod writes past the field manager: nobody owns spec.nodeName.
-BINDING = How(subresource="binding", prepare=_untouched, validate=False, tracked=False)
+BINDING = How(
+    subresource="binding", prepare=_untouched, validate=False, tracked=False, admitted=False
+)
 
 
 async def bind(env: Env, request: Request, target: Target) -> Response:
@@ -38,8 +40,11 @@ async def bind(env: Env, request: Request, target: Target) -> Response:
         return assigned(stored, binding, node=node, now=now)
 
     context = write_context(request)
-    await env.registry.update(POD, Key(target.key.namespace, target.key.name), assign, context,
-                              how=BINDING)  # fmt: skip
+    attributes = attributes_of("CREATE", POD, target.key, context, obj=binding)
+    attributes.subresource = "binding"
+    await env.registry.chain.admit(attributes)
+    await env.registry.chain.validate(attributes)
+    await env.registry.update(POD, target.key, assign, context, how=BINDING)
     return Response(
         status=201,
         obj={"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",

@@ -8,13 +8,19 @@ from server.endpoints.route import Target, Verb
 from server.endpoints.subresources import exec as exec_
 from server.endpoints.subresources import log
 from server.endpoints.subresources.backend import Backend
+from server.endpoints.subresources.connect import admit_connect, attach_options, exec_options
 from server.request.model import Request, Response
 
 PodStream = Callable[[Request, Obj, Backend], Awaitable[Response]]
+Options = Callable[[Request], Obj]
 
 
-def _verb(stream: PodStream, backend: Backend) -> Verb:
+def _verb(stream: PodStream, backend: Backend, *, connect: Options | None = None) -> Verb:
+    """``connect`` gives the options object that admission is shown."""
+
     async def handle(env: Env, request: Request, target: Target) -> Response:
+        if connect is not None:
+            await admit_connect(env, request, target, connect(request))
         pod = (await env.registry.get(target.kind, target.key)).decoded()
         return await stream(request, pod, backend)
 
@@ -26,8 +32,8 @@ def pod_log(backend: Backend) -> Verb:
 
 
 def pod_exec(backend: Backend) -> Verb:
-    return _verb(exec_.handle, backend)
+    return _verb(exec_.handle, backend, connect=exec_options)
 
 
 def pod_attach(backend: Backend) -> Verb:
-    return _verb(exec_.handle_attach, backend)
+    return _verb(exec_.handle_attach, backend, connect=attach_options)

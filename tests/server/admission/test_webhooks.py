@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 from aiohttp import web
@@ -16,14 +17,22 @@ from edgek.api.meta import Key, Obj
 from edgek.client.client import Client
 from edgek.kinds import (
     CONFIG_MAP,
+    DEPLOYMENT,
+    HORIZONTAL_POD_AUTOSCALER,
     MUTATING_WEBHOOK_CONFIGURATION,
     NAMESPACE,
     POD,
+    SERVICE_ACCOUNT,
     VALIDATING_WEBHOOK_CONFIGURATION,
 )
 from edgek.kinds.kind import Kind
+from server.app import Api
+from server.endpoints.route import Target
+from server.endpoints.subresources.streams import pod_exec
 from server.parts import plugins
-from tests.support.api import admin, open_api
+from server.request.model import Request
+from server.tunnel import Tunnels
+from tests.support.api import ADMIN, admin, open_api
 from tests.support.https_peer import Peer, https_peer
 
 Answer = Callable[[Obj], Obj]
@@ -42,6 +51,7 @@ class World:
     client: Client
     peer: Peer
     answers: dict[str, Answer]
+    api: Api
     asked: list[tuple[str, Obj]] = field(default_factory=list)
 
     async def configure(self, kind: Kind, name: str, *paths: str, **more: Any) -> None:
@@ -109,7 +119,7 @@ async def opened(**answers: Answer) -> AsyncIterator[World]:
     async with AsyncExitStack() as stack:
         peer = await stack.enter_async_context(https_peer(handle))
         api = await stack.enter_async_context(open_api(plugins=plugins))
-        world = World(client=admin(api), peer=peer, answers=dict(answers))
+        world = World(client=admin(api), peer=peer, answers=dict(answers), api=api)
         await world.client.create(NAMESPACE, {"metadata": {"name": "default"}})
         yield world
 
@@ -180,8 +190,7 @@ async def test_a_patched_object_is_a_proper_one_again() -> None:
     async with opened(hook=patch) as world:
         await world.configure(MUTATING_WEBHOOK_CONFIGURATION, "m", "hook", rules=pods)
         account = {"metadata": {"name": "default", "namespace": "default"}}
-        await world.client.create(Kind(group="", version="v1", kind="ServiceAccount",
-                                       plural="serviceaccounts"), account)  # fmt: skip
+        await world.client.create(SERVICE_ACCOUNT, account)
         pod = {
             "metadata": {"name": "web", "namespace": "default"},
             "spec": {"containers": [{"name": "web", "image": "web:1"}]},
@@ -330,3 +339,118 @@ async def test_a_webhook_that_may_leave_traces_is_not_asked_in_a_dry_run() -> No
     with pytest.raises(BadRequest) as caught:
         await Asker(caller=Nobody(), mutating=True).ask(hook, CONFIG_MAP, attributes)
     assert caught.value.message == 'admission webhook "h.example.com" does not support dry run'
+
+
+async def test_match_conditions_choose_too_and_their_errors_count_as_failures() -> None:
+    plain = {"name": "plain", "expression": "!has(object.metadata.labels)"}
+    broken = {"name": "broken", "expression": "object.nonsense == 1"}
+    async with opened(hook=allowed) as world:
+        more = {"matchConditions": [plain]}
+        await world.configure(VALIDATING_WEBHOOK_CONFIGURATION, "v", "hook", **more)
+        painted = config_map("painted")
+        painted["metadata"]["labels"] = {"color": "blue"}
+        await world.client.create(CONFIG_MAP, painted)
+        assert world.asked == []
+        await world.write("plain")
+        assert len(world.asked) == 1
+        more = {"matchConditions": [broken]}
+        await world.configure(VALIDATING_WEBHOOK_CONFIGURATION, "w", "hook", **more)
+        refused = await world.refusal("other")
+        assert refused.code == 403
+        assert "object.nonsense == 1" in refused.message
+
+
+async def test_mutating_webhooks_see_a_name_that_is_still_to_be_generated() -> None:
+    async with opened(mutate=marking("m"), validate=allowed) as world:
+        await world.configure(MUTATING_WEBHOOK_CONFIGURATION, "m", "mutate")
+        await world.configure(VALIDATING_WEBHOOK_CONFIGURATION, "v", "validate")
+        obj = {"metadata": {"generateName": "web-", "namespace": "default"}}
+        made = await world.client.create(CONFIG_MAP, obj)
+        assert made["data"] == {"seen": "m"}
+        (first,), (second,) = world.requests("mutate"), world.requests("validate")
+        assert "name" not in first
+        assert first["object"]["metadata"]["generateName"] == "web-"
+        assert second["name"] == made["metadata"]["name"]
+
+
+async def test_a_webhook_gets_the_version_that_its_rules_name() -> None:
+    rules = [CONFIG_MAPS | {"apiGroups": ["autoscaling"], "apiVersions": ["v1"],
+                            "resources": ["horizontalpodautoscalers"]}]  # fmt: skip
+    more = patching({"op": "add", "path": "/spec/targetCPUUtilizationPercentage", "value": 33})
+    async with opened(hook=more, exact=allowed) as world:
+        await world.configure(MUTATING_WEBHOOK_CONFIGURATION, "m", "hook", rules=rules)
+        await world.configure(
+            VALIDATING_WEBHOOK_CONFIGURATION, "v", "exact", rules=rules, matchPolicy="Exact"
+        )
+        target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
+        obj = {
+            "metadata": {"name": "web", "namespace": "default"},
+            "spec": {"scaleTargetRef": target, "maxReplicas": 3},
+        }
+        made = await world.client.create(HORIZONTAL_POD_AUTOSCALER, obj)
+        (request,) = world.requests("hook")
+        assert world.requests("exact") == []
+    assert (request["kind"]["version"], request["requestKind"]["version"]) == ("v1", "v2")
+    assert request["object"]["apiVersion"] == "autoscaling/v1"
+    assert made["apiVersion"] == "autoscaling/v2"
+    assert made["spec"]["metrics"][0]["resource"]["target"]["averageUtilization"] == 33
+
+
+ALL_OF_PODS = [{"operations": ["*"], "apiGroups": [""], "apiVersions": ["v1"],
+                "resources": ["pods/*"]}]  # fmt: skip
+
+
+async def test_subresources_are_sent_as_the_types_they_speak() -> None:
+    scales = [CONFIG_MAPS | {"apiGroups": ["apps"], "resources": ["deployments/scale"]}]
+    more = patching({"op": "replace", "path": "/spec/replicas", "value": 7})
+    async with opened(pods=allowed, scale=more) as world:
+        await world.configure(VALIDATING_WEBHOOK_CONFIGURATION, "v", "pods", rules=ALL_OF_PODS)
+        await world.configure(MUTATING_WEBHOOK_CONFIGURATION, "m", "scale", rules=scales)
+        deployment = await world.client.create(DEPLOYMENT, dict(DEPLOYMENT.example))
+        key = Key("default", deployment["metadata"]["name"])
+        body = {"spec": {"replicas": 5}}
+        scaled = await world.client.patch(DEPLOYMENT, key, body, subresource="scale")
+        assert scaled["spec"] == {"replicas": 7}
+        assert (await world.client.get(DEPLOYMENT, key))["spec"]["replicas"] == 7
+        (request,) = world.requests("scale")
+        assert request["kind"] == {"group": "autoscaling", "version": "v1", "kind": "Scale"}
+        assert (request["resource"]["resource"], request["subResource"]) == ("deployments", "scale")
+        assert (request["object"]["kind"], request["operation"]) == ("Scale", "UPDATE")
+        assert request["oldObject"]["spec"] != request["object"]["spec"]
+
+        account = {"metadata": {"name": "default", "namespace": "default"}}
+        await world.client.create(SERVICE_ACCOUNT, account)
+        pod = {
+            "metadata": {"name": "web", "namespace": "default"},
+            "spec": {"containers": [{"name": "web", "image": "web:1"}]},
+        }
+        await world.client.create(POD, pod)
+        binding = {
+            "apiVersion": "v1",
+            "kind": "Binding",
+            "metadata": {"name": "web", "namespace": "default"},
+            "target": {"kind": "Node", "name": "node-1"},
+        }
+        await world.client.create(POD, binding, subresource="binding", name="web")
+        *_, request = world.requests("pods")  # "pods/*" takes pods themselves too
+        assert (request["operation"], request["kind"]["kind"]) == ("CREATE", "Binding")
+        assert request["object"]["target"]["name"] == "node-1"
+
+
+async def test_who_opens_a_stream_to_a_pod_is_admitted() -> None:
+    async with opened(hook=lambda _: {"allowed": False}) as world:
+        await world.configure(VALIDATING_WEBHOOK_CONFIGURATION, "v", "hook", rules=ALL_OF_PODS)
+        query = "stdin=true&container=web&command=sh&command=-c"
+        request = Request(
+            method="POST", path="/", query=dict(parse_qsl(query)), raw_query=query, user=ADMIN
+        )
+        target = Target(kind=POD, key=Key("default", "web"), subresource="exec")
+        with pytest.raises(ApiError, match="denied the request"):
+            await pod_exec(Tunnels())(world.api.env, request, target)
+        (asked,) = world.requests("hook")
+    assert (asked["operation"], asked["subResource"]) == ("CONNECT", "exec")
+    assert asked["kind"]["kind"] == "PodExecOptions"
+    assert asked["object"] == {
+        "kind": "PodExecOptions", "apiVersion": "v1", "stdin": True, "container": "web",
+        "command": ["sh", "-c"],
+    }  # fmt: skip
