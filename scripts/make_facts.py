@@ -5,8 +5,9 @@
 Sources: the OpenAPI definitions in the PyPI package ``kubernetes-validate`` (fields, types,
 required, patch and list annotations, kinds), protobuf field numbers (``k8s-protobuf.json.gz``
 beside this script) and ``facts_overlay.json``: what neither tells (defaults that upstream keeps
-in Go markers, and enums). No prose goes in. The bytes are the same on every run, so a test
-proves the committed file fresh.
+in Go markers, and enums). Types that 1.37 has removed (``removed_types.json``, served only with
+--compat-betas) come from an older OpenAPI or are told from their protobuf messages. No prose
+goes in. The bytes are the same on every run, so a test proves the committed file fresh.
 
 One entry stands on one line, so that a reader can index the text without decoding it all.
 """
@@ -23,6 +24,8 @@ from typing import Any
 HERE = Path(__file__).parent
 OUTPUT = HERE.parent / "edgek" / "schema" / "facts.json.gz"
 DEFINITIONS = "kubernetes-json-schema/v1.37.0-local/_definitions.json"
+OLD_DEFINITIONS = "kubernetes-json-schema/v1.25.0-local/_definitions.json"
+API = "io.k8s.api."
 META = "io.k8s.apimachinery.pkg.apis.meta.v1."
 SPECIAL = {
     "io.k8s.apimachinery.pkg.api.resource.Quantity": "quantity",
@@ -49,6 +52,9 @@ EXTRAS = (
     ("x-kubernetes-list-map-keys", "lk"),
     ("x-kubernetes-map-type", "mt"),
 )
+
+
+PROTOBUF_SCALARS = {"bool": "boolean"}
 
 
 def type_code(prop: dict[str, Any]) -> str:
@@ -104,13 +110,85 @@ def message_fact(fields: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
     return fact
 
 
+def swagger_name(message: str) -> str:
+    return "io.k8s." + message.removeprefix("k8s.io.")
+
+
+def code_of_message(kind: str, *, repeated: bool = False) -> str:
+    """The type code of a protobuf field."""
+    if repeated:
+        return "[]" + code_of_message(kind)
+    if kind.startswith("map<"):
+        return "{}" + code_of_message(kind[4:-1].partition(",")[2])
+    if "." not in kind:
+        return PROTOBUF_SCALARS.get(kind, kind)
+    return SPECIAL.get(swagger_name(kind), swagger_name(kind))
+
+
+def fields_of_message(messages: Mapping[str, Any], message: str) -> Iterator[tuple[str, str]]:
+    """JSON name and type code of each field; what is inlined in JSON is gone through."""
+    for proto_name, (_, kind, *rest) in messages[message].items():
+        options = next((r for r in rest if isinstance(r, dict)), {})
+        name = options.get("json", proto_name)
+        if name == "":
+            yield from fields_of_message(messages, kind)
+        elif name != "-":
+            yield name, code_of_message(kind, repeated="repeated" in rest)
+
+
+def newer(name: str, types: Mapping[str, Any]) -> Any:
+    """What the same type of a later version says, for its patch and list words."""
+    group, version, short = name.removeprefix(API).split(".")
+    group = "networking" if group == "extensions" else group
+    later = (f"{API}{group}.{v}.{short}" for v in ("v1", "v2") if v != version)
+    return next((types[n] for n in later if n in types), {"f": {}})
+
+
+def removed_type(name: str, messages: Mapping[str, Any], types: Mapping[str, Any]) -> Any:
+    """A type that no OpenAPI at hand knows, from its message; required fields are not told."""
+    known = newer(name, types)["f"]
+    fields = {}
+    for field, code in fields_of_message(messages, "k8s.io." + name.removeprefix("io.k8s.")):
+        like = known.get(field, [""])
+        same = like[0].rpartition(".")[2] == code.rpartition(".")[2]
+        fields[field] = [code, *like[1:]] if same else [code]
+    return {"f": fields}
+
+
+def removed_types(
+    wanted: Mapping[str, str], old: Mapping[str, Any], messages: Mapping[str, Any], types: Any
+) -> dict[str, Any]:
+    """The types of removed kinds and their lists, and all they refer to that is gone too."""
+    found: dict[str, Any] = {}
+    for short, group in wanted.items():
+        _, version, kind = short.split(".")
+        for suffix in ("", "List"):
+            todo = [f"{API}{short}{suffix}"]
+            while todo:
+                name = todo.pop()
+                if name in types or name in found:
+                    continue
+                in_openapi = name in old
+                found[name] = (
+                    type_fact(name, old[name], {})
+                    if in_openapi
+                    else removed_type(name, messages, types)
+                )
+                codes = (re.sub(r"^(\[\]|\{\})*", "", f[0]) for f in found[name]["f"].values())
+                todo += [code for code in codes if code.startswith(API)]
+            top = found[f"{API}{short}{suffix}"]
+            top["f"] |= {"apiVersion": ["string"], "kind": ["string"]}
+            top["k"] = [[group, version, kind + suffix]]
+    return found
+
+
 def referenced(fact: Mapping[str, list[Any]]) -> Iterator[str]:
     for entry in fact.values():
         yield from re.findall(r"k8s\.io\.[\w.]+", entry[1])
 
 
 def reachable(messages: Mapping[str, Any], roots: Iterable[str]) -> dict[str, Any]:
-    """The messages of types that 1.37 serves; versions long gone are left behind."""
+    """The messages of types that can be served; versions long gone are left behind."""
     found: dict[str, Any] = {}
     todo = [r for r in roots if r in messages]
     while todo:
@@ -144,9 +222,13 @@ def make_facts(protobuf: Path) -> bytes:
     }
     if unused:
         raise SystemExit(f"facts_overlay.json names unknown fields: {sorted(unused)}")
+    all_messages = read_json(protobuf)
+    wanted = read_json(HERE / "removed_types.json")
+    old_text = resources.files("kubernetes_validate").joinpath(OLD_DEFINITIONS).read_text("utf-8")
+    types |= removed_types(wanted, json.loads(old_text)["$defs"], all_messages, types)
     roots = ["k8s.io." + n.removeprefix("io.k8s.") for n in types]
     roots += ["k8s.io.apimachinery.pkg.runtime.Unknown"]
-    messages = reachable(read_json(protobuf), roots)
+    messages = reachable(all_messages, roots)
     version = {"kubernetes": metadata.version("kubernetes-validate")}
     sections = (section("about", version), section("types", types), section("messages", messages))
     return ("{\n" + ",\n".join(sections) + "\n}\n").encode()

@@ -2,6 +2,7 @@
 
 from edgek.kinds.api_service import API_SERVICE
 from edgek.kinds.authentication_review import SELF_SUBJECT_REVIEW, TOKEN_REVIEW
+from edgek.kinds.betas import BETAS
 from edgek.kinds.certificate_signing_request import CERTIFICATE_SIGNING_REQUEST
 from edgek.kinds.cluster_role import CLUSTER_ROLE
 from edgek.kinds.cluster_role_binding import CLUSTER_ROLE_BINDING
@@ -152,7 +153,7 @@ ALL: tuple[Kind, ...] = (
     STORAGE_VERSION_MIGRATION,
 )
 
-COMPAT_BETAS: tuple[Kind, ...] = ()
+COMPAT_BETAS: tuple[Kind, ...] = BETAS
 """Versions that upstream has removed, served only under --compat-betas."""
 
 __all__ = [

@@ -33,6 +33,11 @@ FIXED = (
 )  # fmt: skip
 
 
+def validate_lightly(obj: Obj, errors: FieldErrors) -> None:
+    """What any version asks of an event."""
+    EVENT.validate(to_core(obj), errors)
+
+
 def _validate(obj: Obj, errors: FieldErrors) -> None:
     """As ValidateEventCreate; an update asks less, as it may carry an old event."""
     event = to_core(obj)

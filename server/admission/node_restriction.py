@@ -32,17 +32,18 @@ _OWN_PREFIXES = ("kubelet.kubernetes.io", "node.kubernetes.io")
 class NodeRestriction:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
+        # By where they are stored: an older version of a kind is restricted no less.
         self._checks = {
-            POD: self._pod,
-            NODE: self._node,
-            SERVICE_ACCOUNT: self._token,
-            LEASE: self._lease,
+            POD.storage_prefix: self._pod,
+            NODE.storage_prefix: self._node,
+            SERVICE_ACCOUNT.storage_prefix: self._token,
+            LEASE.storage_prefix: self._lease,
         }
 
     async def admit(self, attributes: Attributes) -> None:
         """Refuses before others mutate, as upstream; changes nothing."""
         node = node_of(attributes.user)
-        check = self._checks.get(attributes.kind)
+        check = self._checks.get(attributes.kind.storage_prefix)
         if node and check:
             check(node, attributes)
 

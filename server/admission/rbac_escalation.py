@@ -26,8 +26,9 @@ from server.request.rules import has, path_matches, resource_matches
 RulesFor = Callable[[User, str], Iterable[Obj]]
 """Every rule that a user has in a namespace ("": cluster-wide)."""
 May = Callable[[User, RequestInfo], bool]
-_ROLES = (ROLE, CLUSTER_ROLE)
-_BINDINGS = (ROLE_BINDING, CLUSTER_ROLE_BINDING)
+_ROLES = tuple(kind.storage_prefix for kind in (ROLE, CLUSTER_ROLE))
+_BINDINGS = tuple(kind.storage_prefix for kind in (ROLE_BINDING, CLUSTER_ROLE_BINDING))
+"""Where they are stored, as an older version of them grants just as much."""
 _SHOWN = 10
 _MAX_PIECES = 10_000
 
@@ -89,9 +90,9 @@ class RbacEscalation:
     async def validate(self, attributes: Attributes) -> None:
         if attributes.obj is None or MASTERS in attributes.user.groups:
             return
-        if attributes.kind in _ROLES:
+        if attributes.kind.storage_prefix in _ROLES:
             self._check_role(attributes)
-        elif attributes.kind in _BINDINGS:
+        elif attributes.kind.storage_prefix in _BINDINGS:
             self._check_binding(attributes)
 
     def _check_role(self, attributes: Attributes) -> None:

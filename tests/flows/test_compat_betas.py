@@ -1,0 +1,187 @@
+"""Removed versions under --compat-betas: old clients and new ones see the same objects."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from edgek.api.errors import Invalid, UnsupportedMediaType
+from edgek.api.meta import Key, Obj, deep_copy, key_of
+from edgek.api.validation import FieldErrors
+from edgek.client.client import Client
+from edgek.kinds import ALL, COMPAT_BETAS, ENDPOINT_SLICE, EVENT, INGRESS, POD_DISRUPTION_BUDGET
+from edgek.kinds.kind import Kind
+from edgek.schema.protobuf import builtin_codec
+from server.app import Api
+from tests.support.api import admin, open_api
+
+WITHOUT_PROTOBUF = {"autoscaling"}  # removed before its messages could be had
+STORED = {kind.storage_prefix: kind for kind in ALL if kind.conversion is None}
+
+
+def word(kind: Kind) -> str:
+    return f"{kind.plural}.{kind.version}.{kind.group}"
+
+
+each_beta = pytest.mark.parametrize("beta", COMPAT_BETAS, ids=word)
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[Api]:
+    async with open_api() as api:
+        for kind in COMPAT_BETAS:
+            api.env.kinds.add(kind)
+        yield api
+
+
+@pytest.fixture
+def client(api: Api) -> Client:
+    return admin(api)
+
+
+def served(group: str, kind: str) -> Kind:
+    return next(k for k in COMPAT_BETAS if (k.group, k.kind) == (group, kind))
+
+
+@each_beta
+async def test_an_old_example_is_an_object_of_today(client: Client, beta: Kind) -> None:
+    today = STORED[beta.storage_prefix]
+    made = await client.create(beta, deep_copy(dict(beta.example)))
+    assert made["apiVersion"] == beta.api_version
+    found = await client.get(today, key_of(made))
+    assert found["apiVersion"] == today.api_version
+    assert found["metadata"] == made["metadata"]
+    assert await client.update(today, deep_copy(found)) == found
+    assert await client.get(beta, key_of(made)) == made
+
+
+@each_beta
+async def test_writing_back_what_an_old_client_read_changes_nothing(
+    client: Client, beta: Kind
+) -> None:
+    made = await client.create(beta, deep_copy(dict(beta.example)))
+    assert await client.update(beta, deep_copy(made)) == made
+
+
+@each_beta
+async def test_an_old_example_prints_the_same_cells(client: Client, beta: Kind) -> None:
+    today = STORED[beta.storage_prefix]
+    made = await client.create(beta, deep_copy(dict(beta.example)))
+    found = await client.get(today, key_of(made))
+    assert [c.name for c in beta.columns] == [c.name for c in today.columns]
+    cells = [column.read(made) for column in beta.columns]
+    assert cells == [column.read(found) for column in today.columns]
+
+
+@each_beta
+def test_old_objects_come_as_protobuf_too(beta: Kind) -> None:
+    codec, example = builtin_codec(), dict(beta.example)
+    if beta.group in WITHOUT_PROTOBUF:
+        with pytest.raises(UnsupportedMediaType):
+            codec.encode(example)
+        return
+    assert codec.decode(codec.encode(example)) == example
+
+
+@each_beta
+def test_a_bare_old_object_is_told_its_mistakes(beta: Kind) -> None:
+    obj: Obj = {"apiVersion": beta.api_version, "kind": beta.kind, "metadata": {"name": "x"}}
+    beta.default(obj)
+    beta.prepare(obj, None)
+    beta.validate(obj, FieldErrors())
+    for column in beta.columns:
+        column.read(obj)
+
+
+def test_versions_are_told_apart_and_warned_of() -> None:
+    words = [word(kind) for kind in (*ALL, *COMPAT_BETAS)]
+    assert len(set(words)) == len(words)
+    budget = served("policy", "PodDisruptionBudget")
+    assert budget.warning == (
+        "policy/v1beta1 PodDisruptionBudget is deprecated in v1.21+, unavailable in v1.25+; "
+        "use policy/v1 PodDisruptionBudget"
+    )
+    assert all(kind.warning for kind in COMPAT_BETAS)
+
+
+@pytest.mark.parametrize("group", ["extensions", "networking.k8s.io"])
+async def test_an_old_ingress_leads_to_the_same_services(client: Client, group: str) -> None:
+    beta = served(group, "Ingress")
+    made = await client.create(
+        beta,
+        {
+            "apiVersion": beta.api_version,
+            "kind": "Ingress",
+            "metadata": {"name": "shop", "namespace": "default"},
+            "spec": {
+                "backend": {"serviceName": "front", "servicePort": "http"},
+                "rules": [
+                    {"http": {"paths": [{"backend": {"serviceName": "a", "servicePort": 80}}]}}
+                ],
+            },
+        },
+    )
+    path = {"pathType": "ImplementationSpecific"}
+    new = (await client.get(INGRESS, Key("default", "shop")))["spec"]
+    assert new["defaultBackend"] == {"service": {"name": "front", "port": {"name": "http"}}}
+    backend = {"service": {"name": "a", "port": {"number": 80}}}
+    assert new["rules"][0]["http"]["paths"] == [{**path, "backend": backend}]
+    assert made["spec"]["backend"] == {"serviceName": "front", "servicePort": "http"}
+    old = {"serviceName": "a", "servicePort": 80}
+    assert made["spec"]["rules"][0]["http"]["paths"] == [{**path, "backend": old}]
+
+
+async def test_an_old_ingress_without_a_port_is_refused(client: Client) -> None:
+    beta = served("extensions", "Ingress")
+    spec = {"backend": {"serviceName": "front"}}
+    with pytest.raises(Invalid, match="port name or number is required"):
+        await client.create(
+            beta,
+            {
+                "apiVersion": beta.api_version,
+                "kind": "Ingress",
+                "metadata": {"name": "shop", "namespace": "default"},
+                "spec": spec,
+            },
+        )
+
+
+async def test_zone_and_node_of_an_endpoint_are_topology_in_the_old_version(
+    client: Client,
+) -> None:
+    beta = served("discovery.k8s.io", "EndpointSlice")
+    obj = deep_copy(dict(beta.example))
+    topology = {
+        "topology.kubernetes.io/zone": "attic",
+        "kubernetes.io/hostname": "worker-1",
+        "example.com/rack": "7",
+    }
+    obj["endpoints"] = [{"addresses": ["10.42.1.7"], "nodeName": "worker-1", "topology": topology}]
+    made = await client.create(beta, obj)
+    [endpoint] = (await client.get(ENDPOINT_SLICE, key_of(made)))["endpoints"]
+    assert (endpoint["zone"], endpoint["nodeName"]) == ("attic", "worker-1")
+    assert endpoint["deprecatedTopology"] == {"example.com/rack": "7"}
+    assert made["endpoints"][0]["topology"] == topology
+
+
+async def test_an_empty_selector_means_no_pod_in_an_old_budget(client: Client) -> None:
+    beta = served("policy", "PodDisruptionBudget")
+    obj = deep_copy(dict(beta.example))
+    obj["spec"]["selector"] = {}
+    made = await client.create(beta, obj)
+    new = await client.get(POD_DISRUPTION_BUDGET, key_of(made))
+    [term] = new["spec"]["selector"]["matchExpressions"]
+    assert term["operator"] == "Exists"
+    assert made["spec"]["selector"] == {}
+    new["spec"] = {**new["spec"], "selector": {}}
+    await client.update(POD_DISRUPTION_BUDGET, deep_copy(new))
+    [term] = (await client.get(beta, key_of(made)))["spec"]["selector"]["matchExpressions"]
+    assert term["operator"] == "DoesNotExist"
+
+
+async def test_an_event_of_any_version_is_one_event(client: Client) -> None:
+    beta = served("events.k8s.io", "Event")
+    obj = deep_copy(dict(beta.example)) | {"eventTime": None, "deprecatedCount": 3}
+    made = await client.create(beta, obj)
+    found = await client.get(EVENT, key_of(made))
+    assert (found["count"], found["message"]) == (3, obj["note"])
+    assert found["involvedObject"] == obj["regarding"]
