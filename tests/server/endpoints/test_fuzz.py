@@ -31,6 +31,7 @@ EXAMPLES = int(os.environ.get("EDGEK_TEST_FUZZ_EXAMPLES", "0"))
 
 JSON = "application/json"
 PROTOBUF = "application/vnd.kubernetes.protobuf"
+APPLY = "application/apply-patch+yaml"
 PATCHES = {
     "merge": "application/merge-patch+json",
     "strategic": "application/strategic-merge-patch+json",
@@ -261,6 +262,28 @@ def test_patches_of_an_object(loop: asyncio.Runner, form: str) -> None:
     @budget(120)
     def run(case: tuple[str, Any]) -> None:
         loop.run(write(KINDS[case[0]], case[1]))
+
+    run()
+
+
+def test_applied_configurations(loop: asyncio.Runner) -> None:
+    """By two managers in turn, so that each owns what the other had."""
+
+    async def write(kind: Kind, obj: Any, other: Any) -> None:
+        async with open_api(user=ADMIN) as api:
+            await ask(api, "POST", collection(kind), body=orjson.dumps(dict(kind.example)))
+            base = {"apiVersion": kind.api_version, "kind": kind.kind}
+            for n, config in enumerate((obj, other, obj)):
+                body = as_json({**config, **base} if isinstance(config, dict) else config)
+                query = {"fieldManager": f"m{n % 2}", "force": "true" if n == 2 else "false"}
+                for path in (named(kind), named(kind) + "/status", named(kind) + "/scale"):
+                    await ask(api, "PATCH", path, body=body, content_type=APPLY, **query)
+            await read_in_all_forms(api, kind)
+
+    @given(KIND_AND_BODY, KIND_AND_BODY)
+    @budget(120)
+    def run(case: tuple[str, Any], other: tuple[str, Any]) -> None:
+        loop.run(write(KINDS[case[0]], case[1], other[1]))
 
     run()
 
