@@ -8,16 +8,27 @@ nothing is counted periodically: a charge that comes to nothing is given back by
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from edgek import kinds
 from edgek.api.meta import Key, Obj, get_path, key_of, namespace
 from edgek.api.quantity import add_quantities
-from edgek.control.controller import DONE, Context, ForKind, Mapped, Result, Watch
+from edgek.control.controller import (
+    DONE,
+    Context,
+    Controller,
+    ForKind,
+    Mapped,
+    Result,
+    Watch,
+)
 from edgek.kinds import POD, RESOURCE_QUOTA
+from edgek.kinds.conversion import each_once
 from edgek.kinds.kind import Kind
 from edgek.kinds.pods import deletion_deadline, is_terminal
 from edgek.kinds.quota_scopes import quota_matches
 from edgek.kinds.quota_usage import Usage, is_counted, matching_resources, usage
+from server.controllers.custom_kinds import CustomKinds, metadata_only
 
 SETTLE_SECONDS = 1.0
 """What was under way when a limit was set was not charged: it is counted a moment later."""
@@ -81,14 +92,12 @@ class ResourceQuotaController:
         self._client = context.client
         self._clock = context.clock
         self._quotas = context.informers.get(RESOURCE_QUOTA)
-        self._kinds = [k for k in all_kinds if is_counted(k) and "watch" in k.verbs]
+        self._kinds = [k for k in each_once(all_kinds) if is_counted(k) and "watch" in k.verbs]
+        self.custom = CustomKinds(context.informers)
         self.watches: tuple[Watch, ...] = (
             ForKind(RESOURCE_QUOTA, when=_is_to_be_counted),
-            *(Mapped(kind, self._limited_by(kind), when=frees) for kind in self._kinds),
+            *(Mapped(kind, partial(self.quotas_for, kind), when=frees) for kind in self._kinds),
         )
-
-    def _limited_by(self, kind: Kind) -> "_LimitedBy":
-        return _LimitedBy(self, kind)
 
     def quotas_for(self, kind: Kind, obj: Obj) -> Iterable[Key]:
         for quota in self._quotas.list(namespace(obj)):
@@ -103,22 +112,13 @@ class ResourceQuotaController:
         hard = get_path(quota, "spec", "hard", default={})
         objects = {
             kind: (await self._client.list(kind, namespace=key.namespace)).items
-            for kind in self._kinds
+            for kind in (*self._kinds, *filter(is_counted, self.custom.all()))
             if matching_resources(kind, hard)
         }
         count = plan_count(quota, objects, now=self._clock.now())
         if count.status is not None:
             await self._client.update_status(RESOURCE_QUOTA, {**quota, "status": count.status})
         return Result(requeue_after=count.again)
-
-
-@dataclass(frozen=True)
-class _LimitedBy:
-    controller: ResourceQuotaController
-    kind: Kind
-
-    def __call__(self, obj: Obj) -> Iterable[Key]:
-        return self.controller.quotas_for(self.kind, obj)
 
 
 def _is_to_be_counted(old: Obj | None, new: Obj | None) -> bool:
@@ -129,5 +129,32 @@ def _is_to_be_counted(old: Obj | None, new: Obj | None) -> bool:
     return old is None or hard != get_path(new, "status", "hard", default={})
 
 
-def build(context: Context) -> ResourceQuotaController:
-    return ResourceQuotaController(context, kinds.ALL)
+class ResourceQuotaLoop:
+    """The controller, and besides what goes of the kinds that come and go."""
+
+    name = ResourceQuotaController.name
+
+    def __init__(self, context: Context, all_kinds: Sequence[Kind]) -> None:
+        self._reconciler = ResourceQuotaController(context, all_kinds)
+        self._controller = Controller(self._reconciler, context.informers)
+        self._informers = context.informers
+
+    async def run(self) -> None:
+        await self._reconciler.custom.wait_synced()
+        self._reconciler.custom.follow(added=self._watch, removed=lambda kind: None)
+        await self._controller.run()
+
+    def _watch(self, kind: Kind) -> None:
+        if not is_counted(kind):
+            return
+
+        def changed(old: Obj | None, new: Obj | None) -> None:
+            if new is None and old is not None:
+                for key in self._reconciler.quotas_for(kind, old):
+                    self._controller.queue.add(key)
+
+        self._informers.get(kind, keep=metadata_only).on_change(changed)
+
+
+def build(context: Context) -> ResourceQuotaLoop:
+    return ResourceQuotaLoop(context, kinds.ALL)
