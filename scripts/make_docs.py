@@ -24,6 +24,7 @@ from edgek.cli.role_command import all_options
 from edgek.kinds import ALL
 from edgek.kinds.kind import Kind
 from edgek.roles import Option, find_role
+from scripts import api_coverage
 from server import controllers as control_loops
 
 CLUSTER_FLAGS = ("--kubeconfig", "--context", "--namespace")
@@ -82,6 +83,10 @@ def _kind(kind: Kind) -> tuple[str, ...]:
         ", ".join(f"`{sub.name}`" for sub in kind.subresources),
         kind.durability,
     )
+
+
+def coverage() -> str:
+    return table(("Version", "Resource", "Verbs of 1.37", "edgek"), api_coverage.rows())
 
 
 def commands() -> str:
@@ -162,6 +167,7 @@ PARTS: Mapping[str, Mapping[str, Part]] = {
         "agent-options": lambda: options_of("agent"),
     },
     "docs/kinds.md": {"kinds": kinds},
+    "docs/api-coverage.md": {"coverage": coverage},
     "docs/cli.md": {"commands": commands},
 }
 """Page -> name of a part -> what makes it."""

@@ -4,9 +4,10 @@ from edgek.api.meta import Obj, get_path
 from edgek.api.validation import FieldErrors, FieldPath, is_qualified_name
 from edgek.kinds.checks import check_not_negative
 from edgek.kinds.columns import count
-from edgek.kinds.kind import AGE, NAME, Column, Kind
+from edgek.kinds.kind import AGE, NAME, STATUS, Column, Kind
 from edgek.kinds.metadata import immutable
 from edgek.kinds.storage_checks import GROUP, check_driver_name
+from edgek.kinds.strategy import carry, only_status
 
 DRIVERS = FieldPath("spec").child("drivers")
 MAX_NODE_ID = 256
@@ -60,6 +61,10 @@ def _fixed(driver: Obj) -> Obj:
     return {field: value for field, value in driver.items() if field != "allocatable"}
 
 
+def _prepare(obj: Obj, old: Obj | None) -> None:
+    carry(obj, old, "status")
+
+
 CSI_NODE = Kind(
     group=GROUP,
     version="v1",
@@ -76,6 +81,9 @@ CSI_NODE = Kind(
         ),
         AGE,
     ),
+    subresources=(STATUS,),
+    prepare=_prepare,
+    prepare_status=only_status,
     validate=_validate,
     validate_update=_validate_update,
     example={
