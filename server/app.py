@@ -61,7 +61,9 @@ from server.filters.in_flight import in_flight_filter
 from server.filters.request_info import request_info_filter
 from server.inprocess import InProcessTransport
 from server.registry.custom_conversion import conversions
+from server.registry.custom_rules import rules_for
 from server.registry.definition_hook import DefinitionHook
+from server.registry.definition_rules import check_rules
 from server.registry.definitions import Definitions
 from server.registry.hooks import Hook, RequesterHook
 from server.registry.kind_table import KindTable
@@ -199,7 +201,9 @@ def build_api(config: ApiConfig, parts: Parts) -> Api:
     rbac = RbacAuthorizer(reader)
     kinds = KindTable((*ALL, *(COMPAT_BETAS if config.compat_betas else ())))
     webhooks = parts.webhooks(reader)
-    definitions = Definitions(store, kinds, conversion_for=conversions(webhooks))
+    definitions = Definitions(
+        store, kinds, conversion_for=conversions(webhooks), rules_for=rules_for
+    )
     authorizer = Union((Masters(), NodeAuthorizer(reader), rbac), rules=rbac)
     tools = PluginTools(
         reader=reader,
@@ -218,6 +222,7 @@ def build_api(config: ApiConfig, parts: Parts) -> Api:
             **hooks(config, reader),
             CUSTOM_RESOURCE_DEFINITION: DefinitionHook(definitions, parts.clock),
         },
+        checks={CUSTOM_RESOURCE_DEFINITION: check_rules},
         fields=FieldManager(kinds.find),
     )
     env = Env(

@@ -1,7 +1,7 @@
-"""Validation of CustomResourceDefinitions: names, versions, columns, subresources.
+"""Validation of CustomResourceDefinitions: names, scope, what is stored, approval.
 
-As apiextensions-apiserver pkg/apis/apiextensions/validation/validation.go. Schemas are
-crd_schema_validation.py's matter, conversion crd_conversion_validation.py's.
+As apiextensions-apiserver pkg/apis/apiextensions/validation/validation.go. Versions are
+crd_version_validation.py's matter, conversion crd_conversion_validation.py's.
 """
 
 from collections.abc import Mapping
@@ -16,18 +16,12 @@ from edgek.api.validation import (
 )
 from edgek.kinds.checks import check_enum, check_required
 from edgek.kinds.crd_conversion_validation import check_conversion
-from edgek.kinds.crd_schema_validation import check_schema, find_field
 from edgek.kinds.crd_status import APPROVAL, APPROVAL_HELP, is_approval, is_protected
-from edgek.kinds.custom import is_established, schema_of_version
+from edgek.kinds.crd_version_validation import check_versions
+from edgek.kinds.custom import is_established
 from edgek.kinds.metadata import immutable
 
 SPEC, STATUS = FieldPath("spec"), FieldPath("status")
-_COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
-_COLUMN_FORMATS = (
-    "binary", "byte", "date", "date-time", "double", "float", "int32", "int64", "password",
-)  # fmt: skip
-_MAX_SELECTABLE = 8
-_SELECTABLE_TYPES = ("string", "boolean", "integer")
 Said = Mapping[str, Any]
 
 
@@ -40,7 +34,7 @@ def validate_definition(crd: Obj, errors: FieldErrors) -> None:
         errors.invalid(FieldPath("metadata").child("name"), name, text)
     _check_group(spec.get("group") or "", errors)
     check_enum(spec.get("scope"), ("Cluster", "Namespaced"), SPEC.child("scope"), errors)
-    _check_versions(spec, errors)
+    check_versions(spec, errors)
     check_required(names, ("plural", "singular", "kind", "listKind"), SPEC.child("names"), errors)
     check_names(names, SPEC.child("names"), errors)
     check_conversion(spec, SPEC, errors)
@@ -100,117 +94,6 @@ def check_names(names: Said, path: FieldPath, errors: FieldErrors) -> None:
 def _check_label(said: str, path: FieldPath, errors: FieldErrors) -> None:
     if said and (problems := is_dns1035_label(said)):
         errors.invalid(path, said, ",".join(problems))
-
-
-def _check_versions(spec: Said, errors: FieldErrors) -> None:
-    versions, path = spec.get("versions") or [], SPEC.child("versions")
-    for index, version in enumerate(versions):
-        _check_version(version, path.index(index), errors)
-    names = [v.get("name") for v in versions]
-    if len(set(names)) < len(names):
-        errors.invalid(path, versions, "must contain unique version names")
-    if sum(bool(v.get("storage")) for v in versions) != 1:
-        errors.invalid(path, versions, "must have exactly one version marked as storage version")
-
-
-def _check_version(version: Said, path: FieldPath, errors: FieldErrors) -> None:
-    name = version.get("name") or ""
-    if problems := is_dns1035_label(name):
-        errors.invalid(path.child("name"), name, ",".join(problems))
-    _check_deprecation(version, path.child("deprecationWarning"), errors)
-    subresources = version.get("subresources") or {}
-    at = path.child("schema").child("openAPIV3Schema")
-    if not (version.get("schema") or {}).get("openAPIV3Schema"):
-        errors.required(at, "schemas are required")
-    else:
-        has_status = subresources.get("status") is not None
-        check_schema(schema_of_version(version), at, errors, has_status=has_status)
-    if subresources.get("scale") is not None:
-        _check_scale(subresources["scale"], path.child("subresources"), errors)
-    for index, column in enumerate(version.get("additionalPrinterColumns") or ()):
-        _check_column(column, path.child("additionalPrinterColumns").index(index), errors)
-    _check_selectable(version, path.child("selectableFields"), errors)
-
-
-def _check_deprecation(version: Said, path: FieldPath, errors: FieldErrors) -> None:
-    said = version.get("deprecationWarning")
-    if said is None:
-        return
-    if not version.get("deprecated"):
-        errors.invalid(path, said, "can only be set for deprecated versions")
-        return
-    if len(said.encode()) > 256:
-        errors.invalid(path, said, "must be <= 256 characters long")
-    if not said:
-        errors.invalid(path, said, "must not be an empty string")
-    bad = next((i for i, c in enumerate(said) if not c.isprintable()), None)
-    if bad is not None:
-        text = (
-            "must only contain printable UTF-8 characters; non-printable character found at "
-            f"index {bad}"
-        )
-        errors.invalid(path, said, text)
-
-
-def _check_scale(scale: Said, path: FieldPath, errors: FieldErrors) -> None:
-    for field, roots, place in (
-        ("specReplicasPath", (".spec.",), "under .spec"),
-        ("statusReplicasPath", (".status.",), "under .status"),
-        ("labelSelectorPath", (".spec.", ".status."), "under either .spec or .status"),
-    ):
-        said, at = scale.get(field) or "", path.child(f"scale.{field}")
-        if not said:
-            if field != "labelSelectorPath":
-                errors.required(at)
-        elif not said.startswith("."):
-            errors.invalid(at, said, "must be a simple json path starting with .")
-        elif not said.startswith(roots):
-            errors.invalid(at, said, f"should be a json path {place}")
-
-
-def _check_column(column: Said, path: FieldPath, errors: FieldErrors) -> None:
-    check_required(column, ("name",), path, errors)
-    kind, types = column.get("type") or "", "must be one of " + ",".join(_COLUMN_TYPES)
-    if not kind:
-        errors.required(path.child("type"), types)
-    elif kind not in _COLUMN_TYPES:
-        errors.invalid(path.child("type"), kind, types)
-    if (said := column.get("format")) and said not in _COLUMN_FORMATS:
-        text = "must be one of " + ",".join(_COLUMN_FORMATS)
-        errors.invalid(path.child("format"), said, text)
-    where, at = column.get("jsonPath") or "", path.child("JSONPath")
-    if not where:
-        errors.required(at)
-    elif not where.startswith("."):
-        errors.invalid(at, where, "must be a simple json path starting with .")
-
-
-def _check_selectable(version: Said, path: FieldPath, errors: FieldErrors) -> None:
-    seen: set[str] = set()
-    schema = schema_of_version(version)
-    for index, field in enumerate(version.get("selectableFields") or ()):
-        said, at = field.get("jsonPath") or "", path.index(index).child("jsonPath")
-        if not said:
-            errors.required(at)
-            continue
-        found = find_field(schema, said)
-        if found is None:
-            text = f"is an invalid path: does not refer to a valid field: {said}"
-            errors.invalid(at, said, text)
-            continue
-        if said.startswith(".metadata"):
-            errors.invalid(at, said, "must not point to fields in metadata")
-        if found.get("type") not in _SELECTABLE_TYPES:
-            text = (
-                "must point to a field of type string, boolean or integer. Enum string fields "
-                "and strings with formats are allowed."
-            )
-            errors.invalid(at, said, text)
-        if said in seen:
-            errors.duplicate(at, said)
-        seen.add(said)
-    if len(seen) > _MAX_SELECTABLE:
-        errors.too_many(path, len(seen), _MAX_SELECTABLE)
 
 
 def _check_stored_versions(crd: Obj, errors: FieldErrors) -> None:

@@ -12,7 +12,7 @@ from edgek.api.conditions import is_true
 from edgek.api.meta import Obj, get_path, is_deleting, uid
 from edgek.api.validation import FieldErrors
 from edgek.kinds.custom_columns import columns_of
-from edgek.kinds.custom_shape import CustomShape, check_replicas
+from edgek.kinds.custom_shape import CustomShape, RulesFor, check_replicas, no_rules
 from edgek.kinds.kind import ALL_VERBS, SCALE, STATUS, Conversion, Kind, ScalePaths
 from edgek.schema.structural import Props
 
@@ -48,9 +48,11 @@ def kinds_of(
     *,
     load: Callable[[str], Props] | None = None,
     conversion_for: ConversionFor = no_conversion,
+    rules_for: RulesFor = no_rules,
 ) -> tuple[Kind, ...]:
     """The kinds that this definition adds; none before it is established. ``load`` gives the
-    openAPIV3Schema of a version by its name, so that the definition need not be kept."""
+    openAPIV3Schema of a version by its name, so that the definition need not be kept;
+    ``rules_for`` the means to evaluate its expressions."""
     if not is_established(crd):
         return ()
     names = {v["name"]: i for i, v in enumerate(crd["spec"]["versions"])}
@@ -58,7 +60,7 @@ def kinds_of(
     def own(name: str) -> Props:
         return schema_of_version(crd["spec"]["versions"][names[name]])
 
-    made = [_kind(crd, version, load or own) for version in served_versions(crd)]
+    made = [_kind(crd, version, load or own, rules_for) for version in served_versions(crd)]
     return tuple(replace(k, conversion=conversion_for(crd, k)) for k in made)
 
 
@@ -67,11 +69,13 @@ def schema_of_version(version: Version) -> Props:
     return found
 
 
-def _kind(crd: Obj, version: Version, load: Callable[[str], Props]) -> Kind:
+def _kind(crd: Obj, version: Version, load: Callable[[str], Props], rules_for: RulesFor) -> Kind:
     spec, names = crd["spec"], crd["status"]["acceptedNames"]
     group, name, kind = spec["group"], version["name"], names["kind"]
     revision = f"{uid(crd)}/{crd['metadata'].get('generation', 0)}"
-    shape = CustomShape(lambda: load(name), gvk=(group, name, kind), digest=revision)
+    shape = CustomShape(
+        lambda: load(name), gvk=(group, name, kind), digest=revision, rules_for=rules_for
+    )
     scale = _scale(version)
 
     def validate(obj: Obj, errors: FieldErrors) -> None:

@@ -6,11 +6,12 @@ few. Pruning, defaults and validation of a custom kind are here; kinds/custom.py
 
 from collections.abc import Callable
 from functools import cache, cached_property
+from typing import Any, Protocol
 
 from edgek.api.meta import Obj, get_path
 from edgek.api.validation import FieldErrors, FieldPath
 from edgek.schema.check import Checker
-from edgek.schema.schema import Schema
+from edgek.schema.schema import NOTHING, Schema
 from edgek.schema.structural import Props, Structural, read_structural
 from edgek.schema.structural_default import fill_defaults
 from edgek.schema.structural_prune import Pruner
@@ -18,6 +19,21 @@ from edgek.schema.structural_validate import StructuralValidator
 from edgek.schema.to_schema import to_schema
 
 Gvk = tuple[str, str, str]
+
+
+class Rules(Protocol):
+    """The expressions in a schema (server/registry/custom_rules.py)."""
+
+    def check(self, obj: Obj, old: Any, errors: FieldErrors) -> None:
+        """``old`` is NOTHING for a new object."""
+
+
+RulesFor = Callable[[Structural], Rules | None]
+BLOCKING = ("FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany", "FieldValueTypeInvalid")
+
+
+def no_rules(schema: Structural) -> None:
+    """For those who do not validate."""
 
 
 @cache
@@ -29,8 +45,16 @@ def _checker() -> Checker:
 class CustomShape:
     """Implements Shape. ``load`` gives the openAPIV3Schema, as often as it is asked."""
 
-    def __init__(self, load: Callable[[], Props], *, gvk: Gvk, digest: str) -> None:
+    def __init__(
+        self,
+        load: Callable[[], Props],
+        *,
+        gvk: Gvk,
+        digest: str,
+        rules_for: RulesFor = no_rules,
+    ) -> None:
         self._load = load
+        self._rules_for = rules_for
         self._gvk = gvk
         self.digest = digest
 
@@ -48,6 +72,10 @@ class CustomShape:
     def schema(self) -> Schema:
         return to_schema(self.structural, name=self.name, gvk=self._gvk)
 
+    @cached_property
+    def rules(self) -> Rules | None:
+        return self._rules_for(self.structural)
+
     def document(self) -> Obj:
         return dict(self._load())
 
@@ -62,10 +90,25 @@ class CustomShape:
 
     def validate(self, obj: Obj, errors: FieldErrors) -> None:
         StructuralValidator(errors).check(obj, self.structural)
+        self._check_rules(obj, NOTHING, errors)
 
     def validate_update(self, new: Obj, old: Obj, errors: FieldErrors) -> None:
         """What was wrong before and is as it was stays accepted."""
         StructuralValidator(errors).check(new, self.structural, old=old)
+        self._check_rules(new, old, errors)
+
+    def _check_rules(self, obj: Obj, old: Any, errors: FieldErrors) -> None:
+        """As customresource/validator.go: not on an object that rules could stumble over."""
+        if self.rules is None:
+            return
+        if any(e.reason in BLOCKING for e in errors):
+            text = (
+                "some validation rules were not checked because the object was invalid; correct "
+                "the existing errors to complete validation"
+            )
+            errors.invalid(FieldPath(), None, text)
+            return
+        self.rules.check(obj, old, errors)
 
 
 def check_replicas(obj: Obj, path: str, errors: FieldErrors) -> None:

@@ -21,6 +21,7 @@ from edgek.kinds.custom import (
     no_conversion,
     schema_of_version,
 )
+from edgek.kinds.custom_shape import RulesFor, no_rules
 from edgek.kinds.kind import Kind
 from edgek.schema.structural import Props
 from server.registry.kind_table import KindTable
@@ -59,11 +60,13 @@ class Definitions:
         table: KindTable,
         *,
         conversion_for: ConversionFor = no_conversion,
+        rules_for: RulesFor = no_rules,
     ) -> None:
         """Serves what is stored already, before anybody asks."""
         self._store = store
         self._table = table
         self._conversion_for = conversion_for
+        self._rules_for = rules_for
         self._known: dict[str, _Known] = {}
         for entry in store.entries(CRD.storage_prefix):
             self._put(entry)
@@ -112,7 +115,9 @@ class Definitions:
             versions = orjson.loads(raw)["spec"]["versions"]
             return schema_of_version(next(v for v in versions if v["name"] == version))
 
-        return kinds_of(crd, load=load, conversion_for=self._conversion_for)
+        return kinds_of(
+            crd, load=load, conversion_for=self._conversion_for, rules_for=self._rules_for
+        )
 
     def _is_free(self, kind: Kind) -> bool:
         """Built-in resources are not to be had, in whatever version."""

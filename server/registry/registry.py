@@ -64,6 +64,9 @@ __all__ = [
 _NAME_TRIES = 8
 _UPDATE_TRIES = 50
 
+Check = Callable[[Obj, FieldErrors], None]
+"""Validation that a kind itself has no means for; of objects that are right otherwise."""
+
 
 @dataclass(kw_only=True)
 class Registry:
@@ -73,6 +76,7 @@ class Registry:
     clock: Clock
     chain: Chain = field(default_factory=Chain)
     hooks: Mapping[Kind, Hook] = field(default_factory=dict)
+    checks: Mapping[Kind, Check] = field(default_factory=dict)
     converter: Converter = field(default_factory=Converter)
     fields: FieldManager = field(default_factory=FieldManager)
     new_uid: Callable[[], str] = lambda: str(uuid.uuid4())
@@ -379,6 +383,8 @@ class Registry:
         if old is not None:
             validate_object_meta_update(obj, old, problems)
             kind.validate_update(obj, old, problems)
+        if not problems and (check := self.checks.get(kind)) is not None:
+            check(obj, problems)
         if problems:
             raise errors.Invalid.of(kind, obj["metadata"].get("name") or "", problems)
 
