@@ -16,6 +16,10 @@ from server.admission.limit_ranger import LimitRanger
 from server.admission.namespace_lifecycle import NamespaceLifecycle
 from server.admission.node_restriction import NodeRestriction
 from server.admission.pod_security.plugin import PodSecurity
+from server.admission.policies.check import PolicyExpressions
+from server.admission.policies.invocations import Invocations
+from server.admission.policies.mutating import MutatingPolicies
+from server.admission.policies.validating import ValidatingPolicies
 from server.admission.priority import Priority
 from server.admission.rbac_escalation import RbacEscalation
 from server.admission.resource_quota import ResourceQuota
@@ -136,6 +140,7 @@ def plugins(tools: PluginTools) -> Sequence[Plugin]:
     """Upstream's recommended order (pkg/kubeapiserver/options/plugins.go)."""
     reader, rbac = tools.reader, tools.rbac
     matcher = WebhookMatcher(reader, tools.kinds.all, ask=tools.ask)
+    invocations = Invocations(reader, tools.kinds.all, tools.ask)
     return (
         NamespaceLifecycle(reader),
         LimitRanger(reader),
@@ -151,7 +156,10 @@ def plugins(tools: PluginTools) -> Sequence[Plugin]:
         DefaultIngressClass(reader),
         Certificates(may=rbac.allows),
         RbacEscalation(reader, rules_for=rbac.rules_for, may=rbac.allows),
+        PolicyExpressions(),
+        MutatingPolicies(reader, invocations),
         MutatingWebhooks(reader, tools.webhooks, matcher),
+        ValidatingPolicies(reader, invocations),
         ValidatingWebhooks(reader, tools.webhooks, matcher),
         ResourceQuota(reader, write=tools.write_quota, clock=tools.clock),
     )

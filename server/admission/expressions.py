@@ -18,7 +18,7 @@ from server.admission.chain import Attributes
 from server.admission.matching import GetNamespace
 from server.cel import DYN, Environment, of_type
 from server.cel.library import authorizer as cel_authorizer
-from server.cel.library.authorizer import AUTHORIZER, Question
+from server.cel.library.authorizer import AUTHORIZER, RESOURCE, Question
 from server.request.info import RequestInfo
 from server.request.model import User
 
@@ -122,6 +122,7 @@ def environment_with(
         named["params"] = DYN
     if authorizer:
         named["authorizer"] = of_type(AUTHORIZER)
+        named["authorizer.requestResource"] = of_type(RESOURCE)
     if variables is not None:
         named["variables"] = _object(variables)
     return Environment(variables=named, results=results, objects=objects)

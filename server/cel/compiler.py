@@ -22,6 +22,10 @@ _EXTENSIONS = (
     {"name": "cel.lib.ext.sets"},
 )
 _STATUS = re.compile(r"^[A-Z_]+: (.*) \[[A-Z_]+\]$", re.DOTALL)
+_UNDECLARED = re.compile(
+    r"ERROR: <input>:(\d+):(\d+): undeclared reference to '(\w+)\.([\w.]+)'(.*)\n"
+    r" \| (.*)\n \| \.*\^"
+)
 _BARE_WORD = re.compile(r"(?<![\w.])[A-Z_]+(?![\w.])")
 _REMEMBERED = 64
 
@@ -54,7 +58,18 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, TypeError):
         return "ERROR: <input>:1:1: Syntax error: invalid UTF-8"
     match = _STATUS.match(str(error))
-    return match.group(1) if match else str(error)
+    return _UNDECLARED.sub(_at_variable, match.group(1) if match else str(error))
+
+
+def _at_variable(match: re.Match[str]) -> str:
+    """Of ``nobody.name`` the library calls the whole unknown, where cel-go points at ``nobody``."""
+    line, column, first, rest, container, text = match.groups()
+    start = int(column) - len(f"{first}.{rest}".rpartition(".")[0])
+    pointer = "." * (start - 1) + "^"
+    return (
+        f"ERROR: <input>:{line}:{start}: undeclared reference to '{first}'{container}\n"
+        f" | {text}\n | {pointer}"
+    )
 
 
 @lru_cache(maxsize=_REMEMBERED)
