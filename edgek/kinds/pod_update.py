@@ -9,10 +9,10 @@ from typing import Any
 from edgek.api.meta import Obj
 from edgek.api.validation import FieldErrors, FieldPath
 from edgek.kinds.checks import check_not_negative
+from edgek.kinds.pod_gates import validate_gates, without_placement
 from edgek.kinds.pod_parts import with_same_empties
 
 SPEC = FieldPath("spec")
-GATED_PLACEMENT = ("nodeSelector", "affinity")
 _FIELDS = (
     "pod updates may not change fields other than `spec.containers[*].image`,"
     "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only "
@@ -30,7 +30,7 @@ def validate_pod_update(new: Obj, old: Obj, errors: FieldErrors) -> None:
             return
     _validate_deadline(spec, before, errors)
     _validate_tolerations(spec, before, errors)
-    _validate_gates(spec, before, errors)
+    validate_gates(spec, before, errors)
     if with_same_empties(_without_changeable(spec, before)) != with_same_empties(before):
         errors.forbidden(SPEC, _FIELDS)
     _validate_restarts(new, errors)
@@ -47,14 +47,12 @@ def _without_changeable(spec: Obj, before: Obj) -> Obj:
         spec.get("terminationGracePeriodSeconds") == 1
     ):
         fields.append("terminationGracePeriodSeconds")
-    if before.get("schedulingGates"):
-        fields += GATED_PLACEMENT  # not placed yet, so where it may run can still be narrowed
     for field in fields:
         if field in before:
             out[field] = before[field]
         else:
             out.pop(field, None)
-    return out
+    return without_placement(out, before) if before.get("schedulingGates") else out
 
 
 def _validate_deadline(spec: Obj, before: Obj, errors: FieldErrors) -> None:
@@ -80,14 +78,6 @@ def _validate_tolerations(spec: Obj, before: Obj, errors: FieldErrors) -> None:
 
 def _plain(toleration: Obj) -> dict[str, Any]:
     return {k: v for k, v in toleration.items() if k != "tolerationSeconds"}
-
-
-def _validate_gates(spec: Obj, before: Obj, errors: FieldErrors) -> None:
-    had = {g.get("name") for g in before.get("schedulingGates") or ()}
-    for index, gate in enumerate(spec.get("schedulingGates") or ()):
-        if gate.get("name") not in had:
-            text = f"only deletion is allowed, but found new scheduling gate '{gate.get('name')}'"
-            errors.forbidden(SPEC.child("schedulingGates").index(index), text)
 
 
 def _validate_restarts(new: Obj, errors: FieldErrors) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import orjson
 import pytest
 
 from edgek.aio.clock import FakeClock
@@ -10,9 +11,16 @@ from edgek.api.meta import Key, Obj, deep_copy, key_of
 from edgek.client.client import Client
 from edgek.kinds import ALL, DEPLOYMENT, NAMESPACE, NODE, POD, SECRET, SERVICE
 from edgek.kinds.kind import Kind
+from edgek.schema.protobuf import builtin_codec
+from server.endpoints.body import PROTOBUF
 from server.endpoints.table import render_table
+from server.request.model import Request
+from tests.support.api import ADMIN, open_api
+from tests.support.raw import decoded
 
 STORED = [kind for kind in ALL if not kind.virtual]
+WITHOUT_PROTOBUF = ("customresourcedefinitions", "apiservices")
+"""The facts know no messages of these."""
 each_kind = pytest.mark.parametrize("kind", STORED, ids=lambda kind: kind.plural)
 
 
@@ -52,6 +60,29 @@ async def test_an_example_prints_as_a_table(clock: FakeClock, client: Client, ki
     assert names == [c.name for c in kind.columns]
     assert all(len(row["cells"]) == len(names) for row in table["rows"])
     assert any(created["metadata"]["name"] in row["cells"] for row in table["rows"])
+
+
+@pytest.mark.parametrize(
+    "kind", [k for k in STORED if k.plural not in WITHOUT_PROTOBUF], ids=lambda kind: kind.plural
+)
+async def test_protobuf_says_the_same_as_json(kind: Kind) -> None:
+    """client-go and kubectl create write protobuf."""
+    example = deep_copy(dict(kind.example))
+    made = {}
+    for media, body in (
+        ("application/json", orjson.dumps(example)),
+        (PROTOBUF, builtin_codec().encode(example)),
+    ):
+        async with open_api(user=ADMIN) as api:
+            path = kind.path(example["metadata"].get("namespace", ""))
+            headers = {"content-type": media}
+            request = Request(method="POST", path=path, headers=headers, raw_body=body)
+            made[media] = decoded(await api.handle(request))
+    assert made[PROTOBUF]["kind"] == kind.kind, made[PROTOBUF]
+    for obj in made.values():
+        for chosen in ("clusterIP", "clusterIPs"):
+            (obj.get("spec") or {}).pop(chosen, None)
+    assert made[PROTOBUF] == made["application/json"]
 
 
 async def test_generation_counts_changes_of_the_spec_only(client: Client) -> None:

@@ -261,6 +261,85 @@ def test_all_else_is_refused(act: Callable[[dict], Any], sentence: str) -> None:
     assert any(sentence in text for text in change(act)), change(act)
 
 
+def narrowed(act: Callable[[dict], Any]) -> list[str]:
+    """What is told about a change of a pod that a scheduling gate holds back."""
+    old = full()
+    old["spec"]["schedulingGates"] = [{"name": "example.com/wait"}]
+    new = deep_copy(old)
+    act(new["spec"])
+    errors = FieldErrors()
+    POD.validate_update(new, old, errors)
+    return [str(e) for e in errors]
+
+
+def terms_of(spec: dict) -> Any:
+    found: Any = {"spec": spec}
+    for step in TERMS:
+        found = found[step]
+    return found
+
+
+MORE = {"key": "c", "operator": "Exists"}
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda spec: spec["schedulingGates"].clear(),
+        lambda spec: spec["nodeSelector"].update(disk="ssd"),
+        lambda spec: terms_of(spec)[0]["matchExpressions"].append(MORE),
+        lambda spec: spec["affinity"]["nodeAffinity"].update(
+            preferredDuringSchedulingIgnoredDuringExecution=[{"weight": 1, "preference": {}}]
+        ),
+    ],
+)
+def test_a_gated_pods_place_can_be_narrowed(act: Callable[[dict], Any]) -> None:
+    assert narrowed(act) == []
+
+
+@pytest.mark.parametrize(
+    ("act", "sentence"),
+    [
+        (lambda spec: spec["nodeSelector"].clear(), "only additions to spec.nodeSelector are"),
+        (lambda spec: terms_of(spec).append({"matchFields": [MORE]}), "no additions/deletions to"),
+        (lambda spec: terms_of(spec)[0].update(matchExpressions=[MORE]), "only additions"),
+        (lambda spec: spec["affinity"].update(podAffinity={"x": []}, podAntiAffinity={"y": [1]}),
+         "pod updates may not change fields other than"),
+    ],
+)  # fmt: skip
+def test_a_gated_pods_place_is_not_widened(act: Callable[[dict], Any], sentence: str) -> None:
+    assert any(sentence in text for text in narrowed(act)), narrowed(act)
+
+
+def test_a_gated_pod_has_no_node() -> None:
+    pod = full()
+    pod["spec"] |= {"schedulingGates": [{"name": "example.com/wait"}], "nodeName": "n1"}
+    errors = FieldErrors()
+    POD.validate(pod, errors)
+    text = "spec.nodeName: Forbidden: cannot be set until all schedulingGates have been cleared"
+    assert text in [str(e) for e in errors]
+
+
+@pytest.mark.parametrize(
+    ("policies", "sentence"),
+    [
+        ([{"resourceName": "cpu", "restartPolicy": "Some"}], 'Unsupported value: "Some"'),
+        ([{"resourceName": "disk", "restartPolicy": "NotRequired"}], 'Unsupported value: "disk"'),
+        ([{"resourceName": "cpu"}], "spec.containers[0].resizePolicy: Required value"),
+        ([{"resourceName": "cpu", "restartPolicy": "NotRequired"}] * 2, "[1]: Duplicate value"),
+        ([{"resourceName": "cpu", "restartPolicy": "RestartContainer"}],
+         "must be 'NotRequired' when `restartPolicy` is 'Never'"),
+    ],
+)  # fmt: skip
+def test_resize_policies_are_checked(policies: list[dict], sentence: str) -> None:
+    pod = full()
+    pod["spec"]["restartPolicy"] = "Never"
+    pod["spec"]["containers"][0]["resizePolicy"] = policies
+    errors = FieldErrors()
+    POD.validate(pod, errors)
+    assert any(sentence in str(e) for e in errors), list(errors)
+
+
 @pytest.mark.parametrize(
     ("spec", "phase", "asked", "seconds"),
     [

@@ -1,7 +1,6 @@
 """Evictions: what a disruption budget allows, and that it is never spent twice."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -17,18 +16,11 @@ from edgek.api.meta import Key, Obj, deep_copy
 from edgek.client.client import Client
 from edgek.kinds import POD, POD_DISRUPTION_BUDGET
 from server.endpoints.subresources.eviction import plan_eviction
-from tests.support.api import admin, open_api
 
 READY = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
 UNREADY = {"phase": "Running", "conditions": [{"type": "Ready", "status": "False"}]}
 BUDGET = Key("default", "web")
 VIOLATED = "Cannot evict pod as it would violate the pod's disruption budget."
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[Client]:
-    async with open_api() as api:
-        yield admin(api)
 
 
 async def pod(client: Client, name: str = "web", status: Obj | None = None) -> Obj:

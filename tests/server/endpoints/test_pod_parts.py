@@ -1,6 +1,5 @@
 """pods/ephemeralcontainers and pods/resize: each changes its part of a pod and nothing else."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -9,17 +8,10 @@ from edgek.api.errors import Invalid, MethodNotAllowed
 from edgek.api.meta import Key, Obj, deep_copy
 from edgek.client.client import Client
 from edgek.kinds import POD
-from tests.support.api import admin, open_api
 
 KEY = Key("default", "web")
 DEBUGGER = {"name": "debugger", "image": "busybox:1", "stdin": True, "targetContainerName": "web"}
 FORBIDDEN = "cannot be set for an Ephemeral Container"
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[Client]:
-    async with open_api() as api:
-        yield admin(api)
 
 
 async def made(client: Client, **spec: Any) -> Obj:
