@@ -30,7 +30,7 @@ class Certificates:
 
     async def validate(self, attributes: Attributes) -> None:
         a = attributes
-        if a.kind != CERTIFICATE_SIGNING_REQUEST:
+        if a.kind.storage_prefix != CERTIFICATE_SIGNING_REQUEST.storage_prefix:
             return
         match a.operation, a.subresource:
             case "CREATE", "":

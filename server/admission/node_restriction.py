@@ -1,24 +1,28 @@
 """NodeRestriction: an agent changes its own Node, its own pods' status, its own lease: no more.
 
 As plugin/pkg/admission/noderestriction. The Node authorizer has decided which requests a node may
-make at all; this looks at what is in them.
+make at all; this looks at what is in them. Pods and their tokens are in ``node_pods.py``.
 """
 
+import base64
 from collections.abc import Iterable
 
-from edgek.api.errors import Conflict
-from edgek.api.meta import Key, Obj, annotations, get_path, labels, name, owner_references, uid
+from edgek.api.meta import Obj, get_path, labels, owner_references
+from edgek.kinds.certificate_signing_request import CERTIFICATE_SIGNING_REQUEST
+from edgek.kinds.csi_node import CSI_NODE
 from edgek.kinds.lease import LEASE
 from edgek.kinds.node import NODE
+from edgek.kinds.persistent_volume_claim import PERSISTENT_VOLUME_CLAIM
 from edgek.kinds.pod import POD
-from edgek.kinds.pod_references import references
+from edgek.kinds.resource_slice import RESOURCE_SLICE
 from edgek.kinds.service_account import SERVICE_ACCOUNT
+from edgek.pki.requests import describe_request
 from server.admission.chain import Attributes
+from server.admission.node_pods import check_pod, check_token
 from server.admission.refusal import forbidden
-from server.request.principals import node_of
+from server.request.principals import NODE_PREFIX, NODES, node_of
 from server.request.reader import Reader
 
-MIRROR = "kubernetes.io/config.mirror"
 _OWN_LABELS = {
     "kubernetes.io/hostname", "kubernetes.io/arch", "kubernetes.io/os",
     "beta.kubernetes.io/arch", "beta.kubernetes.io/os", "beta.kubernetes.io/instance-type",
@@ -27,6 +31,8 @@ _OWN_LABELS = {
     "failure-domain.beta.kubernetes.io/region",
 }  # fmt: skip
 _OWN_PREFIXES = ("kubelet.kubernetes.io", "node.kubernetes.io")
+_NODE_SIGNERS = ("kubernetes.io/kubelet-serving", "kubernetes.io/kube-apiserver-client-kubelet")
+_CLAIM_STATUS = ("capacity", "conditions", "allocatedResources", "allocatedResourceStatuses")
 
 
 class NodeRestriction:
@@ -35,125 +41,50 @@ class NodeRestriction:
         # By where they are stored: an older version of a kind is restricted no less.
         self._checks = {
             POD.storage_prefix: self._pod,
-            NODE.storage_prefix: self._node,
+            NODE.storage_prefix: _check_node,
             SERVICE_ACCOUNT.storage_prefix: self._token,
-            LEASE.storage_prefix: self._lease,
+            LEASE.storage_prefix: _check_lease,
+            PERSISTENT_VOLUME_CLAIM.storage_prefix: _check_claim,
+            CSI_NODE.storage_prefix: _check_csi_node,
+            RESOURCE_SLICE.storage_prefix: _check_slice,
+            CERTIFICATE_SIGNING_REQUEST.storage_prefix: _check_request,
         }
 
     async def admit(self, attributes: Attributes) -> None:
         """Refuses before others mutate, as upstream; changes nothing."""
+        if NODES not in attributes.user.groups:
+            return
+        if not attributes.user.name.startswith(NODE_PREFIX):
+            return  # a group alone makes no node; the Node authorizer lets such a user do nothing
         node = node_of(attributes.user)
-        check = self._checks.get(attributes.kind.storage_prefix)
-        if node and check:
+        if not node:
+            text = f'could not determine node from user "{attributes.user.name}"'
+            raise forbidden(attributes, text)
+        if check := self._checks.get(attributes.kind.storage_prefix):
             check(node, attributes)
 
     async def validate(self, attributes: Attributes) -> None:
         """All is said in admit."""
 
     def _pod(self, node: str, a: Attributes) -> None:
-        match a.operation, a.subresource:
-            case "CREATE", "":
-                _check_mirror(node, a)
-                self._check_owner(node, a)
-            case "DELETE", "":
-                self._check_own(node, a, "delete pods")
-            case "UPDATE", "status":
-                self._check_own(node, a, "update pod status for pods")
-                if labels(a.obj) != labels(a.old or a.obj):
-                    raise forbidden(a, f'node "{node}" cannot update labels through pod status')
-            case "CREATE", "eviction":
-                self._check_own(node, a, "evict pods")
-            case operation, subresource:
-                what = f"pods/{subresource}" if subresource else "pods"
-                raise forbidden(a, f'node "{node}" cannot {operation.lower()} {what}')
-
-    def _check_own(self, node: str, a: Attributes, what: str) -> None:
-        pod = a.old or self._reader.get(POD, Key(a.namespace, a.name))
-        if pod is not None and get_path(pod, "spec", "nodeName") != node:
-            raise forbidden(a, f'node "{node}" can only {what} with spec.nodeName set to itself')
-
-    def _check_owner(self, node: str, a: Attributes) -> None:
-        """Another owner would make it, say, one of a ReplicaSet's pods, in place of a real one."""
-        refs = owner_references(a.obj)
-        own = self._reader.get(NODE, Key("", node))
-        if own is None or len(refs) != 1 or not _refers_to(refs[0], own):
-            text = f'node "{node}" can only create pods with an owner reference set to itself'
-            raise forbidden(a, text)
-        if refs[0].get("controller") is not True:
-            raise forbidden(
-                a,
-                f'node "{node}" can only create pods with a controller owner reference set to '
-                "itself",
-            )
-        if refs[0].get("blockOwnerDeletion"):
-            text = f'node "{node}" must not set blockOwnerDeletion on an owner reference'
-            raise forbidden(a, text)
-
-    def _node(self, node: str, a: Attributes) -> None:
-        name = a.name or get_path(a.obj, "metadata", "name", default="")
-        if name != node:
-            raise forbidden(a, f'node "{node}" is not allowed to modify node "{name}"')
-        if a.operation == "UPDATE":
-            _check_node_update(node, a, a.old or {"metadata": {}})
-        elif a.operation == "CREATE" and (bad := _foreign_labels(labels(a.obj), {})):
-            text = f'node "{node}" is not allowed to set the following labels: {bad}'
-            raise forbidden(a, text)
+        check_pod(node, a, self._reader)
 
     def _token(self, node: str, a: Attributes) -> None:
-        if a.operation != "CREATE" or a.subresource != "token":
-            return
-        ref = get_path(a.obj, "spec", "boundObjectRef", default={})
-        if ref.get("kind") != "Pod" or ref.get("apiVersion", "v1") != "v1" or not ref.get("name"):
-            raise forbidden(a, "node requested token not bound to a pod")
-        if not ref.get("uid"):
-            raise forbidden(a, "node requested token with a pod binding without a uid")
-        pod = self._reader.get(POD, Key(a.namespace, ref["name"]))
-        if pod is None:
-            raise forbidden(a, f'pod "{ref["name"]}" not found')
-        if uid(pod) != ref["uid"]:
-            why = (
-                f"the UID in the bound object reference ({ref['uid']}) does not match the UID in "
-                "record. The object might have been deleted and then recreated"
-            )
-            raise Conflict.of(POD, ref["name"], why)
-        if get_path(pod, "spec", "nodeName") != node:
-            raise forbidden(a, "node requested token bound to a pod scheduled on a different node")
-
-    def _lease(self, node: str, a: Attributes) -> None:
-        if a.namespace != "kube-node-lease":
-            text = 'can only access leases in the "kube-node-lease" system namespace'
-            raise forbidden(a, text)
-        name = a.name or get_path(a.obj, "metadata", "name", default="")
-        if name != node:
-            text = "can only access node lease with the same name as the requesting node"
-            raise forbidden(a, text)
+        check_token(node, a, self._reader)
 
 
-def _check_mirror(node: str, a: Attributes) -> None:
-    """A node may show the API what its own manifests run, and nothing that reads cluster data:
-    what a pod on it refers to, the Node authorizer lets it read."""
-    spec = a.obj.get("spec") or {}
-    if MIRROR not in annotations(a.obj):
-        raise forbidden(
-            a, f'pod does not have "{MIRROR}" annotation, node "{node}" can only create mirror pods'
-        )
-    if spec.get("nodeName") != node:
-        raise forbidden(a, f'node "{node}" can only create pods with spec.nodeName set to itself')
-    found = {plural for plural, _ in references(a.obj)}
-    if spec.get("serviceAccountName"):
-        found.add("a service account")
-    if any("projected" in volume for volume in spec.get("volumes") or ()):
-        found.add("projected volumes")
-    if spec.get("resourceClaims"):
-        found.add("resourceclaims")
-    if found:
-        what = ", ".join(sorted(found))
-        raise forbidden(a, f'node "{node}" can not create pods that reference {what}')
+def _named(a: Attributes) -> str:
+    return a.name or str(get_path(a.obj, "metadata", "name", default=""))
 
 
-def _refers_to(ref: Obj, node: Obj) -> bool:
-    wanted = {"apiVersion": "v1", "kind": "Node", "name": name(node), "uid": uid(node)}
-    return all(ref.get(field) == value for field, value in wanted.items())
+def _check_node(node: str, a: Attributes) -> None:
+    if _named(a) != node:
+        raise forbidden(a, f'node "{node}" is not allowed to modify node "{_named(a)}"')
+    if a.operation == "UPDATE":
+        _check_node_update(node, a, a.old or {"metadata": {}})
+    elif a.operation == "CREATE" and (bad := _foreign_labels(labels(a.obj), {})):
+        text = f'node "{node}" is not allowed to set the following labels: {bad}'
+        raise forbidden(a, text)
 
 
 def _check_node_update(node: str, a: Attributes, old: Obj) -> None:
@@ -163,6 +94,59 @@ def _check_node_update(node: str, a: Attributes, old: Obj) -> None:
         raise forbidden(a, f'node "{node}" is not allowed to modify ownerReferences')
     if bad := _foreign_labels(labels(a.obj), labels(old)):
         raise forbidden(a, f'node "{node}" is not allowed to modify labels: {bad}')
+
+
+def _check_lease(node: str, a: Attributes) -> None:
+    if a.namespace != "kube-node-lease":
+        raise forbidden(a, 'can only access leases in the "kube-node-lease" system namespace')
+    if _named(a) != node:
+        text = "can only access node lease with the same name as the requesting node"
+        raise forbidden(a, text)
+
+
+def _check_claim(node: str, a: Attributes) -> None:
+    """How far a volume has grown; everything else about a claim is not the node's."""
+    if a.subresource != "status":
+        raise forbidden(a, "may only update PVC status")
+    if a.operation != "UPDATE":
+        raise forbidden(a, f'unexpected operation "{a.operation}"')
+    if _without_status(a.obj) != _without_status(a.old or {}):
+        text = "not allowed to update fields other than status.capacity and status.conditions"
+        raise forbidden(a, f'node "{node}" is {text}')
+
+
+def _without_status(claim: Obj) -> Obj:
+    status = {k: v for k, v in (claim.get("status") or {}).items() if k not in _CLAIM_STATUS}
+    stamps = ("resourceVersion", "managedFields")
+    meta = {k: v for k, v in (claim.get("metadata") or {}).items() if k not in stamps}
+    return {**claim, "metadata": meta, "status": status}
+
+
+def _check_csi_node(node: str, a: Attributes) -> None:
+    if _named(a) != node:
+        raise forbidden(a, "can only access CSINode with the same name as the requesting node")
+
+
+def _check_slice(node: str, a: Attributes) -> None:
+    """Of updates the Node authorizer knows enough; of the rest only the object says whose it is."""
+    if a.operation not in ("CREATE", "DELETE"):
+        return
+    obj = a.obj if a.operation == "CREATE" else a.old
+    if get_path(obj, "spec", "nodeName", default="") != node:
+        text = "ResourceSlice with the same NodeName as the requesting node"
+        raise forbidden(a, f"can only {a.operation.lower()} {text}")
+
+
+def _check_request(node: str, a: Attributes) -> None:
+    """A node asks for certificates in its own name."""
+    if a.operation != "CREATE" or get_path(a.obj, "spec", "signerName") not in _NODE_SIGNERS:
+        return
+    try:
+        asked = describe_request(base64.b64decode(get_path(a.obj, "spec", "request", default="")))
+    except ValueError as err:
+        raise forbidden(a, f"unable to parse csr: {err}") from err
+    if asked.common_name != a.user.name:
+        raise forbidden(a, f"can only create a node CSR with CN={a.user.name}")
 
 
 def _foreign_labels(new: dict[str, str], old: dict[str, str]) -> str:

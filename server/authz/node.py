@@ -7,10 +7,12 @@ node may do to its own objects in detail (no foreign labels, no foreign status) 
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from edgek.api.meta import Key, Obj, get_path, namespace
 from edgek.kinds.pod import POD
 from edgek.kinds.pod_references import references
+from edgek.kinds.resource_slice import RESOURCE_SLICE
 from server.authz.authorizer import NO_OPINION, Decision, Verdict
 from server.authz.default_roles import NODE_RULES
 from server.request.info import RequestInfo
@@ -33,11 +35,13 @@ class NodeAuthorizer:
         self._special: dict[tuple[str, str], Callable[[str, RequestInfo], Verdict]] = {
             ("", "secrets"): self._read_referenced,
             ("", "configmaps"): self._read_referenced,
-            ("", "persistentvolumeclaims"): self._read_referenced,
+            ("", "persistentvolumeclaims"): self._claims,
             ("", "serviceaccounts"): self._account_token,
             ("", "pods"): self._pods,
             ("", "nodes"): self._nodes,
             ("coordination.k8s.io", "leases"): self._leases,
+            ("storage.k8s.io", "csinodes"): self._csi_nodes,
+            ("resource.k8s.io", "resourceslices"): self._slices,
         }
 
     def authorize(self, user: User, info: RequestInfo, *, explain: bool = False) -> Verdict:
@@ -58,6 +62,39 @@ class NodeAuthorizer:
             return _no("can only read namespaced object of this type by name")
         wanted = (info.resource, info.asked_name)
         if any(wanted in references(pod) for pod in self._pods_of(node, info.namespace)):
+            return _ALLOW
+        return self._unrelated(node)
+
+    def _claims(self, node: str, info: RequestInfo) -> Verdict:
+        """How far the volume has grown is the node's to say, of claims that its pods use."""
+        if info.subresource == "status" and info.verb in ("update", "patch"):
+            info = replace(info, verb="get")
+        return self._read_referenced(node, info)
+
+    def _csi_nodes(self, node: str, info: RequestInfo) -> Verdict:
+        if info.verb not in ("get", "create", "update", "patch", "delete"):
+            return _no("can only get, create, update, patch, or delete a CSINode")
+        if info.subresource:
+            return _no("cannot authorize CSINode subresources")
+        if info.verb != "create" and info.name != node:
+            return _no("can only access CSINode with the same name as the requesting node")
+        return _ALLOW
+
+    def _slices(self, node: str, info: RequestInfo) -> Verdict:
+        """What devices a node offers; what is in a new one is for admission."""
+        if info.subresource:
+            return _no("cannot authorize ResourceSlice subresources")
+        if info.verb == "create":
+            return _ALLOW
+        if info.verb in ("list", "watch", "deletecollection"):
+            if info.asked_field("spec.nodeName") == node:
+                return _ALLOW
+            return _no(
+                "can only list/watch/deletecollection resourceslices with spec.nodeName field "
+                "selector"
+            )
+        found = self._reader.get(RESOURCE_SLICE, Key("", info.name))
+        if get_path(found, "spec", "nodeName") == node:
             return _ALLOW
         return self._unrelated(node)
 

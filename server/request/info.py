@@ -12,6 +12,7 @@ _VERBS = {"POST": "create", "GET": "get", "HEAD": "get", "PUT": "update", "PATCH
           "DELETE": "delete"}  # fmt: skip
 TRUE = ("true", "1", "t", "T", "TRUE", "True")
 """What Go takes for a yes (strconv.ParseBool); clients send any of them."""
+_SELECTING = ("list", "watch", "deletecollection")
 _NAMESPACE_SUBRESOURCES = ("status", "finalize")
 
 
@@ -19,7 +20,7 @@ _NAMESPACE_SUBRESOURCES = ("status", "finalize")
 class RequestInfo:
     """What a request means. For a non-resource URL only ``verb`` (lower-case method) and
     ``path`` are set. ``parts`` are the segments after the version, namespace stripped.
-    ``field_selector`` is the raw text, kept for list and watch only."""
+    ``field_selector`` is the raw text, kept for verbs on many objects only."""
 
     is_resource: bool = False
     verb: str = ""
@@ -73,7 +74,7 @@ def parse_request_info(method: str, path: str, query: Mapping[str, str]) -> Requ
         name=name,
         subresource=rest[2] if len(rest) > 2 else "",
         parts=tuple(rest),
-        field_selector=query.get("fieldSelector", "") if verb in ("list", "watch") else "",
+        field_selector=query.get("fieldSelector", "") if verb in _SELECTING else "",
     )
 
 

@@ -1,21 +1,29 @@
 """What each admission plugin adds or refuses, as upstream does it."""
 
 import asyncio
-from collections.abc import Callable
+import base64
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from edgek.api.errors import ApiError, Forbidden, NotFound
 from edgek.api.meta import Key, Obj
 from edgek.kinds import (
+    CERTIFICATE_SIGNING_REQUEST,
     CONFIG_MAP,
+    CSI_DRIVER,
+    CSI_NODE,
     LEASE,
     NAMESPACE,
     NODE,
+    PERSISTENT_VOLUME_CLAIM,
     POD,
+    RESOURCE_SLICE,
     SERVICE_ACCOUNT,
 )
 from edgek.kinds.kind import Kind
+from edgek.pki.keys import new_key
+from edgek.pki.requests import new_request
 from server.admission.chain import Attributes
 from server.admission.default_toleration_seconds import DefaultTolerationSeconds
 from server.admission.namespace_lifecycle import NamespaceLifecycle
@@ -171,11 +179,24 @@ async def test_a_pod_stays_five_minutes_on_a_lost_node_unless_it_says_otherwise(
 
 def bound(name: str, node: str, uid: str = "u1") -> tuple[Kind, Obj]:
     meta = {"name": name, "namespace": "shop", "uid": uid}
-    return POD, {"metadata": meta, "spec": {"nodeName": node}}
+    sources = [
+        {"serviceAccountToken": {"path": "t"}},
+        {"serviceAccountToken": {"audience": "vault"}},
+    ]
+    volumes = [
+        {"name": "t", "projected": {"sources": sources}},
+        {"name": "c", "csi": {"driver": "csi.example.com"}},
+    ]
+    return POD, {"metadata": meta, "spec": {"nodeName": node, "volumes": volumes}}
 
 
 N1_META = {"name": "n1", "uid": "n1-uid"}
-READER = FakeReader(bound("mine", "n1"), bound("yours", "n2"), (NODE, {"metadata": N1_META}))
+DRIVER = {
+    "metadata": {"name": "csi.example.com"}, "spec": {"tokenRequests": [{"audience": "disk"}]}
+}  # fmt: skip
+READER = FakeReader(
+    bound("mine", "n1"), bound("yours", "n2"), (NODE, {"metadata": N1_META}), (CSI_DRIVER, DRIVER)
+)
 RESTRICTION = NodeRestriction(READER)
 
 
@@ -184,9 +205,9 @@ def a_node(name: str = "n1", taints: object = None, **labels: str) -> Obj:
     return {"metadata": {"name": name, "labels": prefixed}, "spec": {"taints": taints}}
 
 
-def token(pod: str, uid: str = "u1") -> Attributes:
+def token(pod: str, uid: str = "u1", audiences: Sequence[str] = ()) -> Attributes:
     ref = {"kind": "Pod", "apiVersion": "v1", "name": pod, "uid": uid}
-    obj = {"spec": {"boundObjectRef": ref}}
+    obj = {"spec": {"boundObjectRef": ref, "audiences": list(audiences)}}
     return attributes(SERVICE_ACCOUNT, obj, name="web", subresource="token", user=N1)
 
 
@@ -223,6 +244,40 @@ def on_node(obj: Obj, old: Obj | None = None) -> Attributes:
     return attributes(NODE, obj, old=old, operation=operation, namespace="", user=N1)
 
 
+def new_status(status: Obj, **meta: object) -> Attributes:
+    request = on_pod("mine", "UPDATE", "status")
+    request.obj = {**request.old, "status": status}
+    request.obj["metadata"] = {**request.obj["metadata"], **meta}
+    return request
+
+
+def on_claim(changes: Obj, subresource: str = "status") -> Attributes:
+    old = {"metadata": {"name": "c"}, "status": {"phase": "Bound"}}
+    new = {part: {**old.get(part, {}), **changes.get(part, {})} for part in ("metadata", "status")}
+    return attributes(
+        PERSISTENT_VOLUME_CLAIM, new, old=old, operation="UPDATE", subresource=subresource, user=N1
+    )
+
+
+def on_slice(node: str, operation: str = "CREATE") -> Attributes:
+    found = {"metadata": {"name": "s"}, "spec": {"nodeName": node}}
+    obj, old = (found, None) if operation == "CREATE" else (None, found)
+    return attributes(
+        RESOURCE_SLICE, obj, old=old, operation=operation, namespace="", name="s", user=N1
+    )
+
+
+def request_as(common_name: str) -> Attributes:
+    pem = new_request(KEY, common_name=common_name, organizations=("system:nodes",))
+    spec = {
+        "request": base64.b64encode(pem).decode(),
+        "signerName": "kubernetes.io/kubelet-serving",
+    }
+    obj = {"metadata": {"name": "r"}, "spec": spec}
+    return attributes(CERTIFICATE_SIGNING_REQUEST, obj, namespace="", user=N1)
+
+
+KEY = new_key()
 ROLE_LABEL = {"node-role_kubernetes_io__control-plane": ""}
 
 
@@ -233,6 +288,15 @@ ROLE_LABEL = {"node-role_kubernetes_io__control-plane": ""}
         lambda: on_pod("mine", "DELETE"),
         lambda: mirror(),
         lambda: token("mine"),
+        lambda: token("mine", audiences=[""]),
+        lambda: token("mine", audiences=["vault"]),
+        lambda: token("mine", audiences=["disk"]),
+        lambda: new_status({"phase": "Running"}),
+        lambda: on_pod("mine", "CREATE", "eviction"),
+        lambda: on_claim({"status": {"capacity": {"storage": "2Gi"}}}),
+        lambda: attributes(CSI_NODE, {}, name="n1", namespace="", user=N1),
+        lambda: on_slice("n1"),
+        lambda: request_as("system:node:n1"),
         lambda: on_node(a_node(kubernetes_io__hostname="n1", zone="attic", example_com__x="y")),
         lambda: on_node(a_node(taints=[{"key": "a"}])),
         lambda: on_node(a_node(**ROLE_LABEL), a_node(**ROLE_LABEL)),
@@ -250,7 +314,36 @@ async def test_a_node_keeps_up_its_own_things(make: Callable[[], Attributes]):
     [
         (lambda: on_pod("yours", "UPDATE", "status"), "can only update pod status for pods with"),
         (lambda: on_pod("yours", "DELETE"), "can only delete pods with spec.nodeName set to"),
-        (lambda: on_pod("mine", "UPDATE"), "cannot update pods"),
+        (lambda: on_pod("mine", "UPDATE"), "can only create and delete mirror pods"),
+        (lambda: on_pod("mine", "CREATE", "binding"), "only 'status' and 'eviction' are allowed"),
+        (lambda: on_pod("yours", "CREATE", "eviction"), "can only evict pods with spec.nodeName"),
+        (
+            lambda: new_status({"resourceClaimStatuses": [{"name": "c"}]}),
+            "cannot update resource claim statuses",
+        ),
+        (lambda: new_status({}, labels={"a": "b"}), "cannot update labels through pod status"),
+        (lambda: token("mine", audiences=["other"]), 'audience "other" not found in pod spec'),
+        (lambda: token("mine", audiences=["vault", ""]), "may only request 0 or 1 audiences"),
+        (lambda: token("gone"), 'pods "gone" not found'),
+        (
+            lambda: on_claim({"status": {"phase": "Lost"}}),
+            "fields other than status.capacity and status.conditions",
+        ),
+        (
+            lambda: on_claim({"metadata": {"labels": {"a": "b"}}}),
+            "fields other than status.capacity and status.conditions",
+        ),
+        (lambda: on_claim({}, subresource=""), "may only update PVC status"),
+        (
+            lambda: attributes(CSI_NODE, {}, name="n2", namespace="", user=N1),
+            "can only access CSINode with the same name as the requesting node",
+        ),
+        (lambda: on_slice("n2"), "can only create ResourceSlice with the same NodeName as the"),
+        (
+            lambda: on_slice("n2", operation="DELETE"),
+            "can only delete ResourceSlice with the same NodeName as the requesting node",
+        ),
+        (lambda: request_as("system:node:n2"), "can only create a node CSR with CN=system:node:n1"),
         (lambda: attributes(POD, a_pod(), user=N1), "can only create mirror pods"),
         (lambda: mirror(nodeName="n2"), "can only create pods with spec.nodeName set to itself"),
         (lambda: mirror(serviceAccountName="web"), "that reference a service account"),

@@ -8,6 +8,7 @@ from edgek.api.meta import Key, Obj
 from edgek.kinds.cluster_role import CLUSTER_ROLE
 from edgek.kinds.cluster_role_binding import CLUSTER_ROLE_BINDING
 from edgek.kinds.pod import POD
+from edgek.kinds.resource_slice import RESOURCE_SLICE
 from edgek.kinds.role import ROLE
 from edgek.kinds.role_binding import ROLE_BINDING
 from server.authz.authorizer import Authorizer, Decision
@@ -22,6 +23,7 @@ from server.request.info import parse_request_info
 from server.request.model import ANONYMOUS, User
 
 CSRS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
+SLICES = "/apis/resource.k8s.io/v1/resourceslices"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 JOINING = User(
     name="system:bootstrap:edgek",
@@ -43,12 +45,17 @@ def pod(name: str, node: str, **spec: object) -> tuple:
 
 
 def uses(secret: str) -> dict:
-    return {"volumes": [{"name": "v", "secret": {"secretName": secret}}]}
+    claim = {"name": "c", "persistentVolumeClaim": {"claimName": secret}}
+    return {"volumes": [{"name": "v", "secret": {"secretName": secret}}, claim]}
 
 
 @pytest.fixture
 def reader() -> FakeReader:
-    reader = FakeReader(pod("mine", "n1", **uses("mine")), pod("yours", "n2", **uses("yours")))
+    reader = FakeReader(
+        pod("mine", "n1", **uses("mine")), pod("yours", "n2", **uses("yours")),
+        *((RESOURCE_SLICE, {"metadata": {"name": name}, "spec": {"nodeName": node}})
+          for name, node in (("mine", "n1"), ("yours", "n2"))),
+    )  # fmt: skip
     for kind, obj in plan_bootstrap(reader).create:
         reader.put(kind, obj)
     return reader
@@ -134,6 +141,18 @@ SHOP = "/api/v1/namespaces/shop"
         ("PUT /apis/coordination.k8s.io/v1/namespaces/default/leases/n1", False),
         ("GET /apis/discovery.k8s.io/v1/endpointslices?watch=1", True),
         (f"POST {CSRS}", True),
+        (f"PATCH {SHOP}/persistentvolumeclaims/mine/status", True),
+        (f"PATCH {SHOP}/persistentvolumeclaims/mine", False),
+        (f"PATCH {SHOP}/persistentvolumeclaims/yours/status", False),
+        ("PUT /apis/storage.k8s.io/v1/csinodes/n1", True),
+        ("GET /apis/storage.k8s.io/v1/csinodes/n2", False),
+        ("GET /apis/storage.k8s.io/v1/csinodes", False),
+        (f"POST {SLICES}", True),
+        (f"DELETE {SLICES}?fieldSelector=spec.nodeName=n1", True),
+        (f"DELETE {SLICES}", False),
+        (f"GET {SLICES}?watch=1&fieldSelector=spec.nodeName=n2", False),
+        (f"PUT {SLICES}/mine", True),
+        (f"PUT {SLICES}/yours", False),
     ],
 )
 def test_a_node_reaches_what_runs_on_it_and_no_further(
