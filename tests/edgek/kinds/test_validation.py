@@ -5,36 +5,11 @@ from typing import Any
 
 import pytest
 
-from edgek.api.meta import deep_copy
 from edgek.api.validation import FieldErrors
-from edgek.kinds import ALL
+from tests.support.mistakes import KINDS, told
 
-KINDS = {kind.plural: kind for kind in ALL if kind.conversion is None}
 ROLLING = ("spec", "strategy", "rollingUpdate")
 UPDATE = ("spec", "updateStrategy", "rollingUpdate")
-
-
-def put(obj: dict, path: tuple, value: Any) -> dict:
-    inner: Any = obj
-    for step in path[:-1]:
-        inner = inner.setdefault(step, {}) if isinstance(inner, dict) else inner[step]
-    if value is None:
-        inner.pop(path[-1], None)
-    else:
-        inner[path[-1]] = value
-    return obj
-
-
-def told(plural: str, *changes: tuple[tuple, Any]) -> list[str]:
-    kind = KINDS[plural]
-    obj = deep_copy(dict(kind.example))
-    kind.default(obj)
-    kind.prepare(obj, None)
-    for path, value in changes:
-        put(obj, path, value)
-    errors = FieldErrors()
-    kind.validate(obj, errors)
-    return [str(e) for e in errors]
 
 
 def b64(text: str) -> str:
