@@ -5,7 +5,7 @@ server itself sets (uid, creationTimestamp, generation) is only checked for not 
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from edgek.api.meta import Obj
@@ -22,6 +22,8 @@ from edgek.api.validation import (
 METADATA = FieldPath("metadata")
 NameRule = Callable[[str], list[str]]
 IMMUTABLE = "field is immutable"
+MAX_MANAGER = 128
+_MAX_SUBRESOURCE = 256
 STANDARD_FINALIZERS = ("orphan", "foregroundDeletion", "kubernetes")
 
 
@@ -46,6 +48,27 @@ def validate_object_meta(
     validate_annotations(meta.get("annotations"), METADATA.child("annotations"), errors)
     _validate_owners(meta.get("ownerReferences") or [], errors)
     _validate_finalizers(meta.get("finalizers") or [], errors, free=free_finalizers)
+    _validate_managed_fields(meta.get("managedFields") or (), errors)
+
+
+def _validate_managed_fields(entries: Sequence[Obj], errors: FieldErrors) -> None:
+    """As metav1/validation ValidateManagedFields."""
+    for index, entry in enumerate(entries):
+        manager, through = entry.get("manager") or "", entry.get("subresource") or ""
+        if len(manager) <= MAX_MANAGER // 4 and manager.isprintable() and not through:
+            continue  # nearly all
+        path = METADATA.child("managedFields").index(index)
+        validate_field_manager(manager, path.child("manager"), errors)
+        if len(through.encode()) > _MAX_SUBRESOURCE:
+            errors.too_long(path.child("subresource"), _MAX_SUBRESOURCE)
+
+
+def validate_field_manager(manager: str, path: FieldPath, errors: FieldErrors) -> None:
+    if len(manager.encode()) > MAX_MANAGER:
+        errors.too_long(path, MAX_MANAGER)
+    elif not manager.isprintable():
+        at, char = next((i, c) for i, c in enumerate(manager) if not c.isprintable())
+        errors.invalid(path, manager, f"invalid character U+{ord(char):04X} (at position {at})")
 
 
 def _validate_names(meta: Obj, errors: FieldErrors, rule: NameRule) -> None:

@@ -7,6 +7,7 @@ from edgek.api.meta import Obj
 from edgek.api.selectors import FieldSelector, Selector, parse_field_selector, parse_selector
 from edgek.api.validation import FieldErrors, FieldPath
 from edgek.kinds.kind import Kind
+from edgek.kinds.metadata import MAX_MANAGER, validate_field_manager
 from server.registry.registry import WriteContext
 from server.request.info import TRUE
 from server.request.model import Request
@@ -73,7 +74,6 @@ def dry_run(query: Mapping[str, str]) -> bool:
 
 
 _OPTIONS = {"create": "CreateOptions", "update": "UpdateOptions", "patch": "PatchOptions"}
-_MAX_MANAGER = 128
 _FIELD_VALIDATION = ("", "Ignore", "Strict", "Warn")
 
 
@@ -115,7 +115,7 @@ def _check_options(query: Mapping[str, str], kind: str, *, apply: bool) -> None:
         problems.required(FieldPath("fieldManager"), "is required for apply patch")
     if not apply and "force" in query and kind == "PatchOptions":
         problems.forbidden(FieldPath("force"), "may not be specified for non-apply patch")
-    _check_manager(query.get("fieldManager", ""), problems)
+    validate_field_manager(query.get("fieldManager", ""), FieldPath("fieldManager"), problems)
     if query.get("dryRun", "") not in ("", "All"):
         problems.not_supported(FieldPath("dryRun"), query["dryRun"][:40], ["All"])
     if query.get("fieldValidation", "") not in _FIELD_VALIDATION:
@@ -126,17 +126,7 @@ def _check_options(query: Mapping[str, str], kind: str, *, apply: bool) -> None:
         raise errors.Invalid.of(of, "", problems)
 
 
-def _check_manager(manager: str, problems: FieldErrors) -> None:
-    path = FieldPath("fieldManager")
-    if len(manager.encode()) > _MAX_MANAGER:
-        problems.too_long(path, _MAX_MANAGER)
-    elif not manager.isprintable():
-        at, char = next((i, c) for i, c in enumerate(manager) if not c.isprintable())
-        why = f"invalid character U+{ord(char):04X} (at position {at})"
-        problems.invalid(path, manager, why)
-
-
 def _agent(request: Request) -> str:
     """As apiserver handlers managerOrUserAgent: what a User-Agent says before its slash."""
     name = request.header("user-agent").partition("/")[0] or request.user.name
-    return "".join(c for c in name if c.isprintable())[:_MAX_MANAGER]
+    return "".join(c for c in name if c.isprintable())[:MAX_MANAGER]

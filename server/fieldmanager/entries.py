@@ -103,13 +103,13 @@ def in_order(entries: Iterable[Obj]) -> list[Obj]:
     )  # fmt: skip
 
 
-def capped(entries: Entries) -> Entries:
-    """At most MAX_UPDATERS entries of updates: the oldest of one version become one entry."""
+def capped(entries: Entries, *, most: int = MAX_UPDATERS) -> Entries:
+    """At most so many entries of updates: the oldest of one version become one entry."""
     updaters = [e for e in entries if e.get("operation") != APPLY]
-    if len(updaters) <= MAX_UPDATERS:
+    if len(updaters) <= most:
         return entries
     updaters.sort(key=lambda e: (e.get("time") or "", identity(e)))
-    over = len(updaters) - MAX_UPDATERS
+    over = len(updaters) - most
     first: dict[str, Obj] = {}
     buckets: dict[str, Obj] = {}
     gone: list[Obj] = []
