@@ -1,6 +1,7 @@
 """What users may not set on a pod (upstream: pkg/registry/core/pod/strategy.go)."""
 
 from edgek.api.meta import Obj
+from edgek.kinds.pod_status import keep_observed_generations
 from edgek.kinds.pods import qos_class
 from edgek.kinds.strategy import carry, carry_metadata
 
@@ -32,10 +33,7 @@ def prepare_pod_status(pod: Obj, old: Obj | None) -> None:
         pod, old, "ownerReferences", "deletionTimestamp", "deletionGracePeriodSeconds",
         "generation",
     )  # fmt: skip
-    status, before = pod.setdefault("status", {}), old.get("status") or {}
-    for field in ("qosClass", "observedGeneration"):
-        if not status.get(field) and before.get(field):
-            status[field] = before[field]
+    keep_observed_generations(pod.setdefault("status", {}), old.get("status") or {})
 
 
 def _fold_label_keys(pod: Obj) -> None:

@@ -1,4 +1,4 @@
-"""What of a pod may change (upstream: ValidatePodUpdate, ValidatePodStatusUpdate).
+"""What of a pod may change (upstream: ValidatePodUpdate). Its status is in pod_status.
 
 Everything that may not change is compared at once: the fields that may are first set to what
 they were.
@@ -8,9 +8,9 @@ from typing import Any
 
 from edgek.api.meta import Obj
 from edgek.api.validation import FieldErrors, FieldPath
-from edgek.kinds.checks import check_not_negative
 from edgek.kinds.pod_gates import validate_gates, without_placement
 from edgek.kinds.pod_parts import with_same_empties
+from edgek.kinds.pod_status import validate_status_update
 
 SPEC = FieldPath("spec")
 _FIELDS = (
@@ -33,7 +33,7 @@ def validate_pod_update(new: Obj, old: Obj, errors: FieldErrors) -> None:
     validate_gates(spec, before, errors)
     if with_same_empties(_without_changeable(spec, before)) != with_same_empties(before):
         errors.forbidden(SPEC, _FIELDS)
-    _validate_restarts(new, errors)
+    validate_status_update(new, old, errors)
 
 
 def _without_changeable(spec: Obj, before: Obj) -> Obj:
@@ -78,11 +78,3 @@ def _validate_tolerations(spec: Obj, before: Obj, errors: FieldErrors) -> None:
 
 def _plain(toleration: Obj) -> dict[str, Any]:
     return {k: v for k, v in toleration.items() if k != "tolerationSeconds"}
-
-
-def _validate_restarts(new: Obj, errors: FieldErrors) -> None:
-    status = FieldPath("status")
-    for field in ("initContainerStatuses", "containerStatuses"):
-        for index, state in enumerate((new.get("status") or {}).get(field) or ()):
-            path = status.child(field).index(index).child("restartCount")
-            check_not_negative(state.get("restartCount"), path, errors)
