@@ -4,14 +4,27 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from edgek.api.errors import Invalid, UnsupportedMediaType
+from edgek.api.errors import Forbidden, Invalid, UnsupportedMediaType
 from edgek.api.meta import Key, Obj, deep_copy, key_of
 from edgek.api.validation import FieldErrors
 from edgek.client.client import Client
-from edgek.kinds import ALL, COMPAT_BETAS, ENDPOINT_SLICE, EVENT, INGRESS, POD_DISRUPTION_BUDGET
+from edgek.kinds import (
+    ALL,
+    CLUSTER_ROLE,
+    CLUSTER_ROLE_BINDING,
+    COMPAT_BETAS,
+    ENDPOINT_SLICE,
+    EVENT,
+    INGRESS,
+    NAMESPACE,
+    POD_DISRUPTION_BUDGET,
+)
 from edgek.kinds.kind import Kind
 from edgek.schema.protobuf import builtin_codec
 from server.app import Api
+from server.parts import plugins
+from server.request.model import User
+from server.request.principals import AUTHENTICATED
 from tests.support.api import admin, open_api
 
 WITHOUT_PROTOBUF = {"autoscaling"}  # removed before its messages could be had
@@ -185,3 +198,49 @@ async def test_an_event_of_any_version_is_one_event(client: Client) -> None:
     found = await client.get(EVENT, key_of(made))
     assert (found["count"], found["message"]) == (3, obj["note"])
     assert found["involvedObject"] == obj["regarding"]
+
+
+RBAC = "rbac.authorization.k8s.io"
+ALL_OF_IT = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
+
+
+@pytest.fixture
+async def guarded() -> AsyncIterator[Api]:
+    """Jane and all nodes may write anything of RBAC's group and leases."""
+    async with open_api(plugins=plugins) as api:
+        for kind in COMPAT_BETAS:
+            api.env.kinds.add(kind)
+        root = admin(api)
+        for name in ("default", "kube-node-lease"):
+            meta = {"name": name}
+            await root.create(
+                NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": meta}
+            )
+        groups = [RBAC, "coordination.k8s.io"]
+        rules = [{"apiGroups": groups, "resources": ["*"], "verbs": ["create"]}]
+        meta = {"name": "writer"}
+        named = {"apiVersion": f"{RBAC}/v1", "metadata": meta}
+        await root.create(CLUSTER_ROLE, {**named, "kind": "ClusterRole", "rules": rules})
+        subjects = [{"kind": "Group", "name": AUTHENTICATED, "apiGroup": RBAC}]
+        ref = {"kind": "ClusterRole", "name": "writer", "apiGroup": RBAC}
+        binding = {**named, "kind": "ClusterRoleBinding", "subjects": subjects, "roleRef": ref}
+        await root.create(CLUSTER_ROLE_BINDING, binding)
+        yield api
+
+
+async def test_an_old_version_grants_nobody_more_than_they_have(guarded: Api) -> None:
+    jane = guarded.client(User(name="jane", groups=(AUTHENTICATED,)))
+    beta = served(RBAC, "ClusterRole")
+    role = {"apiVersion": beta.api_version, "kind": "ClusterRole", "metadata": {"name": "root"}}
+    with pytest.raises(Forbidden, match="attempting to grant RBAC permissions not currently held"):
+        await jane.create(beta, {**role, "rules": [ALL_OF_IT]})
+
+
+async def test_a_node_gets_at_no_other_nodes_lease_by_an_old_version(guarded: Api) -> None:
+    node = User(name="system:node:worker-1", groups=("system:nodes", AUTHENTICATED))
+    beta = served("coordination.k8s.io", "Lease")
+    lease = deep_copy(dict(beta.example)) | {
+        "metadata": {"name": "worker-2", "namespace": "kube-node-lease"}
+    }
+    with pytest.raises(Forbidden, match="can only access node lease with the same name"):
+        await guarded.client(node).create(beta, lease)
