@@ -15,7 +15,7 @@ from edgek.api.errors import (
 from edgek.api.meta import Key, Obj, deep_copy
 from edgek.client.client import Client
 from edgek.kinds import POD, POD_DISRUPTION_BUDGET
-from server.endpoints.subresources.eviction import plan_eviction
+from server.endpoints.subresources.eviction_plan import plan_eviction
 
 READY = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
 UNREADY = {"phase": "Running", "conditions": [{"type": "Ready", "status": "False"}]}
