@@ -106,7 +106,7 @@ class CustomShape:
                 "some validation rules were not checked because the object was invalid; correct "
                 "the existing errors to complete validation"
             )
-            errors.invalid(FieldPath(), None, text)
+            errors.invalid(FieldPath(), "null", text)
             return
         self.rules.check(obj, old, errors)
 

@@ -60,9 +60,19 @@ def _compiled(
     try:
         return compile_expression(text, given)
     except CompileError as err:
-        said = f"Invalid value: {_go(rule)}: {err}"
+        said = f"Invalid value: {_go(rule)}: {_sentence(text, rule, str(err))}"
         errors.errors.append(FieldError("FieldValueInvalid", str(at), said))
         return None
+
+
+def _sentence(text: str, rule: Rule, said: str) -> str:
+    """What is wrong with one of a rule's two expressions, as upstream says it."""
+    if text == rule.rule:
+        wrong_type = said.startswith("must evaluate to")
+        return "cel expression must evaluate to a bool" if wrong_type else said
+    if said.startswith("must evaluate to"):
+        return "messageExpression must evaluate to a string"
+    return f"messageExpression {said}"
 
 
 def _check_old_self(
