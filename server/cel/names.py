@@ -1,8 +1,12 @@
 """Walks over a syntax tree that look for names: which are free, which nobody has declared."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
 
-from server.cel.syntax import Call, Fold, Ident, ListOf, MapOf, Node, Select, Tree
+from server.cel.convert import to_duration, to_timestamp
+from server.cel.errors import CelError
+from server.cel.library.regex import engine
+from server.cel.syntax import Call, Const, Fold, Ident, ListOf, MapOf, Node, Select, Tree
 from server.cel.values import TYPES
 
 _SYNTAX = frozenset(
@@ -71,6 +75,27 @@ def _all(node: Node) -> Iterator[Node]:
             yield from _all(part)
     for child in _children(node):
         yield from _all(child)
+
+
+_LITERALS: Mapping[str, Callable[[str], Any]] = {
+    "matches": engine,
+    "duration": to_duration,
+    "timestamp": to_timestamp,
+}
+
+
+def bad_literals(root: Node) -> Iterator[tuple[int, str]]:
+    """Patterns, durations and timestamps that are written out and wrong (cel-go's AST
+    validators)."""
+    for node in _all(root):
+        if not isinstance(node, Call) or node.function not in _LITERALS or not node.args:
+            continue
+        last = node.args[-1]
+        if isinstance(last, Const) and type(last.value) is str:
+            try:
+                _LITERALS[node.function](last.value)
+            except CelError:
+                yield last.id, f"invalid {node.function} argument"
 
 
 def located(text: str, tree: Tree, ident: int, problem: str) -> str:

@@ -85,7 +85,11 @@ def optional_index(value: Any, key: Any) -> Optional:
 def contains(meter: Meter, item: Any, within: Any) -> bool:
     """``item in within``."""
     if isinstance(within, list):
-        return any(equal(item, other, meter) for other in within)
+        for other in within:
+            meter.spend()
+            if equal(item, other, meter):
+                return True
+        return False
     if isinstance(within, dict):
         return not isinstance(item, list | dict) and item in within
     raise CelError(NO_SUCH_OVERLOAD)

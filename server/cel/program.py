@@ -33,7 +33,7 @@ from server.cel.environment import Environment
 from server.cel.errors import CelError, CompileError
 from server.cel.interpreter import Frame, Interpreter, Step
 from server.cel.library import LIBRARIES, OPAQUE
-from server.cel.names import free_variables, located, undeclared
+from server.cel.names import bad_literals, free_variables, located, undeclared
 from server.cel.overload import Table, table_of
 from server.cel.shapes import Shapes, cel_type
 
@@ -66,11 +66,18 @@ class Program:
 @lru_cache(maxsize=_REMEMBERED)
 def compile_expression(text: str, environment: Environment) -> Program:
     """Raises CompileError with all that cel-go would say."""
+    try:
+        return _compiled(text, environment)
+    except RecursionError:
+        raise failed("ERROR: <input>:-1:0: expression recursion limit exceeded") from None
+
+
+def _compiled(text: str, environment: Environment) -> Program:
     declared = {name: cel_type(s) for name, s in environment.variables.items()}
     tree, result = parse(text, declared, check=not environment.objects)
     shapes = Shapes()
     schema = shapes.walk(tree.root, environment.variables)
-    problems = [*shapes.problems]
+    problems = [*shapes.problems, *bad_literals(tree.root)]
     if environment.objects:
         problems += undeclared(tree.root, environment.variables, _table())
     if problems:
