@@ -136,8 +136,10 @@ class Api:
     webhooks: WebhookClient
 
     def client(self, user: User) -> Client:
-        """An in-process client that acts as ``user``."""
-        return Client(InProcessTransport(self.handle, user), field_manager=user.name)
+        """An in-process client that acts as ``user``; kube-controller-manager... owns what it
+        writes."""
+        manager = user.name.removeprefix("system:")
+        return Client(InProcessTransport(self.handle, user), field_manager=manager)
 
     async def close(self) -> None:
         await self.webhooks.close()
