@@ -91,7 +91,7 @@ def _clashes(wanted: Any, used: set[str]) -> list[str]:
 def _names_condition(problems: list[tuple[str, str]]) -> Condition:
     if not problems:
         return _condition("NamesAccepted", "True", "NoConflicts", "no conflicts found")
-    reason, sentence = problems[0]
+    reason, sentence = problems[-1]  # upstream writes one over the other
     return _condition("NamesAccepted", "False", reason, sentence)
 
 
