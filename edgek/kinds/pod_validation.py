@@ -4,7 +4,7 @@ The parts are in files of their own: containers, environment, probes, resources,
 security and placement.
 """
 
-from edgek.api.meta import Obj
+from edgek.api.meta import Obj, resource_version
 from edgek.api.validation import (
     FieldErrors,
     FieldPath,
@@ -23,6 +23,7 @@ from edgek.kinds.checks import (
     check_rule,
 )
 from edgek.kinds.container_validation import RESTART_POLICIES, validate_containers
+from edgek.kinds.ephemeral_volume import validate_ephemeral_volumes
 from edgek.kinds.placement_validation import validate_placement
 from edgek.kinds.resource_validation import validate_resources
 from edgek.kinds.security_validation import validate_pod_security
@@ -39,7 +40,7 @@ LABEL_FIELDS = ("hostname", "subdomain")
 def validate_pod(pod: Obj, errors: FieldErrors) -> None:
     spec = pod.get("spec") or {}
     validate_pod_spec(spec, SPEC, errors)
-    if pod["metadata"].get("resourceVersion"):
+    if resource_version(pod):
         return
     # A pod that has no revision yet is being created (ValidatePodCreate).
     if spec.get("ephemeralContainers"):
@@ -66,6 +67,7 @@ def validate_template(template: Obj, path: FieldPath, errors: FieldErrors) -> No
 
 def validate_pod_spec(spec: Obj, path: FieldPath, errors: FieldErrors) -> None:
     volumes = validate_volumes(spec.get("volumes") or [], path.child("volumes"), errors)
+    validate_ephemeral_volumes(spec.get("volumes") or [], path.child("volumes"), errors)
     validate_containers(spec, volumes, path, errors)
     if resources := spec.get("resources"):
         validate_resources(resources, path.child("resources"), errors)

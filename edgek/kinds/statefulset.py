@@ -6,11 +6,12 @@ for validation they count as volumes, as the controller will add them.
 
 from typing import Any
 
-from edgek.api.meta import Obj, get_path
+from edgek.api.meta import Obj, get_path, resource_version
 from edgek.api.validation import FieldErrors, FieldPath, is_dns1123_label
 from edgek.kinds.checks import check_enum, check_not_negative, check_rule
 from edgek.kinds.columns import TEMPLATE_COLUMNS
 from edgek.kinds.kind import AGE, NAME, SCALE, STATUS, Column, Kind, ScalePaths
+from edgek.kinds.persistent_volume_claim_validation import validate_claim_spec
 from edgek.kinds.rollout import check_at_most_all, check_int_or_percent, is_zero
 from edgek.kinds.strategy import ensure, keep_status, only_status, set_default
 from edgek.kinds.workload import (
@@ -67,6 +68,10 @@ def _validate(obj: Obj, errors: FieldErrors) -> None:
     path = SPEC.child("ordinals", "start")
     check_not_negative((spec.get("ordinals") or {}).get("start"), path, errors)
     check_rule(spec.get("serviceName"), is_dns1123_label, SPEC.child("serviceName"), errors)
+    if not resource_version(obj):  # later the templates stay as they are, right or wrong
+        path = SPEC.child("volumeClaimTemplates")
+        for index, claim in enumerate(spec.get("volumeClaimTemplates") or ()):
+            validate_claim_spec(claim.get("spec") or {}, path.index(index).child("spec"), errors)
     validate_workload(_with_claims(obj), "statefulset", errors)
     validate_workload_status(obj, errors, ready="status.readyReplicas")
 

@@ -190,6 +190,22 @@ def test_a_mistake_is_told_at_its_field(path: tuple, value: Any, sentence: str) 
     assert any(sentence in text for text in found), found
 
 
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        ({}, "spec.volumes[0].ephemeral.volumeClaimTemplate: Required value"),
+        ({"volumeClaimTemplate": {"spec": {}}}, "volumeClaimTemplate.spec.accessModes: Required"),
+        ({"volumeClaimTemplate": {"metadata": {"name": "x"}}}, "name: Forbidden: cannot be set"),
+    ],
+)  # fmt: skip
+def test_an_ephemeral_volume_is_a_claim(source: Any, sentence: str) -> None:
+    pod = full()
+    pod["spec"]["volumes"][0] = {"name": "data", "ephemeral": source}
+    errors = FieldErrors()
+    POD.validate(pod, errors)
+    assert any(sentence in str(e) for e in errors), list(errors)
+
+
 def test_port_names_ports_and_mounts_are_not_given_twice() -> None:
     pod = full()
     container = pod["spec"]["containers"][0]

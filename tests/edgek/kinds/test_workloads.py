@@ -57,6 +57,8 @@ def with_(**fields: Any) -> Change:
         (STATEFUL_SET, with_(persistentVolumeClaimRetentionPolicy={"whenDeleted": "Keep"}),
          'whenDeleted: Unsupported value: "Keep": supported values: "Delete", "Retain"'),
         (STATEFUL_SET, with_(volumeClaimTemplates=[]), 'volumeMounts[0].name: Not found: "data"'),
+        (STATEFUL_SET, lambda s: s["volumeClaimTemplates"][0]["spec"].pop("accessModes"),
+         "spec.volumeClaimTemplates[0].spec.accessModes: Required value: at least 1 access mode"),
         (REPLICATION_CONTROLLER, with_(selector={}), "spec.selector: Required value"),
         (REPLICATION_CONTROLLER, with_(selector={"app": "x"}),
          'labels: Invalid value: {"app":"web"}: `selector` does not match template `labels`'),
