@@ -98,14 +98,16 @@ SUBRESOURCES: Mapping[tuple[str, str], Mapping[str, Verb]] = {
 }
 
 
-def filters(authenticator: Authenticator, authorizer: Authorizer) -> tuple[Filter, ...]:
+def filters(
+    authenticator: Authenticator, authorizer: Authorizer, reader: StoreReader
+) -> tuple[Filter, ...]:
     """In the order in which a request meets them."""
     return (
         errors_filter,
         request_info_filter,
         authentication(authenticator),
         impersonation(authorizer),
-        in_flight_filter(),
+        in_flight_filter(reader),
         authorization(authorizer),
     )
 
@@ -238,7 +240,7 @@ def build_api(config: ApiConfig, parts: Parts) -> Api:
         virtual=parts.virtual(reader, authorizer, authenticator),
     )
     root = Root(routes=routes, paths=parts.paths(env))
-    chain = filters(authenticator, authorizer)
+    chain = filters(authenticator, authorizer, reader)
     handle = chained(chain, root.handle)
     return Api(env=env, store=store, reader=reader, handle=handle, webhooks=webhooks)
 

@@ -1,8 +1,7 @@
 """What flow control's two kinds share, and the objects of them that must be as they are.
 
 As apiserver pkg/apis/flowcontrol/bootstrap. The other objects that a cluster starts with are in
-server/flow_control.py. edgek limits requests by its own rules (server/filters/in_flight.py) and
-keeps these objects for those who read or write them.
+server/flow_control.py. server/filters/in_flight.py limits requests by them.
 """
 
 from typing import Any

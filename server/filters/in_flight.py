@@ -1,76 +1,101 @@
-"""A bound on the requests being worked on, so that a flood waits instead of filling memory.
+"""Priority and fairness: how many requests are worked on at a time, and whose is next.
 
-Admins, nodes and everybody else have places of their own: whoever floods, agents keep their
-leases and the admin gets in to end it. Watches and streams leave their place when their answer
-begins, as upstream's long-running requests are not counted. Fair shares between the clients of
-one level come later (priority and fairness).
+FlowSchemas say of which priority level a request is (server/filters/flows.py); each level has
+places of its own, given to its users or namespaces in turn (server/filters/fair_queue.py). So
+whoever floods, agents keep their leases, and others of his level get their share. Who is exempt
+(system:masters, probes) is held up by nothing. Watches and streams leave their place when their
+answer begins, as upstream's long-running requests are not counted. Levels lend each other nothing.
 """
 
-import asyncio
+from edgek.api.errors import ApiError
+from edgek.kinds import FLOW_SCHEMA, PRIORITY_LEVEL
+from server.filters.errors import error_response
+from server.filters.fair_queue import FairQueue
+from server.filters.flows import Classifier, Flow, sizes
+from server.flow_control import flow_control_objects
+from server.request.model import Filter, Handler, Request, Response
+from server.request.reader import Reader
 
-from edgek.api import errors
-from server.request.model import Filter, Handler, Request, Response, User
-from server.request.principals import MASTERS, NODES
-
-LIMIT = 400
-QUEUE = 1000
-WAIT_SECONDS = 30.0
-LEVELS = (MASTERS, NODES)
-"""Groups with places of their own, the first that a user is in counts; the rest share theirs."""
-
-
-class _Level:
-    """The places of one kind of client."""
-
-    def __init__(self, *, limit: int, queue: int) -> None:
-        self._places = asyncio.Semaphore(limit)
-        self._queue = queue
-        self._waiting = 0
-
-    async def enter(self) -> None:
-        """Raises TooManyRequests where there is no place, nor one to wait for."""
-        if not self._places.locked():
-            await self._places.acquire()  # does not wait
-            return
-        if self._waiting >= self._queue:
-            raise _too_many()
-        self._waiting += 1
-        try:
-            async with asyncio.timeout(WAIT_SECONDS):
-                await self._places.acquire()
-        except TimeoutError as err:
-            raise _too_many() from err
-        finally:
-            self._waiting -= 1
-
-    def leave(self) -> None:
-        self._places.release()
+SEATS = 600
+"""As upstream's default: 400 that read and 200 that change."""
+_REMEMBERED = 4096
 
 
-def _too_many() -> errors.TooManyRequests:
-    return errors.TooManyRequests.after("too many requests, please try again later.", seconds=1)
+class _Flows:
+    """The levels as the cluster's objects are now; who asked what is looked up once."""
+
+    def __init__(self, reader: Reader, *, seats: int) -> None:
+        self._reader = reader
+        self._seats = seats
+        self._at = (-1, -1)
+        self._classifier = Classifier(schemas=(), levels={})
+        self._known: dict[object, Flow] = {}
+        self.levels: dict[str, FairQueue] = {}
+
+    def of(self, request: Request) -> Flow:
+        revisions = (self._reader.revision(FLOW_SCHEMA), self._reader.revision(PRIORITY_LEVEL))
+        if revisions != self._at:
+            self._load()
+            self._at = revisions
+        user, info = request.user, request.info
+        what = (
+            (info.verb, info.group, info.resource, info.subresource, info.namespace)
+            if info.is_resource
+            else (info.verb, info.path)
+        )
+        key = (user.name, user.groups, what)
+        found = self._known.get(key)
+        if found is None:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            found = self._known[key] = self._classifier.flow(user, info)
+        return found
+
+    def _load(self) -> None:
+        """Before the first objects are made, those that will be."""
+        kinds = (FLOW_SCHEMA, PRIORITY_LEVEL)
+        schemas, levels = (list(self._reader.list(kind)) for kind in kinds)
+        if not schemas or not levels:
+            first = list(flow_control_objects())
+            schemas, levels = ([o for of, o in first if of == kind] for kind in kinds)
+        self._classifier = Classifier.of(schemas, levels)
+        self._known.clear()
+        for name, size in sizes(levels, seats=self._seats).items():
+            how = {"limit": size.limit, "per_flow": size.per_flow, "total": size.total}
+            if name in self.levels:
+                self.levels[name].resize(**how)
+            else:
+                self.levels[name] = FairQueue(**how)
 
 
-def level_of(user: User) -> str:
-    return next((group for group in LEVELS if group in user.groups), "")
-
-
-def in_flight_filter(limit: int = LIMIT, queue: int = QUEUE) -> Filter:
-    """``limit`` and ``queue`` are those of each level."""
+def in_flight_filter(reader: Reader, *, seats: int = SEATS) -> Filter:
+    """``seats`` are those of all levels together."""
 
     def wrap(handler: Handler) -> Handler:
-        levels = {name: _Level(limit=limit, queue=queue) for name in (*LEVELS, "")}
+        flows = _Flows(reader, seats=seats)
 
         async def handle(request: Request) -> Response:
             if request.in_process:  # our own control loops are bounded by their workers
                 return await handler(request)
-            level = levels[level_of(request.user)]
-            await level.enter()
+            flow = flows.of(request)
             try:
-                return await handler(request)
-            finally:
-                level.leave()
+                response = await _in_turn(handler, request, flow, flows)
+            except ApiError as err:
+                response = error_response(err)
+            response.headers.update(flow.headers)
+            return response
 
         return handle
 
     return wrap
+
+
+async def _in_turn(handler: Handler, request: Request, flow: Flow, flows: _Flows) -> Response:
+    if not flow.level:
+        return await handler(request)
+    level = flows.levels[flow.level]
+    await level.enter(flow.key)
+    try:
+        return await handler(request)
+    finally:
+        level.leave()
