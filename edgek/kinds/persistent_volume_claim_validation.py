@@ -7,11 +7,12 @@ from edgek.api.meta import Obj, annotations, get_path
 from edgek.api.validation import FieldErrors, FieldPath, is_dns1123_label, is_dns1123_subdomain
 from edgek.kinds.checks import check_label_selector, check_quantity, check_required, check_rule
 from edgek.kinds.metadata import immutable
-from edgek.kinds.persistent_volume_validation import amount_of, check_positive
 from edgek.kinds.storage_checks import (
     BETA_CLASS,
+    amount_of,
     check_access_modes,
     check_class_name,
+    check_positive,
     check_volume_mode,
 )
 

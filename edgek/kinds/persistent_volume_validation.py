@@ -3,13 +3,17 @@
 import posixpath
 
 from edgek.api.meta import Obj
-from edgek.api.quantity import parse_quantity
 from edgek.api.validation import FieldErrors, FieldPath, is_dns1123_subdomain
-from edgek.kinds.checks import check_enum, check_quantity
+from edgek.kinds.checks import check_enum
 from edgek.kinds.metadata import immutable
 from edgek.kinds.persistent_volume_sources import sources_of, validate_sources
 from edgek.kinds.placement_validation import validate_node_selector
-from edgek.kinds.storage_checks import check_access_modes, check_class_name, check_volume_mode
+from edgek.kinds.storage_checks import (
+    check_access_modes,
+    check_class_name,
+    check_positive,
+    check_volume_mode,
+)
 
 SPEC = FieldPath("spec")
 POLICIES = ("Delete", "Recycle", "Retain")
@@ -69,12 +73,6 @@ def _validate_capacity(capacity: Obj, path: FieldPath, errors: FieldErrors) -> N
         check_positive(amount, path.key(name), errors)
 
 
-def check_positive(amount: str, path: FieldPath, errors: FieldErrors) -> None:
-    """As validateBasicResource and ValidatePositiveQuantityValue."""
-    if check_quantity(amount, path, errors) == 0:
-        errors.invalid(path, amount, "must be greater than zero")
-
-
 def _validate_affinity(spec: Obj, errors: FieldErrors) -> None:
     affinity, path = spec.get("nodeAffinity"), SPEC.child("nodeAffinity")
     if affinity is not None:
@@ -123,9 +121,3 @@ def _fixed_sources(has: Obj, had: Obj) -> dict[str, Obj]:
         kept = {f: v for f, v in csi.items() if f != "controllerExpandSecretRef"}
         return {**sources, "csi": kept}
     return sources
-
-
-def amount_of(resources: Obj | None) -> int:
-    """The bytes of storage in a ResourceList; 0 where it has none."""
-    found = (resources or {}).get("storage")
-    return 0 if found is None else int(parse_quantity(found))

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from edgek.api.meta import Obj, annotations, is_deleting, name
+from edgek.api.quantity import parse_quantity
 from edgek.api.validation import FieldErrors, FieldPath, is_dns1123_subdomain, is_qualified_name
-from edgek.kinds.checks import check_rule
+from edgek.kinds.checks import check_quantity, check_rule
 from edgek.kinds.kind import NAME, Column
 
 GROUP = "storage.k8s.io"
@@ -74,6 +75,18 @@ def check_access_modes(modes: list[str], path: FieldPath, errors: FieldErrors) -
 def check_volume_mode(mode: Any, path: FieldPath, errors: FieldErrors) -> None:
     if mode is not None and mode not in VOLUME_MODES:
         errors.not_supported(path, mode, VOLUME_MODES)
+
+
+def check_positive(amount: str, path: FieldPath, errors: FieldErrors) -> None:
+    """As validateBasicResource and ValidatePositiveQuantityValue."""
+    if check_quantity(amount, path, errors) == 0:
+        errors.invalid(path, amount, "must be greater than zero")
+
+
+def amount_of(resources: Obj | None) -> int:
+    """The bytes of storage in a ResourceList; 0 where it has none."""
+    found = (resources or {}).get("storage")
+    return 0 if found is None else int(parse_quantity(found))
 
 
 def check_kept(new: Obj, old: Obj, field: str, errors: FieldErrors) -> None:
