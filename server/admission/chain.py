@@ -61,6 +61,12 @@ class Plugin(Protocol):
         """Must change nothing. Raises to refuse."""
 
 
+def _looks_at(plugin: Plugin, kind: Kind) -> bool:
+    """Also at other versions of its kinds, which hold the same objects."""
+    kinds = getattr(plugin, "kinds", (kind,))
+    return kind.storage_prefix in {known.storage_prefix for known in kinds}
+
+
 _MAX_KINDS = 1000
 """Kinds come and go with CustomResourceDefinitions."""
 
@@ -76,7 +82,7 @@ class Chain:
         if found is None:
             if len(self._by_kind) >= _MAX_KINDS:
                 self._by_kind.clear()
-            found = tuple(p for p in self.plugins if kind in getattr(p, "kinds", (kind,)))
+            found = tuple(p for p in self.plugins if _looks_at(p, kind))
             self._by_kind[kind] = found
         return found
 

@@ -81,7 +81,7 @@ class Priority:
 
     async def validate(self, attributes: Attributes) -> None:
         a = attributes
-        if a.kind != PRIORITY_CLASS or a.subresource:
+        if a.kind.storage_prefix != PRIORITY_CLASS.storage_prefix or a.subresource:
             return
         if a.operation == "DELETE":
             if a.name in _SYSTEM_NAMES:

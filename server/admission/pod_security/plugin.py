@@ -34,6 +34,7 @@ _TEMPLATES = {
         ("spec", "template"),
     ),
 }
+_PATHS = {kind.storage_prefix: path for kind, path in _TEMPLATES.items()}
 _IGNORED = (
     "exec", "attach", "binding", "eviction", "log", "portforward", "proxy", "status",
 )  # fmt: skip
@@ -94,7 +95,7 @@ class PodSecurity:
         policy = self._policy(a.namespace)
         if policy.warn.level == policy.audit.level == PRIVILEGED:
             return
-        template = get_path(a.obj, *_TEMPLATES[a.kind])
+        template = get_path(a.obj, *_PATHS[a.kind.storage_prefix])
         if template:
             _audit(a, policy.audit, template)
             _warn(a, policy.warn, template)
