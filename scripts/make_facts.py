@@ -6,8 +6,9 @@ Sources: the OpenAPI definitions in the PyPI package ``kubernetes-validate`` (fi
 required, patch and list annotations, kinds), protobuf field numbers (``k8s-protobuf.json.gz``
 beside this script) and ``facts_overlay.json``: what neither tells (defaults that upstream keeps
 in Go markers, and enums). Types that 1.37 has removed (``removed_types.json``, served only with
---compat-betas) come from an older OpenAPI or are told from their protobuf messages. No prose
-goes in. The bytes are the same on every run, so a test proves the committed file fresh.
+--compat-betas) come from an older OpenAPI or are told from their protobuf messages, the last few
+of which are in ``removed_messages.json``. No prose goes in. The bytes are the same on every run,
+so a test proves the committed file fresh.
 
 One entry stands on one line, so that a reader can index the text without decoding it all.
 """
@@ -222,7 +223,7 @@ def make_facts(protobuf: Path) -> bytes:
     }
     if unused:
         raise SystemExit(f"facts_overlay.json names unknown fields: {sorted(unused)}")
-    all_messages = read_json(protobuf)
+    all_messages = read_json(protobuf) | read_json(HERE / "removed_messages.json")
     wanted = read_json(HERE / "removed_types.json")
     old_text = resources.files("kubernetes_validate").joinpath(OLD_DEFINITIONS).read_text("utf-8")
     types |= removed_types(wanted, json.loads(old_text)["$defs"], all_messages, types)

@@ -15,19 +15,22 @@ from edgek.kinds import (
     COMPAT_BETAS,
     ENDPOINT_SLICE,
     EVENT,
+    HORIZONTAL_POD_AUTOSCALER,
     INGRESS,
     NAMESPACE,
     POD_DISRUPTION_BUDGET,
+    PRIORITY_CLASS,
 )
 from edgek.kinds.kind import Kind
+from edgek.kinds.priority_class import SYSTEM_CLASSES
 from edgek.schema.protobuf import builtin_codec
 from server.app import Api
 from server.parts import plugins
-from server.request.model import User
+from server.request.model import Request, User
 from server.request.principals import AUTHENTICATED
-from tests.support.api import admin, open_api
+from tests.support.api import ADMIN, admin, open_api
 
-WITHOUT_PROTOBUF = {"autoscaling"}  # removed before its messages could be had
+WITHOUT_PROTOBUF = {"v2beta2"}  # removed before its messages could be had
 STORED = {kind.storage_prefix: kind for kind in ALL if kind.conversion is None}
 
 
@@ -88,7 +91,7 @@ async def test_an_old_example_prints_the_same_cells(client: Client, beta: Kind) 
 @each_beta
 def test_old_objects_come_as_protobuf_too(beta: Kind) -> None:
     codec, example = builtin_codec(), dict(beta.example)
-    if beta.group in WITHOUT_PROTOBUF:
+    if beta.version in WITHOUT_PROTOBUF:
         with pytest.raises(UnsupportedMediaType):
             codec.encode(example)
         return
@@ -191,6 +194,28 @@ async def test_an_empty_selector_means_no_pod_in_an_old_budget(client: Client) -
     assert term["operator"] == "DoesNotExist"
 
 
+async def test_targets_and_behavior_of_an_autoscaler_go_through_its_oldest_version(
+    client: Client,
+) -> None:
+    beta = next(k for k in COMPAT_BETAS if k.version == "v2beta1")
+    made = await client.create(beta, deep_copy(dict(beta.example)))
+    [metric] = made["spec"]["metrics"]
+    assert metric["resource"] == {"name": "cpu", "targetAverageUtilization": 60}
+    new = await client.get(HORIZONTAL_POD_AUTOSCALER, key_of(made))
+    target = {"type": "Utilization", "averageUtilization": 60}
+    assert new["spec"]["metrics"][0]["resource"]["target"] == target
+    slow = {"scaleDown": {"stabilizationWindowSeconds": 60, "selectPolicy": "Disabled"}}
+    spec = {**new["spec"], "behavior": slow}
+    new = await client.update(HORIZONTAL_POD_AUTOSCALER, {**new, "spec": spec})
+    old = await client.get(beta, key_of(made))
+    assert "behavior" not in old["spec"]
+    old["spec"] = {**old["spec"], "maxReplicas": 9}
+    await client.update(beta, deep_copy(old))
+    found = await client.get(HORIZONTAL_POD_AUTOSCALER, key_of(made))
+    assert found["spec"] == {**new["spec"], "maxReplicas": 9}
+    assert "annotations" not in found["metadata"]
+
+
 async def test_an_event_of_any_version_is_one_event(client: Client) -> None:
     beta = served("events.k8s.io", "Event")
     obj = deep_copy(dict(beta.example)) | {"eventTime": None, "deprecatedCount": 3}
@@ -244,3 +269,22 @@ async def test_a_node_gets_at_no_other_nodes_lease_by_an_old_version(guarded: Ap
     }
     with pytest.raises(Forbidden, match="can only access node lease with the same name"):
         await guarded.client(node).create(beta, lease)
+
+
+async def test_a_system_class_is_not_deleted_by_an_old_version(guarded: Api) -> None:
+    beta, root = served("scheduling.k8s.io", "PriorityClass"), admin(guarded)
+    await root.create(PRIORITY_CLASS, deep_copy(SYSTEM_CLASSES[0]))
+    with pytest.raises(Forbidden, match="this is a system priority class and cannot be deleted"):
+        await root.delete(beta, key_of(SYSTEM_CLASSES[0]))
+
+
+async def test_pods_of_an_old_cron_job_are_looked_at(guarded: Api) -> None:
+    root, beta = admin(guarded), served("batch", "CronJob")
+    labels = {"pod-security.kubernetes.io/warn": "restricted"}
+    await root.patch(NAMESPACE, Key("", "default"), {"metadata": {"labels": labels}})
+    path, body = beta.path("default"), deep_copy(dict(beta.example))
+    request = Request(method="POST", path=path, body=body, user=ADMIN, in_process=True)
+    response = await guarded.handle(request)
+    assert response.status == 201
+    assert any("would violate PodSecurity" in text for text in request.warnings)
+    assert beta.warning in request.warnings

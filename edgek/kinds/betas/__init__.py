@@ -6,6 +6,7 @@ newer version is one line here; the others have a file each.
 
 from dataclasses import replace
 
+from edgek.kinds.betas.autoscaler import AUTOSCALER_V2BETA1
 from edgek.kinds.betas.beta_of import beta_of
 from edgek.kinds.betas.disruption_budget import POLICY_DISRUPTION_BUDGET
 from edgek.kinds.betas.endpoint_slice import DISCOVERY_ENDPOINT_SLICE
@@ -58,6 +59,7 @@ BETAS: tuple[Kind, ...] = (
         validate=validate_event,
         validate_update=lambda new, old, errors: None,
     ),
+    AUTOSCALER_V2BETA1,
     beta_of(HORIZONTAL_POD_AUTOSCALER, version="v2beta2", since="1.23", until="1.26"),
     beta_of(CSI_STORAGE_CAPACITY, version="v1beta1", since="1.24", until="1.27"),
     beta_of(FLOW_SCHEMA, version="v1beta3", since="1.29", until="1.32"),
