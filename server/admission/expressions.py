@@ -110,11 +110,13 @@ def environment_with(
     authorizer: bool,
     results: tuple[str, ...] = ("bool",),
     objects: bool = False,
+    about: Schema = DYN,
 ) -> Environment:
-    """``variables``: a policy's own, with what is known of each."""
+    """``variables``: a policy's own, with what is known of each; ``about``: the objects' schema,
+    where only one kind is looked at."""
     named = {
-        "object": DYN,
-        "oldObject": DYN,
+        "object": about,
+        "oldObject": about,
         "request": REQUEST,
         "namespaceObject": NAMESPACE_OBJECT,
     }

@@ -9,6 +9,7 @@ from edgek.control.controller import Builder
 from server.controllers import (
     clusterrole_aggregation,
     csr_approving,
+    custom_api_services,
     daemonset,
     definitions,
     deployment,
@@ -23,6 +24,7 @@ from server.controllers import (
     resource_quota,
     service_account,
     taint_eviction,
+    validating_admission_policy_status,
 )
 
 ALL: tuple[Builder, ...] = (
@@ -42,4 +44,6 @@ ALL: tuple[Builder, ...] = (
     pod_gc.build,
     csr_approving.build,
     clusterrole_aggregation.build,
+    validating_admission_policy_status.build,
+    custom_api_services.build,
 )

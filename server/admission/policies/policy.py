@@ -120,9 +120,11 @@ class Variables(Opaque):
 
 
 class Compiler:
-    """The expressions of one policy: each variable is known to those after it."""
+    """The expressions of one policy: each variable is known to those after it. ``about``: the
+    schema of the objects, to check fields by name."""
 
-    def __init__(self, spec: Obj) -> None:
+    def __init__(self, spec: Obj, about: Schema = DYN) -> None:
+        self._about = about
         self._params = bool(spec.get("paramKind"))
         self._composed = bool(spec.get("variables"))
         self._schemas: dict[str, Schema] = {}
@@ -141,6 +143,7 @@ class Compiler:
             authorizer=authorizer,
             results=results,
             objects=objects,
+            about=self._about,
         )
         try:
             return Expression(text=text, program=compile_expression(text, environment))
