@@ -53,6 +53,7 @@ from server.endpoints.subresources.whole import (
 from server.endpoints.update import update, update_status
 from server.endpoints.watch import watch
 from server.fieldmanager.manager import FieldManager
+from server.filters.audit import Audit, audit, audit_refused
 from server.filters.authentication import authentication
 from server.filters.authorization import authorization
 from server.filters.errors import errors_filter
@@ -99,13 +100,18 @@ SUBRESOURCES: Mapping[tuple[str, str], Mapping[str, Verb]] = {
 
 
 def filters(
-    authenticator: Authenticator, authorizer: Authorizer, reader: StoreReader
+    authenticator: Authenticator,
+    authorizer: Authorizer,
+    reader: StoreReader,
+    log: Audit | None = None,
 ) -> tuple[Filter, ...]:
     """In the order in which a request meets them."""
     return (
         errors_filter,
         request_info_filter,
+        *((audit_refused(log),) if log else ()),
         authentication(authenticator),
+        *((audit(log, authorizer),) if log else ()),
         impersonation(authorizer),
         in_flight_filter(reader),
         authorization(authorizer),
@@ -191,6 +197,7 @@ class Parts:
     subresources: SubresourcesFor = _no_verbs
     virtual: VirtualFor = _no_verbs
     webhooks: Callable[[StoreReader], WebhookClient] = WebhookClient
+    audit: Audit | None = None
 
 
 def build_api(config: ApiConfig, parts: Parts) -> Api:
@@ -240,7 +247,7 @@ def build_api(config: ApiConfig, parts: Parts) -> Api:
         virtual=parts.virtual(reader, authorizer, authenticator),
     )
     root = Root(routes=routes, paths=parts.paths(env))
-    chain = filters(authenticator, authorizer, reader)
+    chain = filters(authenticator, authorizer, reader, parts.audit)
     handle = chained(chain, root.handle)
     return Api(env=env, store=store, reader=reader, handle=handle, webhooks=webhooks)
 

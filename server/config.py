@@ -26,7 +26,8 @@ from edgek.cli.checks import (
 )  # fmt: skip
 from edgek.pki.tokens import JoinToken, parse_join_token
 from edgek.roles import COMMON, Option, Settings, UsageError
-from server import config_identity
+from server import config_audit, config_identity
+from server.config_audit import AuditConfig, parse_audit
 from server.config_identity import IdentityConfig, parse_identity
 
 OPTIONS: tuple[Option, ...] = (
@@ -70,6 +71,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(name="legacy-service-account-tokens", type=bool, default=False,
            help="Make and take token Secrets of service accounts."),
     *config_identity.OPTIONS,
+    *config_audit.OPTIONS,
 )  # fmt: skip
 
 
@@ -99,6 +101,7 @@ class ServerConfig:
     compat_betas: bool
     legacy_service_account_tokens: bool
     identity: IdentityConfig
+    audit: AuditConfig | None
     debug: bool
 
     @property
@@ -140,6 +143,7 @@ def parse_config(settings: Settings) -> ServerConfig:
         disable_agent=s["disable_agent"],
         compat_betas=s["compat_betas"],
         legacy_service_account_tokens=s["legacy_service_account_tokens"],
+        audit=parse_audit(s),
         identity=parse_identity(s, issuer=f"https://kubernetes.default.svc.{domain}"),
         debug=s["debug"],
     )

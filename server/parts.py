@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgek.aio.clock import Clock
+from edgek.cli.checks import naming
 from server.admission.certificates import Certificates
 from server.admission.chain import Plugin
 from server.admission.default_ingress_class import DefaultIngressClass
@@ -31,6 +32,8 @@ from server.admission.webhooks.match import WebhookMatcher
 from server.admission.webhooks.mutating import MutatingWebhooks
 from server.admission.webhooks.validating import ValidatingWebhooks
 from server.app import Api, ApiConfig, Parts, PluginTools, build_api
+from server.audit.log import AuditLog
+from server.audit.policy import parse_policy
 from server.authn.anonymous import Anonymous
 from server.authn.authenticator import Authenticator, TokenAuthenticator
 from server.authn.join_token import JoinTokenAuthenticator
@@ -43,6 +46,7 @@ from server.authn.union import Union
 from server.authn.x509 import X509Authenticator
 from server.authz.union import Union as Authorizers
 from server.config import ServerConfig
+from server.config_audit import AuditConfig
 from server.endpoints.cacerts import cacerts
 from server.endpoints.discovery import Discovery
 from server.endpoints.env import Env
@@ -54,6 +58,7 @@ from server.endpoints.root import Handle
 from server.endpoints.route import Verb
 from server.endpoints.subresources.streams import pod_attach, pod_exec, pod_log
 from server.endpoints.subresources.token import create_token
+from server.filters.audit import Audit
 from server.identity import ServerIdentity
 from server.registry.reader import StoreReader
 from server.storage.store import Engine
@@ -81,6 +86,7 @@ class RunningApi:
     ready: Ready
     tunnels: Tunnels
     used_tokens: UsedTokens
+    audit_log: AuditLog | None
 
 
 def authenticators(
@@ -195,6 +201,14 @@ def subresources(
     }
 
 
+def audit_of(config: AuditConfig, clock: Clock) -> Audit:
+    """Raises UsageError where the policy cannot be understood."""
+    with naming("audit-policy-file"):
+        policy = parse_policy(config.policy)
+    log = AuditLog(config.path, max_bytes=config.max_bytes, backups=config.backups, clock=clock)
+    return Audit(policy=policy, log=log, clock=clock)
+
+
 def virtual(
     reader: StoreReader, authorizer: Authorizers, authenticator: Authenticator
 ) -> Mapping[tuple[str, str], Mapping[str, Verb]]:
@@ -214,6 +228,7 @@ def open_api(
     key = SigningKey(identity.service_account_key)
     issuer = token_issuer(config, key, clock)
     ready, tunnels, used = Ready(), Tunnels(), UsedTokens()
+    audit = audit_of(config.audit, clock) if config.audit else None
     parts = Parts(
         engine=engine,
         lazy_engine=lazy_engine,
@@ -226,6 +241,7 @@ def open_api(
         ),
         subresources=lambda reader: subresources(tunnels, issuer, reader),
         virtual=virtual,
+        audit=audit,
     )
     ports = f"{config.node_ports.start}-{config.node_ports.stop - 1}"
     about = ApiConfig(
@@ -234,4 +250,10 @@ def open_api(
         compat_betas=config.compat_betas,
     )
     api = build_api(about, parts)
-    return RunningApi(api=api, ready=ready, tunnels=tunnels, used_tokens=used)
+    return RunningApi(
+        api=api,
+        ready=ready,
+        tunnels=tunnels,
+        used_tokens=used,
+        audit_log=audit.log if audit else None,
+    )

@@ -84,6 +84,8 @@ async def run_server(settings: Settings, stop: asyncio.Event) -> None:
                 running.api, config, identity, clock, used_tokens=running.used_tokens
             )
             tasks.spawn(loops, name="control-loops")
+            if running.audit_log is not None:
+                tasks.spawn(running.audit_log.run(), name="audit-log")
             for kind in ALL_KINDS:
                 if kind.ttl_seconds:
                     expiry = Expiry(running.api.store, kind, ttl=kind.ttl_seconds, clock=clock)
@@ -94,6 +96,8 @@ async def run_server(settings: Settings, stop: asyncio.Event) -> None:
             await _until(stop, tasks)
     finally:
         await running.api.close()
+        if running.audit_log is not None:
+            running.audit_log.close()
 
 
 def _open_engines(config: ServerConfig) -> tuple[SqliteEngine, SqliteEngine]:

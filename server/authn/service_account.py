@@ -24,7 +24,7 @@ from server.authn.bearer import bearer_token
 from server.authn.jwt import Claims, looks_like_jwt, peek_claims
 from server.authn.tokens import TokenIssuer
 from server.request.model import Request, User
-from server.request.principals import account_groups, service_account_user
+from server.request.principals import CREDENTIAL_ID, account_groups, service_account_user
 from server.request.reader import Reader
 
 LEEWAY = timedelta(seconds=60)
@@ -136,7 +136,7 @@ def _moment(seconds: int) -> datetime:
 
 
 def _extra(claims: Claims) -> dict[str, tuple[str, ...]]:
-    extra: dict[str, tuple[str, ...]] = {f"{_EXTRA}credential-id": (f"JTI={claims['jti']}",)}
+    extra: dict[str, tuple[str, ...]] = {CREDENTIAL_ID: (f"JTI={claims['jti']}",)}
     for label in ("pod", "node"):
         if ref := claims["kubernetes.io"].get(label):
             extra[f"{_EXTRA}{label}-name"] = (ref["name"],)

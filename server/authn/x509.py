@@ -4,6 +4,7 @@ TLS has verified the chain against our client CA already; the dates are checked 
 request, so that a connection kept open does not outlive its certificate.
 """
 
+import hashlib
 import logging
 from datetime import datetime
 from functools import lru_cache
@@ -12,7 +13,7 @@ from edgek.aio.clock import Clock
 from edgek.api.errors import Unauthorized
 from edgek.pki.certificates import describe
 from server.request.model import Request, User
-from server.request.principals import AUTHENTICATED
+from server.request.principals import AUTHENTICATED, CREDENTIAL_ID
 
 log = logging.getLogger(__name__)
 
@@ -44,5 +45,9 @@ def _read(der: bytes) -> tuple[User, datetime, datetime]:
     described = describe(der)
     if not described.common_name.strip():
         raise ValueError("the certificate has no common name")
-    user = User(name=described.common_name, groups=(*described.organizations, AUTHENTICATED))
+    user = User(
+        name=described.common_name,
+        groups=(*described.organizations, AUTHENTICATED),
+        extra={CREDENTIAL_ID: (f"X509SHA256={hashlib.sha256(der).hexdigest()}",)},
+    )
     return user, described.not_before, described.not_after

@@ -14,6 +14,8 @@ SERVICE_ACCOUNTS = "system:serviceaccounts"
 SERVICE_ACCOUNT_PREFIX = "system:serviceaccount:"
 CONTROLLER_MANAGER = "system:kube-controller-manager"
 SCHEDULER = "system:kube-scheduler"
+CREDENTIAL_ID = "authentication.kubernetes.io/credential-id"
+"""Which credential was shown, in the extra of a user: by it the audit log tells them apart."""
 
 
 def node_of(user: User) -> str:

@@ -110,6 +110,8 @@ async def tls_server(folder: Path, *, loops: bool = True, **more: Any) -> AsyncI
                     running.api, config, identity, clock, used_tokens=running.used_tokens
                 )
                 tasks.spawn(loop, name="loops")
+            if running.audit_log is not None:
+                tasks.spawn(running.audit_log.run(), name="audit-log")
             yield TlsServer(running=running, config=config, identity=identity, kubectl=kubectl)
     finally:
         await running.api.close()

@@ -1,6 +1,7 @@
 """Each credential names its user; a bad one is refused, never taken for anonymous."""
 
 import base64
+import hashlib
 from datetime import UTC, datetime, timedelta
 
 import orjson
@@ -92,8 +93,14 @@ BOUND = {"boundObjectRef": {"kind": "Pod", "apiVersion": "v1", "name": "web-1", 
 
 
 async def test_a_certificate_names_user_and_groups(all_of: Authenticator):
-    user = await all_of.authenticate(presenting(common_name="ann", organizations=("dev", "ops")))
-    assert user == User(name="ann", groups=("dev", "ops", "system:authenticated"))
+    request = presenting(common_name="ann", organizations=("dev", "ops"))
+    user = await all_of.authenticate(request)
+    which = f"X509SHA256={hashlib.sha256(request.peer_certificate).hexdigest()}"
+    assert user == User(
+        name="ann",
+        groups=("dev", "ops", "system:authenticated"),
+        extra={"authentication.kubernetes.io/credential-id": (which,)},
+    )
 
 
 async def test_a_certificate_stops_working_on_an_open_connection(
