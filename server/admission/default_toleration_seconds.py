@@ -13,6 +13,8 @@ TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
 
 class DefaultTolerationSeconds:
+    kinds = (POD,)
+
     async def admit(self, attributes: Attributes) -> None:
         a = attributes
         if a.kind != POD or a.subresource or a.operation not in ("CREATE", "UPDATE"):

@@ -79,6 +79,8 @@ def missing(owned: Iterable[Obj], asked: Iterable[Obj]) -> list[_One]:
 
 
 class RbacEscalation:
+    kinds = (ROLE, CLUSTER_ROLE, ROLE_BINDING, CLUSTER_ROLE_BINDING)
+
     def __init__(self, reader: Reader, *, rules_for: RulesFor, may: May) -> None:
         self._reader = reader
         self._rules_for = rules_for

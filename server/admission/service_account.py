@@ -29,6 +29,8 @@ def _suffix() -> str:
 
 
 class ServiceAccount:
+    kinds = (POD,)
+
     def __init__(self, reader: Reader, *, suffix: Callable[[], str] = _suffix) -> None:
         self._reader = reader
         self._suffix = suffix

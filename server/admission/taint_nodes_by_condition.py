@@ -9,6 +9,8 @@ from server.admission.chain import Attributes
 
 
 class TaintNodesByCondition:
+    kinds = (NODE,)
+
     async def admit(self, attributes: Attributes) -> None:
         if attributes.kind != NODE or attributes.operation != "CREATE" or attributes.subresource:
             return

@@ -1,5 +1,6 @@
 """PodSecurity: what each standard refuses, in upstream's words, and what namespaces are told."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -231,7 +232,11 @@ async def test_a_pod_is_warned_of_what_is_not_enforced() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "path"),
-    [(DEPLOYMENT, ("spec", "template")), (CRON_JOB, ("spec", "jobTemplate", "spec", "template"))],
+    [
+        (DEPLOYMENT, ("spec", "template")),
+        (CRON_JOB, ("spec", "jobTemplate", "spec", "template")),
+        (replace(CRON_JOB, version="v1beta1"), ("spec", "jobTemplate", "spec", "template")),
+    ],
 )
 async def test_templates_are_warned_of_and_never_refused(kind: Any, path: tuple[str, ...]) -> None:
     obj: Obj = {"spec": spec_of(hostIPC=True)}
