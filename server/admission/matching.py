@@ -39,6 +39,13 @@ def is_exempt(attributes: Attributes) -> bool:
     return kind.group == EXEMPT_GROUP and kind.plural in EXEMPT
 
 
+def equivalents(kind: Kind, served: Iterable[Kind]) -> Sequence[Kind]:
+    """The same objects, served in other versions or groups."""
+    return [
+        k for k in served if k.storage_prefix == kind.storage_prefix and k != kind and not k.virtual
+    ]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Rule:
     """One RuleWithOperations; ``names`` are a policy's resourceNames (empty: all)."""

@@ -14,6 +14,7 @@ from edgek.kinds.kind import Kind
 from edgek.kinds.namespace import NAMESPACE
 from server.admission.chain import Attributes
 from server.admission.expressions import Ask, request_variables
+from server.admission.matching import equivalents
 from server.admission.policies.params import BadBinding, Params
 from server.admission.policies.policy import Binding, Policy
 from server.admission.policies.source import Bound
@@ -51,7 +52,7 @@ class Invocations:
     async def of(self, bound: Bound, attributes: Attributes) -> list[Invocation | Problem]:
         """In the order of bindings and parameters. Nothing where the policy does not match."""
         policy = bound.policy
-        also = () if policy.matcher.exact else self._equivalents(attributes.kind)
+        also = () if policy.matcher.exact else equivalents(attributes.kind, self._kinds())
         try:
             kind = policy.matcher.match(attributes, self._namespace, also)
         except ApiError as error:
@@ -67,7 +68,7 @@ class Invocations:
     async def _bound(
         self, policy: Policy, binding: Binding, kind: Kind, attributes: Attributes
     ) -> list[Invocation | Problem]:
-        also = () if binding.matcher.exact else self._equivalents(attributes.kind)
+        also = () if binding.matcher.exact else equivalents(attributes.kind, self._kinds())
         try:
             if binding.matcher.match(attributes, self._namespace, also) is None:
                 return []
@@ -85,11 +86,3 @@ class Invocations:
 
     def _namespace(self, name: str) -> Obj | None:
         return self._reader.get(NAMESPACE, Key("", name))
-
-    def _equivalents(self, kind: Kind) -> Sequence[Kind]:
-        """The same objects, served in other versions or groups."""
-        return [
-            k
-            for k in self._kinds()
-            if k.storage_prefix == kind.storage_prefix and k != kind and not k.virtual
-        ]

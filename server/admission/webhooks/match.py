@@ -13,6 +13,7 @@ from edgek.api.meta import Key, Obj
 from edgek.kinds import NAMESPACE
 from edgek.kinds.kind import Kind
 from server.admission.chain import Attributes
+from server.admission.matching import equivalents
 from server.admission.refusal import forbidden
 from server.admission.webhooks.hooks import Hook
 from server.admission.webhooks.versions import as_version
@@ -35,7 +36,7 @@ class WebhookMatcher:
     async def kind_for(self, hook: Hook, attributes: Attributes) -> Kind | None:
         """As which kind to send the object; None where the webhook is not asked. Raises
         NotFound, Forbidden."""
-        also = () if hook.matcher.exact else self._equivalents(attributes.kind)
+        also = () if hook.matcher.exact else equivalents(attributes.kind, self._kinds())
         kind = hook.matcher.match(attributes, self._namespace, also)
         if kind is None or not hook.match_conditions:
             return kind
@@ -61,14 +62,6 @@ class WebhookMatcher:
 
     def _namespace(self, name: str) -> Obj | None:
         return self._reader.get(NAMESPACE, Key("", name))
-
-    def _equivalents(self, kind: Kind) -> Sequence[Kind]:
-        """The same objects, served in other versions or groups."""
-        return [
-            k
-            for k in self._kinds()
-            if k.storage_prefix == kind.storage_prefix and k != kind and not k.virtual
-        ]
 
 
 @lru_cache(maxsize=256)
