@@ -4,13 +4,14 @@ The one way in for HTTP and in-process callers alike: decode (JSON, YAML, protob
 against the schema (``fieldValidation`` decides about unknown and duplicate fields), default.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from edgek.api import errors
 from edgek.api.meta import Obj
 from edgek.kinds.kind import Kind
 from edgek.schema import Schema, builtin_types, schema_of
-from edgek.schema.check import Checker, raise_or_warn, strict_problems
+from edgek.schema.check import Checker, cannot_handle, raise_or_warn, strict_problems
 from edgek.schema.decode import decode_json
 from server.request.model import Request
 
@@ -40,22 +41,43 @@ async def read_object(request: Request, kind: Kind) -> Obj:
     return complete(request, kind, obj, duplicates=duplicates)
 
 
-def complete(request: Request, kind: Kind, obj: Obj, *, duplicates: list[str] | None = None) -> Obj:
-    """``obj`` checked, pruned and defaulted."""
+Refuse = Callable[[str], errors.ApiError]
+
+
+def complete(
+    request: Request,
+    kind: Kind,
+    obj: Obj,
+    *,
+    duplicates: Sequence[str] = (),
+    problems: Sequence[str] = (),
+    refuse: Refuse | None = None,
+) -> Obj:
+    """``obj`` checked, pruned and defaulted. ``problems`` are strict ones found before;
+    ``refuse`` makes the error of what cannot be decoded (None: a BadRequest)."""
     version = kind.version
-    if kind.shape is None:
-        checked = _CHECKER.check(obj, schema_for(kind), version=version, kind=kind.kind)
-        obj, unknown = checked.obj, checked.unknown
-    else:
-        unknown = kind.shape.prune(obj)
-    problems = strict_problems(unknown, duplicates or [])
-    wanted = _field_validation(request)
-    request.warnings += raise_or_warn(problems, wanted, version=version, kind=kind.kind)
+    try:
+        obj, unknown = _checked(kind, obj)
+        strict = [*problems, *strict_problems(unknown, list(duplicates))]
+        wanted = _field_validation(request)
+        request.warnings += raise_or_warn(strict, wanted, version=version, kind=kind.kind)
+    except errors.BadRequest as err:
+        if refuse is None:
+            raise
+        known = cannot_handle("", version=version, kind=kind.kind).message
+        raise refuse(err.message.removeprefix(known)) from None
     obj["apiVersion"], obj["kind"] = kind.api_version, kind.kind
     if not isinstance(obj.get("metadata"), dict):
         obj["metadata"] = {}
     kind.default(obj)
     return obj
+
+
+def _checked(kind: Kind, obj: Obj) -> tuple[Obj, list[str]]:
+    if kind.shape is not None:
+        return obj, kind.shape.prune(obj)
+    checked = _CHECKER.check(obj, schema_for(kind), version=kind.version, kind=kind.kind)
+    return checked.obj, checked.unknown
 
 
 def _field_validation(request: Request) -> str:
@@ -122,12 +144,11 @@ def _checked_delete_options(options: Obj) -> Obj:
     return options
 
 
-def decode_patch(request: Request) -> Any:
-    """A patch body: any JSON value."""
+def decode_patch(request: Request) -> tuple[Any, list[str]]:
+    """A patch body, any JSON value, and the paths that came more than once."""
     if request.body is not None:
-        return request.body
-    value, _ = decode_json(request.raw_body, strict_duplicates=False)
-    return value
+        return request.body, []
+    return decode_json(request.raw_body)
 
 
 def _decode(request: Request) -> tuple[Obj, list[str]]:

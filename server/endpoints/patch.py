@@ -7,10 +7,14 @@ touch different fields never conflict.
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import orjson
+
 from edgek.api import errors
 from edgek.api.meta import Obj
 from edgek.api.patch import json_patch, merge_patch
+from edgek.api.validation import FieldErrors, FieldPath
 from edgek.kinds.kind import Kind
+from edgek.schema.check import strict_problems
 from edgek.schema.strategic import strategic_patch
 from server.endpoints.apply import APPLY, apply
 from server.endpoints.body import check_type, complete, decode_patch, media_type, schema_for
@@ -38,10 +42,13 @@ def _strategic(kind: Kind, obj: Obj, patch: Any) -> Any:
     return strategic_patch(obj, patch, schema_for(kind))
 
 
+JSON_PATCH = "application/json-patch+json"
+MAX_SHOWN = 16 * 1024
+"""Of an object that a patch made and that is no good; upstream shows all of it."""
 STRATEGIC = "application/strategic-merge-patch+json"
 """Needs the merge keys of built-in types; custom ones have none."""
 APPLIERS: Mapping[str, Apply] = {
-    "application/json-patch+json": _json,
+    JSON_PATCH: _json,
     "application/merge-patch+json": _merge,
     STRATEGIC: _strategic,
 }
@@ -78,7 +85,8 @@ def patcher(request: Request, kind: Kind) -> Callable[[Obj], Obj]:
             f"the body of the request was in an unknown format - accepted media types include: "
             f"{supported}"
         )
-    body = decode_patch(request)
+    body, twice = decode_patch(request)
+    problems = _strict_problems(body, twice, given)
     before = len(request.warnings)
 
     def transform(stored: Obj) -> Obj:
@@ -87,6 +95,47 @@ def patcher(request: Request, kind: Kind) -> Callable[[Obj], Obj]:
         if not isinstance(patched, dict):
             raise errors.Invalid("patch makes the object something else than an object")
         check_type(patched, kind)
-        return complete(request, kind, patched)
+
+        def refuse(why: str) -> errors.ApiError:
+            shown = _go_text(body) if given == STRATEGIC else orjson.dumps(patched).decode()
+            return _invalid_patch(shown, why)
+
+        return complete(request, kind, patched, problems=problems, refuse=refuse)
 
     return transform
+
+
+_OPERATION = ("op", "path", "from", "value")
+
+
+def _strict_problems(body: Any, twice: list[str], media_type: str) -> list[str]:
+    """What strict decoding would say of the patch itself (handlers/patch.go applyJSPatch)."""
+    if media_type != JSON_PATCH:
+        return strict_problems([], twice)
+    stray = [
+        f"[{index}].{name}"
+        for index, operation in enumerate(body if isinstance(body, list) else ())
+        for name in (operation if isinstance(operation, dict) else ())
+        if name not in _OPERATION
+    ]
+    return [f"json patch {text}" for text in strict_problems(stray, twice)]
+
+
+def _invalid_patch(shown: str, why: str) -> errors.Invalid:
+    """As upstream: an Invalid of no kind, with what the patch made of the object."""
+    problems = FieldErrors()
+    problems.invalid(FieldPath("patch"), shown[:MAX_SHOWN], why)
+    causes = [problem.cause() for problem in problems]
+    text = ", ".join(str(problem) for problem in problems)
+    return errors.Invalid(f' "" is invalid: {text}', details={"causes": causes})
+
+
+def _go_text(value: Any) -> str:
+    """A decoded patch as Go's %+v prints it."""
+    if isinstance(value, dict):
+        return "map[" + " ".join(f"{k}:{_go_text(value[k])}" for k in sorted(value)) + "]"
+    if isinstance(value, list):
+        return "[" + " ".join(_go_text(item) for item in value) + "]"
+    if value is None:
+        return "<nil>"
+    return str(value).lower() if isinstance(value, bool) else str(value)
