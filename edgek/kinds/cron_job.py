@@ -11,6 +11,7 @@ from edgek.kinds.columns import NONE, count, format_label_selector, template_col
 from edgek.kinds.job import default_job_spec
 from edgek.kinds.job_validation import validate_job_spec
 from edgek.kinds.kind import AGE, NAME, STATUS, Ago, Column, Kind
+from edgek.kinds.pod_warnings import warn_of_template
 from edgek.kinds.strategy import ensure, keep_status, only_status, set_default
 
 SPEC = FieldPath("spec")
@@ -145,6 +146,7 @@ CRON_JOB = Kind(
     prepare=keep_status,
     prepare_status=only_status,
     validate=_validate,
+    warn=warn_of_template("spec", "jobTemplate", "spec", "template"),
     generation=True,
     example={
         "apiVersion": "batch/v1",

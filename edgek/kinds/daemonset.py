@@ -7,6 +7,7 @@ from edgek.api.validation import FieldErrors
 from edgek.kinds.checks import check_enum
 from edgek.kinds.columns import TEMPLATE_COLUMNS, format_labels, number
 from edgek.kinds.kind import AGE, NAME, STATUS, Column, Kind
+from edgek.kinds.pod_warnings import warn_of_template
 from edgek.kinds.rollout import both_positive, both_zero, check_rolling
 from edgek.kinds.strategy import ensure, keep_status, only_status, set_default
 from edgek.kinds.workload import (
@@ -88,6 +89,7 @@ DAEMON_SET = Kind(
     prepare_status=only_status,
     validate=_validate,
     validate_update=validate_workload_update,
+    warn=warn_of_template("spec", "template", named=False),
     generation=True,
     example={
         "apiVersion": "apps/v1",

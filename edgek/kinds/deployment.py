@@ -7,6 +7,7 @@ from edgek.api.validation import FieldErrors
 from edgek.kinds.checks import check_enum
 from edgek.kinds.columns import TEMPLATE_COLUMNS, number
 from edgek.kinds.kind import AGE, NAME, SCALE, STATUS, Column, Kind, ScalePaths
+from edgek.kinds.pod_warnings import warn_of_template
 from edgek.kinds.rollout import both_zero, check_rolling
 from edgek.kinds.strategy import ensure, keep_status, only_status, set_default
 from edgek.kinds.workload import (
@@ -103,6 +104,7 @@ DEPLOYMENT = Kind(
     prepare_status=only_status,
     validate=_validate,
     validate_update=validate_workload_update,
+    warn=warn_of_template("spec", "template"),
     generation=True,
     example={
         "apiVersion": "apps/v1",

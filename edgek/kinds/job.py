@@ -24,6 +24,7 @@ from edgek.kinds.job_validation import (
 )
 from edgek.kinds.kind import AGE, NAME, STATUS, Ago, Column, Kind
 from edgek.kinds.pod_defaults import default_template
+from edgek.kinds.pod_warnings import warn_of_template
 from edgek.kinds.strategy import ensure, keep_status, only_status, set_default, steps
 
 MAX_INT32 = 2**31 - 1
@@ -140,6 +141,7 @@ JOB = Kind(
     prepare_status=only_status,
     validate=_validate,
     validate_update=_validate_update,
+    warn=warn_of_template("spec", "template"),
     generation=True,
     orphans=True,
     example={

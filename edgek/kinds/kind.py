@@ -108,6 +108,8 @@ Validate = Callable[[Obj, FieldErrors], None]
 ValidateUpdate = Callable[[Obj, Obj, FieldErrors], None]
 """``validate_update(new, old, errors)``: immutability; ``validate`` has run on new already."""
 Default = Callable[[Obj], None]
+Warn = Callable[[Obj, Obj | None], Sequence[str]]
+"""``warn(obj, old)``: what its writer should know of a valid object (Warning headers)."""
 
 
 class Conversion(Protocol):
@@ -189,6 +191,7 @@ class Kind:
     prepare_status: Prepare = _nothing
     validate: Validate = _nothing
     validate_update: ValidateUpdate = _nothing
+    warn: Warn | None = None
     validate_name: Callable[[str], list[str]] | None = None
     graceful: Callable[[Obj, int | None], int] | None = None
     generation: bool = False

@@ -7,6 +7,7 @@ from edgek.kinds.pod_defaults import default_pod
 from edgek.kinds.pod_prepare import prepare_pod, prepare_pod_status
 from edgek.kinds.pod_update import validate_pod_update
 from edgek.kinds.pod_validation import validate_pod
+from edgek.kinds.pod_warnings import warn_of_pod
 from edgek.kinds.pods import is_terminal, node_name
 
 EXAMPLE = {
@@ -79,6 +80,7 @@ POD = Kind(
     prepare_status=prepare_pod_status,
     validate=validate_pod,
     validate_update=validate_pod_update,
+    warn=warn_of_pod,
     graceful=grace_seconds,
     generation=True,
     example=EXAMPLE,

@@ -6,6 +6,7 @@ from edgek.kinds.columns import containers_of, format_labels
 from edgek.kinds.kind import NAME, Column, Kind
 from edgek.kinds.pod_defaults import default_template
 from edgek.kinds.pod_validation import validate_template
+from edgek.kinds.pod_warnings import warn_of_template
 from edgek.kinds.strategy import ensure
 
 
@@ -42,6 +43,7 @@ POD_TEMPLATE = Kind(
     ),
     default=_default,
     validate=_validate,
+    warn=warn_of_template("template", named=False),
     generation=True,
     example={
         "apiVersion": "v1",

@@ -4,6 +4,7 @@ from edgek.api.meta import Obj
 from edgek.api.validation import FieldErrors
 from edgek.kinds.columns import TEMPLATE_COLUMNS, number
 from edgek.kinds.kind import AGE, NAME, SCALE, STATUS, Column, Kind, ScalePaths
+from edgek.kinds.pod_warnings import warn_of_template
 from edgek.kinds.strategy import keep_status, only_status
 from edgek.kinds.workload import (
     default_replicas,
@@ -62,6 +63,7 @@ REPLICA_SET = Kind(
     prepare_status=only_status,
     validate=_validate,
     validate_update=validate_workload_update,
+    warn=warn_of_template("spec", "template"),
     generation=True,
     example={
         "apiVersion": "apps/v1",

@@ -10,6 +10,7 @@ from edgek.kinds.columns import format_labels, number, template_columns
 from edgek.kinds.kind import AGE, NAME, SCALE, STATUS, Column, Kind, ScalePaths
 from edgek.kinds.pod_defaults import default_template
 from edgek.kinds.pod_validation import validate_template
+from edgek.kinds.pod_warnings import warn_of_template
 from edgek.kinds.strategy import ensure, keep_status, only_status
 from edgek.kinds.workload import (
     SPEC,
@@ -87,6 +88,7 @@ REPLICATION_CONTROLLER = Kind(
     prepare=keep_status,
     prepare_status=only_status,
     validate=_validate,
+    warn=warn_of_template("spec", "template"),
     generation=True,
     orphans=True,
     example={

@@ -12,6 +12,7 @@ from edgek.kinds.checks import check_enum, check_not_negative, check_rule
 from edgek.kinds.columns import TEMPLATE_COLUMNS
 from edgek.kinds.kind import AGE, NAME, SCALE, STATUS, Column, Kind, ScalePaths
 from edgek.kinds.persistent_volume_claim_validation import validate_claim_spec
+from edgek.kinds.pod_warnings import warn_of_template
 from edgek.kinds.rollout import check_at_most_all, check_int_or_percent, is_zero
 from edgek.kinds.strategy import ensure, keep_status, only_status, set_default
 from edgek.kinds.workload import (
@@ -162,6 +163,7 @@ STATEFUL_SET = Kind(
     validate=_validate,
     validate_update=_validate_update,
     validate_name=is_dns1123_label,
+    warn=warn_of_template("spec", "template"),
     generation=True,
     example={
         "apiVersion": "apps/v1",

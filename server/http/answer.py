@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, unquote
 
 from edgek.api.errors import BadRequest
 from server.http.parser import Message
+from server.http.warning import bounded
 from server.request.model import Request, Response
 
 GZIP_FROM = 128 * 1024
@@ -73,7 +74,7 @@ def head(
         lines.append("Cache-Control: no-cache, private\r\n")
     for name, value in response.headers.items():
         lines.append(f"{name}: {_clean(value)}\r\n")
-    for warning in warnings:
+    for warning in bounded(warnings):
         text = warning.replace("\\", "\\\\").replace('"', '\\"')
         lines.append(f'Warning: 299 - "{_clean(text)}"\r\n')
     if not keep_alive:

@@ -151,6 +151,7 @@ class Registry:
         undo = self._reserve(kind, obj, None, context.user)
         try:
             self._validate(kind, obj, None)
+            _warn(kind, obj, None, context)
             await self.chain.validate(attributes)
             name = name_of(kind, Key(namespace if kind.namespaced else "", obj["metadata"]["name"]))
             if context.dry_run:
@@ -260,6 +261,8 @@ class Registry:
         try:
             if how.validate:
                 self._validate(kind, obj, old)
+            if not how.subresource:
+                _warn(kind, obj, old, context)
             if how.admitted:
                 await self.chain.validate(attributes)
             entry = await self._commit_update(kind, key, update, context)
@@ -387,6 +390,13 @@ class Registry:
             check(obj, problems)
         if problems:
             raise errors.Invalid.of(kind, obj["metadata"].get("name") or "", problems)
+
+
+def _warn(kind: Kind, obj: Obj, old: Obj | None, context: WriteContext) -> None:
+    """Once, however often the write is tried."""
+    if kind.warn is not None:
+        known = set(context.warnings)
+        context.warnings.extend(text for text in kind.warn(obj, old) if text not in known)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from edgek.kinds import (
 )
 from edgek.kinds.kind import Kind
 from server.endpoints.discovery import versions_of
+from server.request.model import Request
 from tests.support.api import ADMIN, admin, open_api
 from tests.support.raw import TABLE, Watching, get
 
@@ -167,3 +168,13 @@ async def test_nobody_evicts_through_another_kind(client: Client) -> None:
     with pytest.raises(NotFound):
         await client.create(STATEFUL_SET, body, name="database", subresource="eviction")
     assert await client.get(STATEFUL_SET, Key("default", "database"))
+
+
+async def test_warnings_reach_the_writer_once() -> None:
+    body = deep_copy(dict(STATEFUL_SET.example))
+    body["spec"]["template"]["spec"]["nodeSelector"] = {"beta.kubernetes.io/os": "linux"}
+    async with open_api(user=ADMIN) as api:
+        request = Request(method="POST", path=STATEFUL_SET.path("default"), body=body)
+        assert (await api.handle(request)).status == 201
+    (text,) = request.warnings
+    assert "spec.template.spec.nodeSelector[beta.kubernetes.io/os]: deprecated since v1.14" in text
