@@ -24,6 +24,7 @@ from edgek.kinds import (
 from edgek.kinds.kind import Kind
 from server.admission.chain import Chain, Plugin
 from server.admission.resource_quota import WriteStatus
+from server.aggregation.aggregator import Aggregator
 from server.authn.authenticator import Authenticator
 from server.authz.authorizer import Authorizer, Decision
 from server.authz.masters import Masters
@@ -142,6 +143,7 @@ class Api:
     reader: StoreReader
     handle: Handler
     webhooks: WebhookClient
+    aggregator: Aggregator
 
     def client(self, user: User) -> Client:
         """An in-process client that acts as ``user``; kube-controller-manager... owns what it
@@ -151,13 +153,14 @@ class Api:
 
     async def close(self) -> None:
         await self.webhooks.close()
+        await self.aggregator.close()
         await self.store.close()
 
 
 AuthenticatorFor = Callable[[StoreReader], Authenticator]
 VerbTable = Mapping[tuple[str, str], Mapping[str, Verb]]
 PluginsFor = Callable[["PluginTools"], Sequence[Plugin]]
-PathsFor = Callable[[Env], Sequence[tuple[str, Handle]]]
+PathsFor = Callable[[Env, Aggregator], Sequence[tuple[str, Handle]]]
 SubresourcesFor = Callable[[StoreReader], VerbTable]
 VirtualFor = Callable[[StoreReader, Union, Authenticator], VerbTable]
 
@@ -197,6 +200,7 @@ class Parts:
     subresources: SubresourcesFor = _no_verbs
     virtual: VirtualFor = _no_verbs
     webhooks: Callable[[StoreReader], WebhookClient] = WebhookClient
+    aggregator: Callable[[StoreReader], Aggregator] = Aggregator
     audit: Audit | None = None
 
 
@@ -246,10 +250,17 @@ def build_api(config: ApiConfig, parts: Parts) -> Api:
         subresources={**SUBRESOURCES, **parts.subresources(reader)},
         virtual=parts.virtual(reader, authorizer, authenticator),
     )
-    root = Root(routes=routes, paths=parts.paths(env))
+    aggregator = parts.aggregator(reader)
+    root = Root(routes=routes, paths=parts.paths(env, aggregator))
     chain = filters(authenticator, authorizer, reader, parts.audit)
-    handle = chained(chain, root.handle)
-    return Api(env=env, store=store, reader=reader, handle=handle, webhooks=webhooks)
+    return Api(
+        env=env,
+        store=store,
+        reader=reader,
+        handle=chained((*chain, aggregator.filter()), root.handle),
+        webhooks=webhooks,
+        aggregator=aggregator,
+    )
 
 
 def quota_writer(store: LocalStore, clock: Clock) -> WriteStatus:

@@ -4,13 +4,15 @@ Plans are pure and empty when nothing is missing, so a restart writes nothing. O
 through the same API as everybody's.
 """
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from edgek.api import errors
 from edgek.api.meta import Key, Obj, deep_copy, key_of
 from edgek.client.client import Client
-from edgek.kinds import CONFIG_MAP, NAMESPACE, PRIORITY_CLASS, SERVICE_CIDR
+from edgek.kinds import ALL, API_SERVICE, CONFIG_MAP, NAMESPACE, PRIORITY_CLASS, SERVICE_CIDR
+from edgek.kinds.api_service import local_api_service
 from edgek.kinds.kind import Kind
 from edgek.kinds.priority_class import SYSTEM_CLASSES
 from server.authz.bootstrap import plan_bootstrap
@@ -30,12 +32,17 @@ class ClusterFacts:
     service_cidr: str
     cluster_dns: str
     cluster_domain: str
+    extension_authentication: Mapping[str, str]
 
 
 async def bootstrap(client: Client, reader: Reader, facts: ClusterFacts) -> None:
     """Returns when all is there."""
     for kind, obj in wanted_objects(facts):
         await _ensure(client, reader, kind, obj)
+    # Many and small: together they are one commit or two.
+    await asyncio.gather(
+        *(_ensure(client, reader, API_SERVICE, obj) for obj in local_api_services())
+    )
     plan = plan_bootstrap(reader)
     for kind, obj in plan.create:
         await _create(client, kind, obj)
@@ -48,10 +55,28 @@ def wanted_objects(facts: ClusterFacts) -> Iterable[tuple[Kind, Obj]]:
     for name in NAMESPACES:
         yield NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
     yield CONFIG_MAP, cluster_info(facts)
+    yield CONFIG_MAP, extension_authentication(facts)
     yield SERVICE_CIDR, default_service_cidr(facts)
     yield from flow_control_objects()
     for priority in SYSTEM_CLASSES:
         yield PRIORITY_CLASS, deep_copy(priority)
+
+
+def local_api_services() -> Iterable[Obj]:
+    """One for each group-version that is answered here; those of CustomResourceDefinitions are
+    server/controllers/custom_api_services.py's."""
+    for group, version in dict.fromkeys((k.group, k.version) for k in ALL):
+        if group != API_SERVICE.group:
+            yield local_api_service(group, version, managed="onstart")
+
+
+def extension_authentication(facts: ClusterFacts) -> Obj:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "extension-apiserver-authentication", "namespace": "kube-system"},
+        "data": dict(facts.extension_authentication),
+    }
 
 
 def cluster_info(facts: ClusterFacts) -> Obj:

@@ -4,7 +4,8 @@
     server/tls/server-ca.{crt,key}                signs what the API serves with; its hash is pinned
     server/tls/client-ca.{crt,key}                signs users and nodes
     server/tls/request-header-ca.{crt,key}        signs the front proxy of aggregated APIs
-    server/tls/serving.{crt,key}, admin.{crt,key} renewed at start, 90 days before they end
+    server/tls/serving.{crt,key}, admin.{crt,key}, front-proxy.{crt,key}
+                                                  renewed at start, 90 days before they end
     server/tls/service-account.key                signs service-account tokens
 
 ``prepare_identity`` is idempotent and heals what a power cut left half done: authorities are
@@ -62,6 +63,26 @@ class ServerIdentity:
         """What /cacerts gives out and join tokens pin."""
         return self.server_ca.certificate
 
+    def front_proxy(self) -> KeyPair:
+        """What we show to extension API servers, as it is renewed on disk."""
+        return KeyPair(
+            certificate=(self.tls_dir / "front-proxy.crt").read_bytes(),
+            key=(self.tls_dir / "front-proxy.key").read_bytes(),
+        )
+
+    def extension_authentication(self) -> dict[str, str]:
+        """What an extension API server must know to believe our users' certificates and the
+        names that we pass on (kube-system/extension-apiserver-authentication)."""
+        return {
+            "client-ca-file": self.client_ca.certificate.decode(),
+            "requestheader-client-ca-file": self.request_header_ca.certificate.decode(),
+            "requestheader-allowed-names": f'["{FRONT_PROXY.common_name}"]',
+            "requestheader-username-headers": '["X-Remote-User"]',
+            "requestheader-uid-headers": '["X-Remote-Uid"]',
+            "requestheader-group-headers": '["X-Remote-Group"]',
+            "requestheader-extra-headers-prefix": '["X-Remote-Extra-"]',
+        }
+
     def tls_context(self) -> ssl.SSLContext:
         """For the API's listener: client certificates are asked for, none is demanded.
 
@@ -96,6 +117,7 @@ def prepare_identity(
         leaves = (
             _ensure_leaf(tls, "serving", serving, ca=server_ca, now=now),
             _ensure_leaf(tls, "admin", ADMIN, ca=client_ca, now=now),
+            _ensure_leaf(tls, "front-proxy", FRONT_PROXY, ca=request_header_ca, now=now),
         )
         service_account_key = _ensure_key(tls / "service-account.key")
         token, agent_token = _ensure_tokens(config, ca_hash(server_ca.certificate))
@@ -112,6 +134,7 @@ def prepare_identity(
     )
 
 
+FRONT_PROXY = Profile(common_name="front-proxy-client", client=True)
 ADMIN = Profile(common_name="system:admin", organizations=("system:masters",), client=True)
 
 

@@ -6,8 +6,10 @@ tuples here.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from edgek.aio.clock import Clock
+from edgek.pki.certificates import KeyPair
 from edgek.cli.checks import naming
 from server.admission.certificates import Certificates
 from server.admission.chain import Plugin
@@ -34,6 +36,9 @@ from server.admission.webhooks.validating import ValidatingWebhooks
 from server.app import Api, ApiConfig, Parts, PluginTools, build_api
 from server.audit.log import AuditLog
 from server.audit.policy import parse_policy
+from server.aggregation.aggregator import Aggregator
+from server.aggregation.backend import Own
+from server.aggregation.discovery import MergedDiscovery
 from server.authn.anonymous import Anonymous
 from server.authn.authenticator import Authenticator, TokenAuthenticator
 from server.authn.join_token import JoinTokenAuthenticator
@@ -48,7 +53,6 @@ from server.authz.union import Union as Authorizers
 from server.config import ServerConfig
 from server.config_audit import AuditConfig
 from server.endpoints.cacerts import cacerts
-from server.endpoints.discovery import Discovery
 from server.endpoints.env import Env
 from server.endpoints.health import Health
 from server.endpoints.issuer import KEYS, issuer_metadata
@@ -83,6 +87,7 @@ class RunningApi:
     """The API and what its process reaches into."""
 
     api: Api
+    identity: ServerIdentity
     ready: Ready
     tunnels: Tunnels
     used_tokens: UsedTokens
@@ -171,11 +176,25 @@ def plugins(tools: PluginTools) -> Sequence[Plugin]:
     )
 
 
+def front_proxy(identity: ServerIdentity, clock: Clock) -> Own:
+    """Our certificate for extension servers, read again each day, because it is renewed."""
+    found: tuple[KeyPair, datetime] | None = None
+
+    def own() -> KeyPair:
+        nonlocal found
+        if found is None or clock.now() - found[1] > timedelta(days=1):
+            found = identity.front_proxy(), clock.now()
+        return found[0]
+
+    return own
+
+
 def paths(
-    env: Env, *, ca_pem: bytes, ready: Ready, tunnels: Tunnels
+    env: Env, aggregator: Aggregator, *, ca_pem: bytes, ready: Ready, tunnels: Tunnels
 ) -> Sequence[tuple[str, Handle]]:
     health = Health(ready).handle
-    openapi, discovery = OpenApi(env.kinds.all).handle, Discovery(env.kinds.all).handle
+    openapi = OpenApi(env.kinds.all).handle
+    discovery = MergedDiscovery(aggregator, env.kinds.all).handle
     return (
         ("/livez", health),
         ("/readyz", health),
@@ -235,8 +254,9 @@ def open_api(
         clock=clock,
         authenticator=lambda reader: authenticators(config, identity, issuer, reader, used),
         plugins=plugins,
-        paths=lambda env: (
-            *paths(env, ca_pem=identity.ca_pem, ready=ready, tunnels=tunnels),
+        aggregator=lambda reader: Aggregator(reader, front_proxy(identity, clock)),
+        paths=lambda env, aggregator: (
+            *paths(env, aggregator, ca_pem=identity.ca_pem, ready=ready, tunnels=tunnels),
             *issuer_paths(config, key),
         ),
         subresources=lambda reader: subresources(tunnels, issuer, reader),
@@ -254,6 +274,6 @@ def open_api(
         api=api,
         ready=ready,
         tunnels=tunnels,
-        used_tokens=used,
+        used_tokens=used, identity=identity,
         audit_log=audit.log if audit else None,
     )

@@ -34,7 +34,9 @@ from server.bootstrap import ClusterFacts, bootstrap
 from server.config import ServerConfig, parse_config
 from server.controllers import (
     ALL,
+    api_service_availability,
     csr_signing,
+    custom_api_services,
     kubernetes_service,
     legacy_token_usage,
     node_ipam,
@@ -172,6 +174,7 @@ async def prepare_cluster(running: RunningApi, config: ServerConfig) -> None:
         service_cidr=str(config.service_cidr),
         cluster_dns=config.cluster_dns,
         cluster_domain=config.cluster_domain,
+        extension_authentication=running.identity.extension_authentication(),
     )
     try:
         await bootstrap(running.api.client(BOOTSTRAPPER), running.api.reader, facts)
@@ -205,7 +208,19 @@ async def control_loops(
             client=api.client(SCHEDULER_USER), informers=informers, events=events, clock=clock
         )
         tasks.spawn(run_controllers(scheduling, (scheduler.build,)), name="scheduler")
+        aggregating = Context(
+            client=api.client(BOOTSTRAPPER), informers=informers, events=events, clock=clock
+        )
+        tasks.spawn(run_controllers(aggregating, _aggregation_builders(api)), name="aggregation")
         await tasks.wait()
+
+
+def _aggregation_builders(api: Api) -> tuple[Builder, ...]:
+    """Upstream's aggregator runs these within the API server, in its name."""
+    return (
+        custom_api_services.build,
+        partial(api_service_availability.build, check=api.aggregator.check),
+    )
 
 
 def _informed_builders(config: ServerConfig, identity: ServerIdentity) -> tuple[Builder, ...]:

@@ -5,6 +5,7 @@ As kube-aggregator pkg/apis/apiregistration; server/aggregation/ passes requests
 
 from typing import Any
 
+from edgek.api.conditions import find_condition
 from edgek.api.meta import Obj, get_path
 from edgek.api.validation import (
     FieldErrors,
@@ -13,6 +14,7 @@ from edgek.api.validation import (
     is_dns1123_subdomain,
     is_path_segment,
 )
+from edgek.kinds.api_priority import priority_of
 from edgek.kinds.checks import check_rule
 from edgek.kinds.kind import AGE, NAME, STATUS, Column, Kind
 from edgek.kinds.strategy import keep_status, only_status
@@ -46,6 +48,25 @@ def local_condition(now: Any) -> Obj:
         "lastTransitionTime": now,
         "reason": "Local",
         "message": LOCAL_MESSAGE,
+    }
+
+
+def local_api_service(group: str, version: str, *, managed: str) -> Obj:
+    """Of a group-version that the server answers itself. ``managed`` as the label says it:
+    "onstart" for built-in ones, "true" for those that come and go."""
+    priority = priority_of(group, version)
+    spec: Obj = {
+        "version": version,
+        "groupPriorityMinimum": priority.group,
+        "versionPriority": priority.version,
+    }
+    if group:
+        spec["group"] = group
+    return {
+        "apiVersion": "apiregistration.k8s.io/v1",
+        "kind": "APIService",
+        "metadata": {"name": f"{version}.{group}", "labels": {AUTO_MANAGED: managed}},
+        "spec": spec,
     }
 
 
@@ -102,8 +123,7 @@ def is_local(obj: Obj) -> bool:
 
 
 def available_condition(obj: Obj) -> Obj | None:
-    conditions = get_path(obj, "status", "conditions", default=())
-    return next((c for c in conditions if c.get("type") == AVAILABLE), None)
+    return find_condition(get_path(obj, "status", "conditions"), AVAILABLE)
 
 
 def _service(obj: Obj) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from edgek.api.errors import MethodNotAllowed, NotAcceptable, NotFound
+from edgek.kinds.api_priority import priority_of
 from edgek.kinds.kind import Kind, Subresource
 from server.request.model import Request, Response
 
@@ -81,12 +82,15 @@ def api_group(kinds: Sequence[Kind], group: str) -> Document:
 
 
 def groups_of(kinds: Iterable[Kind]) -> list[str]:
-    return list(dict.fromkeys(k.group for k in kinds))
+    """In the order in which clients look for a short name in them."""
+    groups = dict.fromkeys(k.group for k in kinds)
+    return sorted(groups, key=lambda group: -priority_of(group, "").group)
 
 
 def versions_of(kinds: Iterable[Kind], group: str) -> list[str]:
     """The group's versions, the preferred one first."""
-    return list(dict.fromkeys(k.version for k in kinds if k.group == group))
+    versions = dict.fromkeys(k.version for k in kinds if k.group == group)
+    return sorted(versions, key=lambda version: -priority_of(group, version).version)
 
 
 def resource_list(kinds: Sequence[Kind], *, group: str, version: str) -> Document:
@@ -164,8 +168,13 @@ def _media_type(item: str) -> tuple[str, Mapping[str, str]]:
 
 
 def aggregated(request: Request, kinds: Sequence[Kind], *, version: str, core: bool) -> Response:
+    document = group_discovery_list(kinds, version=version, core=core)
+    return aggregated_response(request, document, version=version)
+
+
+def aggregated_response(request: Request, document: Document, *, version: str) -> Response:
     """With an ETag, so that a client that knows it already gets 304."""
-    body = orjson.dumps(group_discovery_list(kinds, version=version, core=core))
+    body = orjson.dumps(document)
     etag = f'"{hashlib.sha256(body).hexdigest().upper()}"'
     headers = {"ETag": etag, "Vary": "Accept", "Cache-Control": "public"}
     if etag in request.header("if-none-match"):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 CONNECTIONS = 64
 MAX_ANSWER = 3 * 1024 * 1024
 """As much as a request's body may have: an answer is about one object."""
-_HEADERS = {"Content-Type": "application/json", "Accept": "application/json, */*"}
+_HEADERS = (("Content-Type", "application/json"), ("Accept", "application/json, */*"))
 
 
 class CallFailed(Exception):

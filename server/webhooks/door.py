@@ -9,7 +9,7 @@ answers must not choose whom we call next.
 import random
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -40,6 +40,14 @@ class Unreachable(Exception):
         self.dialled = dialled
 
 
+class HandshakeRefused(Unreachable):
+    """The peer answers, but with something else than the WebSocket asked for."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"websocket: bad handshake (status {status})")
+        self.status = status
+
+
 class TooLarge(Exception):
     """The answer's body is over the limit."""
 
@@ -63,7 +71,7 @@ class Ask:
     method: str
     url: str
     trust: Trust
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Sequence[tuple[str, str]] = ()
     body: bytes | None = None
     again: bool = False
 
@@ -96,7 +104,8 @@ class Door:
                 ask.method,
                 URL(ask.url, encoded=True),
                 data=ask.body,
-                headers={"User-Agent": f"edgek/{edgek.__version__}", **ask.headers},
+                headers=_headers(ask),
+                skip_auto_headers=_NOT_OURS,
                 ssl=_context(ask.trust),
                 allow_redirects=False,
                 trace_request_ctx=seen,
@@ -109,7 +118,7 @@ class Door:
             socket_ = await self._open().ws_connect(
                 URL(ask.url, encoded=True),
                 protocols=protocols,
-                headers=ask.headers,
+                headers=_headers(ask),
                 ssl=_context(ask.trust),
                 max_msg_size=MAX_MESSAGE,
                 compress=0,
@@ -226,6 +235,16 @@ class _Resolver(AbstractResolver):
         await self._system.close()
 
 
+_NOT_OURS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+"""Headers that aiohttp would add; bodies are handed on as they are, so nobody must compress."""
+
+
+def _headers(ask: Ask) -> list[tuple[str, str]]:
+    names = {name.lower() for name, _ in ask.headers}
+    own = [] if "user-agent" in names else [("User-Agent", f"edgek/{edgek.__version__}")]
+    return [*own, *ask.headers]
+
+
 async def _note_reuse(session: object, context: Any, params: object) -> None:
     if context.trace_request_ctx is not None:
         context.trace_request_ctx.reused = True
@@ -250,7 +269,7 @@ def _translated(url: str, seen: Any) -> Any:
     try:
         yield
     except aiohttp.WSServerHandshakeError as err:
-        raise Unreachable(f"websocket: bad handshake (status {err.status})") from err
+        raise HandshakeRefused(err.status) from err
     except aiohttp.ServerDisconnectedError as err:
         raise Unreachable("EOF", dialled=seen.reused) from err
     except aiohttp.ClientPayloadError as err:
@@ -263,5 +282,7 @@ def _translated(url: str, seen: Any) -> Any:
         raise Unreachable(f"malformed HTTP response: {type(err).__name__}") from err
 
 
-__all__ = ["Answer", "Ask", "Door", "Lookup", "Socket", "TooLarge", "Trust", "Unreachable",
-           "Unroutable"]  # fmt: skip
+__all__ = [
+    "Answer", "Ask", "Door", "HandshakeRefused", "Lookup", "Socket", "TooLarge", "Trust",
+    "Unreachable", "Unroutable",
+]  # fmt: skip

@@ -53,7 +53,8 @@ def test_everything_secret_is_readable_by_root_only(settings: dict):
     root = Path(settings["data_dir"]) / "server"
     open_files = [p.name for p in root.rglob("*") if p.is_file() and p.stat().st_mode & 0o077]
     assert sorted(open_files) == [
-        "admin.crt", "client-ca.crt", "request-header-ca.crt", "server-ca.crt", "serving.crt",
+        "admin.crt", "client-ca.crt", "front-proxy.crt", "request-header-ca.crt", "server-ca.crt",
+        "serving.crt",
     ]  # fmt: skip
     assert root.stat().st_mode & 0o777 == 0o700
     assert Path(settings["write_kubeconfig"]).stat().st_mode & 0o777 == 0o600

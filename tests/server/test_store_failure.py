@@ -8,19 +8,20 @@ from typing import Any
 import orjson
 import pytest
 
+from edgek.aio.clock import SystemClock
 from edgek.api.errors import Invalid, ServiceUnavailable
 from edgek.api.meta import Key, Obj, deep_copy
 from edgek.client.client import Client
 from edgek.kinds import CONFIG_MAP, LEASE, SERVICE
 from edgek.roles import StartError
+from server import parts
 from server.app import Api
 from server.config import parse_config
-from server.parts import Ready, RunningApi
+from server.identity import prepare_identity
 from server.request.model import Request
 from server.run import prepare_cluster
 from server.storage.sqlite import SqliteEngine
 from server.storage.store import Record, StoreUnavailable
-from server.tunnel import Tunnels
 from tests.support.api import ADMIN, admin, open_api
 from tests.support.raw import Watching, get
 from tests.support.tls_server import settings
@@ -129,11 +130,13 @@ async def test_a_service_that_failed_gives_its_address_back(
         await client.create(SERVICE, deep_copy(wanted))
 
 
-async def test_a_start_on_a_full_disk_is_one_sentence(
-    api: Api, engine: FailingEngine, tmp_path: Path
-) -> None:
+async def test_a_start_on_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
+    engine, clock = FailingEngine(), SystemClock()
+    config = parse_config(settings(tmp_path))
+    identity = prepare_identity(config, now=clock.now())
+    running = parts.open_api(config, identity, clock, engine=engine)
     engine.full = True
-    running = RunningApi(api=api, ready=Ready(), tunnels=Tunnels())
     with pytest.raises(StartError, match=r"first objects: datastore: .* disk is full"):
-        await prepare_cluster(running, parse_config(settings(tmp_path)))
+        await prepare_cluster(running, config)
     assert not running.ready()
+    await running.api.close()

@@ -41,7 +41,7 @@ def parts(
         clock=clock,
         authenticator=lambda reader: authenticator,
         plugins=plugins if callable(plugins) else lambda *_: plugins,
-        paths=lambda env: (),
+        paths=lambda *_: (),
         virtual=lambda reader, authorizer, _: review_verbs(
             authorizer=authorizer, rules=authorizer, tokens=Tokens(())
         ),

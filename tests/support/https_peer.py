@@ -1,6 +1,7 @@
 """Somebody the server calls: a real HTTPS server with a certificate of its own authority."""
 
 import base64
+import socket
 import ssl
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -68,7 +69,7 @@ async def https_peer(
 
     runner = web.ServerRunner(web.Server(noted, access_log=None), shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context_of(pair, client_ca=client_ca))
+    site = web.TCPSite(runner, "0.0.0.0", 0, ssl_context=context_of(pair, client_ca=client_ca))
     await site.start()
     port = runner.addresses[0][1]
     try:
@@ -77,8 +78,23 @@ async def https_peer(
         await runner.cleanup()
 
 
-def slice_of(service: str, namespace: str, port: int, *, ready: bool = True) -> Obj:
-    """An EndpointSlice that leads to this machine."""
+def own_address() -> str:
+    """An address of this machine that is not loopback's, as endpoints must have."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # sends nothing: asks the kernel which way it would go
+        address: str = probe.getsockname()[0]
+        return address
+
+
+def slice_of(
+    service: str,
+    namespace: str,
+    port: int,
+    *,
+    ready: bool = True,
+    address: str = "127.0.0.1",
+) -> Obj:
+    """An EndpointSlice that leads to this machine. NB: the API takes no loopback address."""
     return {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
@@ -88,7 +104,7 @@ def slice_of(service: str, namespace: str, port: int, *, ready: bool = True) -> 
             "labels": {"kubernetes.io/service-name": service},
         },
         "addressType": "IPv4",
-        "endpoints": [{"addresses": ["127.0.0.1"], "conditions": {"ready": ready}}],
+        "endpoints": [{"addresses": [address], "conditions": {"ready": ready}}],
         "ports": [{"name": "", "port": port}],
     }
 

@@ -1,0 +1,106 @@
+"""Aggregator: the parts of aggregation that belong together, made once for a server.
+
+``check`` is what server/controllers/api_service_availability.py asks an extension server with; the
+resources that it tells then are kept for discovery.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import orjson
+
+from edgek.api.errors import ApiError
+from edgek.api.meta import Obj, name
+from server.aggregation.backend import Backend, Own, base_url, user_headers
+from server.aggregation.proxy import aggregation
+from server.aggregation.services import ApiServices, GroupVersion, group_version_of, is_available
+from server.request.model import Filter, User
+from server.request.principals import MASTERS
+from server.request.reader import Reader
+
+if TYPE_CHECKING:
+    from server.webhooks.door import Answer
+
+CHECK_SECONDS = 5.0
+MAX_DOCUMENT = 16 * 1024 * 1024
+AGGREGATOR = User(name="system:kube-aggregator", groups=(MASTERS,))
+_JSON = ("Accept", "application/json")
+
+
+def no_certificate() -> None:
+    """Of a server without a front-proxy certificate (tests)."""
+
+
+class Aggregator:
+    def __init__(self, reader: Reader, own: Own = no_certificate) -> None:
+        self.services = ApiServices(reader)
+        self._backend = Backend(reader, own)
+        self._resources: dict[str, tuple[str, Obj]] = {}
+        """What each APIService's server has told, by name, with the Service it told it from."""
+
+    def filter(self) -> Filter:
+        return aggregation(self.services, self._backend)
+
+    async def close(self) -> None:
+        await self._backend.close()
+
+    async def check(self, service: Obj) -> str:
+        """What is wrong, in the words of upstream's condition; "" for nothing. As
+        kube-aggregator available_controller.go."""
+        group, version = group_version_of(service)
+        path = f"/apis/{group}/{version}"
+        url = f"{base_url(service)}{path}"
+        said = f"failing or missing response from {url}"
+        try:
+            async with asyncio.timeout(CHECK_SECONDS):
+                status, document = await self.fetch(service, path)
+        except TimeoutError:
+            return f'{said}: Get "{url}": context deadline exceeded'
+        except ApiError as err:
+            why = err.message.removeprefix("error trying to reach service: ")
+            return f'{said}: Get "{url}": {why}'
+        if not 200 <= status < 300:
+            return f"{said}: bad status from {url}: {status}"
+        if document is not None:
+            self._resources[name(service)] = (base_url(service), document)
+        return ""
+
+    async def fetch(self, service: Obj, path: str) -> tuple[int, Obj | None]:
+        """A JSON document of an extension server, asked for in our own name. Raises
+        ServiceUnavailable."""
+        headers = [_JSON, *user_headers(AGGREGATOR)]
+        answer = await self._backend.open(self._backend.ask(service, "GET", path, headers=headers))
+        try:
+            return answer.status, _decoded(await _read(answer))
+        finally:
+            answer.close()
+
+    async def resources(self) -> dict[GroupVersion, Obj | None]:
+        """The APIResourceList of every remote group-version; None where it is not available and
+        has not told. Asked for once, then known until its APIService changes its Service."""
+        found: dict[GroupVersion, Obj | None] = {}
+        for key, service in self.services.remote().items():
+            known = self._resources.get(name(service))
+            if (known is None or known[0] != base_url(service)) and is_available(service):
+                await self.check(service)
+                known = self._resources.get(name(service))
+            found[key] = known[1] if known is not None else None
+        return found
+
+
+async def _read(answer: "Answer") -> bytes:
+    from server.aggregation.backend import unavailable
+    from server.webhooks.door import TooLarge, Unreachable
+
+    try:
+        return await answer.read(MAX_DOCUMENT)
+    except (TooLarge, Unreachable) as err:
+        raise unavailable(str(err)) from err
+
+
+def _decoded(body: bytes) -> Obj | None:
+    try:
+        found = orjson.loads(body)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None

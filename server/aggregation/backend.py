@@ -1,0 +1,120 @@
+"""Backend: the extension servers, reached through the one door outwards.
+
+We show them our front-proxy certificate, and say in headers who asks (request-header
+authentication). As client-go transport/round_trippers.go SetAuthProxyHeaders.
+"""
+
+import base64
+import binascii
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from edgek.api.errors import ApiError, ServiceUnavailable
+from edgek.api.meta import Obj
+from edgek.pki.certificates import KeyPair
+from server.request.model import User
+from server.request.reader import Reader
+from server.webhooks.client import lookup
+from server.webhooks.where import Unroutable, service_host
+
+if TYPE_CHECKING:
+    from server.webhooks.door import Answer, Ask, Door, Socket
+
+CONNECTIONS = 512
+"""Watches hold one each."""
+_TOKEN = "!#$&'*+-.^_`|~"
+
+Own = Callable[[], KeyPair | None]
+
+
+class Backend:
+    """``own`` gives our certificate; asked each time, because it is renewed."""
+
+    def __init__(self, reader: Reader, own: Own) -> None:
+        self._reader = reader
+        self._own = own
+        self._door: Door | None = None
+
+    async def close(self) -> None:
+        door, self._door = self._door, None
+        if door is not None:
+            await door.close()
+
+    def ask(
+        self,
+        service: Obj,
+        method: str,
+        target: str,
+        *,
+        headers: Sequence[tuple[str, str]],
+        body: bytes | None = None,
+    ) -> "Ask":
+        """``target`` is path and query as in the URL."""
+        from server.webhooks.door import Ask
+
+        url = f"{base_url(service)}{target}"
+        return Ask(method=method, url=url, trust=self._trust(service), headers=headers, body=body)
+
+    async def open(self, ask: "Ask") -> "Answer":
+        """Raises ServiceUnavailable where nobody answers."""
+        from server.webhooks.door import Unreachable
+
+        try:
+            return await self._opened().open(ask)
+        except (Unreachable, Unroutable) as err:
+            raise unavailable(str(err)) from err
+
+    async def websocket(self, ask: "Ask", protocols: tuple[str, ...]) -> "Socket":
+        """Raises HandshakeRefused, ServiceUnavailable."""
+        from server.webhooks.door import HandshakeRefused, Unreachable
+
+        try:
+            return await self._opened().websocket(ask, protocols)
+        except HandshakeRefused:
+            raise
+        except (Unreachable, Unroutable) as err:
+            raise unavailable(str(err)) from err
+
+    def _opened(self) -> "Door":
+        from server.webhooks.door import Door
+
+        if self._door is None:
+            self._door = Door(lookup(self._reader), connections=CONNECTIONS)
+        return self._door
+
+    def _trust(self, service: Obj) -> Any:
+        from server.webhooks.door import Trust
+
+        spec, own = service["spec"], self._own()
+        try:
+            ca = base64.b64decode(spec.get("caBundle") or "", validate=True)
+        except binascii.Error as err:
+            raise unavailable("caBundle is not base64") from err
+        return Trust(
+            ca=ca,
+            insecure=bool(spec.get("insecureSkipTLSVerify")),
+            certificate=own.certificate if own else b"",
+            key=own.key if own else b"",
+        )
+
+
+def unavailable(why: str) -> ApiError:
+    return ServiceUnavailable(f"error trying to reach service: {why}")
+
+
+def base_url(service: Obj) -> str:
+    ref = service["spec"]["service"]
+    host = service_host(ref.get("namespace") or "", ref.get("name") or "")
+    return f"https://{host}:{ref.get('port') or 443}"
+
+
+def user_headers(user: User) -> list[tuple[str, str]]:
+    headers = [("X-Remote-User", user.name)]
+    if user.uid:
+        headers.append(("X-Remote-Uid", user.uid))
+    headers += [("X-Remote-Group", group) for group in user.groups]
+    for key, values in user.extra.items():
+        name = f"X-Remote-Extra-{quote(key, safe=_TOKEN)}"
+        headers += [(name, value) for value in values]
+    return headers
