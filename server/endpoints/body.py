@@ -90,12 +90,14 @@ def _field_validation(request: Request) -> str:
     return wanted or "Warn"
 
 
-async def read_typed(request: Request, api_version: str, kind: str) -> Obj:
+async def read_typed(
+    request: Request, api_version: str, kind: str, *, also: Sequence[str] = ()
+) -> Obj:
     """The body as a type that is no kind of ours (Binding, Scale, TokenRequest), checked against
-    its schema; not defaulted."""
+    its schema; not defaulted. ``also`` are older versions of the same shape."""
     obj, duplicates = _decode(request)
     given = (obj.get("apiVersion") or api_version, obj.get("kind") or kind)
-    if given != (api_version, kind):
+    if given not in [(version, kind) for version in (api_version, *also)]:
         raise errors.BadRequest(
             f"the body is a {given[1]} of {given[0]}, expected a {kind} of {api_version}"
         )

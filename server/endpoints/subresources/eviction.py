@@ -30,6 +30,8 @@ from server.request.model import Request, Response, User
 from server.request.principals import MASTERS
 
 TRIES = 20
+OLDER = ("policy/v1beta1",)
+"""As upstream still takes it: old kubectls drain with it."""
 SERVER = User(name="system:apiserver", groups=(MASTERS,))
 
 
@@ -41,7 +43,7 @@ _WRITE = How(subresource="status", prepare=_untouched, validate=False)
 
 
 async def evict(env: Env, request: Request, target: Target) -> Response:
-    eviction = await read_typed(request, "policy/v1", "Eviction")
+    eviction = await read_typed(request, "policy/v1", "Eviction", also=OLDER)
     _check_identity(eviction, target)
     context = write_context(request)
     attributes = attributes_of("CREATE", POD, target.key, context, obj=eviction)

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import orjson
 import pytest
 
 from edgek.api.errors import (
@@ -16,6 +17,8 @@ from edgek.api.meta import Key, Obj, deep_copy
 from edgek.client.client import Client
 from edgek.kinds import POD, POD_DISRUPTION_BUDGET
 from server.endpoints.subresources.eviction_plan import plan_eviction
+from server.request.model import Request
+from tests.support.api import ADMIN, admin, open_api
 
 READY = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
 UNREADY = {"phase": "Running", "conditions": [{"type": "Ready", "status": "False"}]}
@@ -185,6 +188,20 @@ async def test_grace_of_the_eviction_is_the_deletions(client: Client) -> None:
     await pod(client)
     await evict(client, gracePeriodSeconds=7)
     assert (await state(client))["metadata"]["deletionGracePeriodSeconds"] == 7
+
+
+@pytest.mark.parametrize(
+    ("version", "code"),
+    [("policy/v1beta1", 201), ("policy/v1", 201), ("v1", 400), (["policy/v1"], 400)],
+    ids=str,
+)
+async def test_old_clients_evict_too(version: object, code: int) -> None:
+    body = {"apiVersion": version, "kind": "Eviction", "metadata": {"name": "web"}}
+    async with open_api(user=ADMIN) as api:
+        await pod(admin(api))
+        path = POD.path("default", "web", "eviction")
+        request = Request(method="POST", path=path, raw_body=orjson.dumps(body))
+        assert (await api.handle(request)).status == code
 
 
 async def test_an_eviction_names_its_pod(client: Client) -> None:
