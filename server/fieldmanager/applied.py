@@ -17,8 +17,9 @@ def check_applied(kind: Kind, config: Obj, schema: Schema) -> None:
     version, name = config.get("apiVersion") or "", config.get("kind") or ""
     if (version, name) != (kind.api_version, kind.kind):
         raise BadRequest(f"invalid object type: {_gvk(str(version), str(name))}")
-    meta = config.get("metadata") or {}
-    if isinstance(meta, dict) and meta.get("managedFields") is not None:
+    given = config.get("metadata")
+    meta = given if isinstance(given, dict) else {}
+    if meta.get("managedFields") is not None:
         raise BadRequest("metadata.managedFields must be nil")
     if problems := typed_problems(config, schema):
         place = f"{meta.get('namespace', '')}/{meta.get('name', '')}" if meta else "/"

@@ -296,6 +296,9 @@ REFUSED: Any = {
         "failed to create typed patch object (/one; /v1, Kind=ConfigMap): .stray: field not "
         "declared in schema",
     ),
+    "metadata that are none": (
+        {**config_map(), "metadata": "x"}, {}, 400, "failed to create typed patch object (/; "
+    ),
     "another name": (
         config_map("two"), {}, 400,
         "the name of the object (two) does not match the name on the URL (one)",
