@@ -28,7 +28,11 @@ from server.admission.rbac_escalation import RbacEscalation
 from server.admission.resource_quota import ResourceQuota
 from server.admission.runtime_class import RuntimeClass
 from server.admission.service_account import ServiceAccount
-from server.admission.storage import DefaultStorageClass, PersistentVolumeClaimResize
+from server.admission.storage import (
+    DefaultStorageClass,
+    PersistentVolumeClaimResize,
+    StorageObjectInUseProtection,
+)
 from server.admission.taint_nodes_by_condition import TaintNodesByCondition
 from server.admission.webhooks.match import WebhookMatcher
 from server.admission.webhooks.mutating import MutatingWebhooks
@@ -162,6 +166,7 @@ def plugins(tools: PluginTools) -> Sequence[Plugin]:
         Priority(reader),
         DefaultTolerationSeconds(),
         DefaultStorageClass(reader),
+        StorageObjectInUseProtection(),
         PersistentVolumeClaimResize(reader),
         RuntimeClass(reader),
         DefaultIngressClass(reader),

@@ -1,11 +1,14 @@
-"""What admission knows of claims: DefaultStorageClass and PersistentVolumeClaimResize.
+"""What admission knows of volumes and claims: default classes, growth, and protection in use.
 
-As plugin/pkg/admission/storage/storageclass/setdefault and .../persistentvolume/resize.
+As plugin/pkg/admission/storage/storageclass/setdefault, .../persistentvolume/resize and
+.../storageobjectinuseprotection; the finalizers are taken off by
+server/controllers/pvc_protection.py and pv_protection.py.
 """
 
 from edgek.api.meta import Key, get_path
 from edgek.api.quantity import parse_quantity
 from edgek.kinds.persistent_volume_claim import PERSISTENT_VOLUME_CLAIM
+from edgek.kinds.protection import PROTECTION
 from edgek.kinds.quota_usage import CLASS_ANNOTATION, claim_class
 from edgek.kinds.storage_class import BETA_DEFAULT_CLASS, DEFAULT_CLASS, STORAGE_CLASS
 from server.admission.chain import Attributes
@@ -35,6 +38,23 @@ class DefaultStorageClass:
 
     async def validate(self, attributes: Attributes) -> None:
         """A claim without a class is fine."""
+
+
+class StorageObjectInUseProtection:
+    """Volumes and claims begin with the finalizer that keeps them while they are in use."""
+
+    kinds = tuple(PROTECTION)
+
+    async def admit(self, attributes: Attributes) -> None:
+        a = attributes
+        if a.operation != "CREATE" or a.subresource:
+            return
+        finalizers = a.obj["metadata"].get("finalizers") or []
+        if PROTECTION[a.kind] not in finalizers:
+            a.obj["metadata"]["finalizers"] = [*finalizers, PROTECTION[a.kind]]
+
+    async def validate(self, attributes: Attributes) -> None:
+        """The controller adds what is missing."""
 
 
 class PersistentVolumeClaimResize:
