@@ -169,9 +169,11 @@ class _Versions:
         return out
 
     async def _shown(self, obj: Obj, kind: Kind) -> Obj:
-        if kind == self.kind:
+        """``obj`` may be of any version: what was turned to an older one is turned back."""
+        own = self._kind(obj.get("apiVersion") or "") or self.kind
+        if kind == own:
             return obj
-        stored = await self.kind.conversion.store(obj) if self.kind.conversion else obj
+        stored = await own.conversion.store(obj) if own.conversion else obj
         return (await kind.conversion.serve([stored]))[0] if kind.conversion else stored
 
     def _kind(self, api_version: str) -> Kind | None:

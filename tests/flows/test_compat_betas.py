@@ -146,6 +146,30 @@ async def test_an_old_ingress_leads_to_the_same_services(client: Client, group: 
     assert made["spec"]["rules"][0]["http"]["paths"] == [{**path, "backend": old}]
 
 
+@pytest.mark.parametrize(
+    ("group", "kind"),
+    [
+        ("extensions", "Ingress"),
+        ("discovery.k8s.io", "EndpointSlice"),
+        ("policy", "PodDisruptionBudget"),
+    ],
+)
+async def test_a_manifest_moves_to_the_new_version_by_server_side_apply(
+    client: Client, group: str, kind: str
+) -> None:
+    beta = served(group, kind)
+    today = STORED[beta.storage_prefix]
+    old, new = deep_copy(dict(beta.example)), deep_copy(dict(today.example))
+    key = key_of(new)
+    made = await client.patch(beta, key, old, patch_type="apply")
+    moved = await client.patch(today, key, new, patch_type="apply")
+    back = await client.patch(beta, key, old, patch_type="apply")
+    found = await client.get(today, key)
+    assert back | {"metadata": {}} == made | {"metadata": {}}
+    assert found | {"metadata": {}} == moved | {"metadata": {}}
+    assert found["metadata"]["uid"] == made["metadata"]["uid"]
+
+
 async def test_an_old_ingress_without_a_port_is_refused(client: Client) -> None:
     beta = served("extensions", "Ingress")
     spec = {"backend": {"serviceName": "front"}}
