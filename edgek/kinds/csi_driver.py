@@ -6,7 +6,7 @@ from edgek.kinds.checks import check_enum
 from edgek.kinds.columns import NONE, cell
 from edgek.kinds.kind import AGE, NAME, Column, Kind
 from edgek.kinds.metadata import immutable
-from edgek.kinds.storage_checks import GROUP, UNSET, check_driver_name
+from edgek.kinds.storage_checks import GROUP, UNSET
 from edgek.kinds.strategy import ensure
 
 SPEC = FieldPath("spec")
@@ -36,7 +36,6 @@ def _default(obj: Obj) -> None:
 
 def _validate(obj: Obj, errors: FieldErrors) -> None:
     spec = obj.get("spec") or {}
-    check_driver_name(obj["metadata"].get("name"), FieldPath("metadata").child("name"), errors)
     path = SPEC.child("fsGroupPolicy")
     check_enum(spec.get("fsGroupPolicy"), FS_GROUP_POLICIES, path, errors, required=False)
     path = SPEC.child("volumeLifecycleModes")
