@@ -43,6 +43,7 @@ from server.audit.policy import parse_policy
 from server.aggregation.aggregator import Aggregator
 from server.aggregation.backend import Own
 from server.aggregation.discovery import MergedDiscovery
+from server.aggregation.openapi import MergedOpenApi
 from server.authn.anonymous import Anonymous
 from server.authn.authenticator import Authenticator, TokenAuthenticator
 from server.authn.join_token import JoinTokenAuthenticator
@@ -198,7 +199,7 @@ def paths(
     env: Env, aggregator: Aggregator, *, ca_pem: bytes, ready: Ready, tunnels: Tunnels
 ) -> Sequence[tuple[str, Handle]]:
     health = Health(ready).handle
-    openapi = OpenApi(env.kinds.all).handle
+    openapi = MergedOpenApi(aggregator, OpenApi(env.kinds.all).handle).handle
     discovery = MergedDiscovery(aggregator, env.kinds.all).handle
     return (
         ("/livez", health),

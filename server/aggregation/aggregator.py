@@ -5,6 +5,7 @@ resources that it tells then are kept for discovery.
 """
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import orjson
@@ -12,9 +13,9 @@ import orjson
 from edgek.api.errors import ApiError
 from edgek.api.meta import Obj, name
 from server.aggregation.backend import Backend, Own, base_url, user_headers
-from server.aggregation.proxy import aggregation
+from server.aggregation.proxy import Proxy, aggregation
 from server.aggregation.services import ApiServices, GroupVersion, group_version_of, is_available
-from server.request.model import Filter, User
+from server.request.model import Filter, Request, Response, User
 from server.request.principals import MASTERS
 from server.request.reader import Reader
 
@@ -35,11 +36,12 @@ class Aggregator:
     def __init__(self, reader: Reader, own: Own = no_certificate) -> None:
         self.services = ApiServices(reader)
         self._backend = Backend(reader, own)
+        self._proxy = Proxy(self._backend)
         self._resources: dict[str, tuple[str, Obj]] = {}
         """What each APIService's server has told, by name, with the Service it told it from."""
 
     def filter(self) -> Filter:
-        return aggregation(self.services, self._backend)
+        return aggregation(self.services, self._proxy)
 
     async def close(self) -> None:
         await self._backend.close()
@@ -74,6 +76,11 @@ class Aggregator:
             return answer.status, _decoded(await _read(answer))
         finally:
             answer.close()
+
+    async def passed_on(self, request: Request, service: Obj) -> Response:
+        """A request that is about the server and no user's, such as for its documents, in our
+        own name."""
+        return await self._proxy.forward(replace(request, user=AGGREGATOR), service)
 
     async def resources(self) -> dict[GroupVersion, Obj | None]:
         """The APIResourceList of every remote group-version; None where it is not available and

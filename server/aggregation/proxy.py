@@ -37,9 +37,8 @@ _PREFIXES = ("x-remote-extra-", "impersonate-", "sec-websocket-")
 _TOKEN_PROTOCOL = "base64url.bearer.authorization.k8s.io."
 
 
-def aggregation(services: ApiServices, backend: Backend) -> Filter:
+def aggregation(services: ApiServices, proxy: "Proxy") -> Filter:
     """The innermost filter. A server without APIServices of others pays one comparison."""
-    proxy = _Proxy(backend)
 
     def wrap(handler: Handler) -> Handler:
         async def handle(request: Request) -> Response:
@@ -64,11 +63,12 @@ def _asked(request: Request) -> GroupVersion:
     return GroupVersion("", "")
 
 
-class _Proxy:
+class Proxy:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
     async def forward(self, request: Request, service: Obj) -> Response:
+        """Raises ServiceUnavailable where the server is known not to answer, or does not."""
         if not is_available(service):
             raise ServiceUnavailable(UNAVAILABLE)
         if request.header("upgrade").lower() == "websocket":

@@ -40,6 +40,31 @@ RESOURCES = {
 }  # fmt: skip
 
 
+GAUGE = {
+    "type": "object",
+    "description": "How much there is of something.",
+    "properties": {"value": {"type": "string", "description": "The amount."}},
+    "x-kubernetes-group-version-kind": [{"group": GROUP, "version": "v1beta1", "kind": "Gauge"}],
+}
+PATHS = {
+    f"{ROOT}/gauges": {
+        "get": {
+            "x-kubernetes-action": "list",
+            "x-kubernetes-group-version-kind": {
+                "group": GROUP, "version": "v1beta1", "kind": "Gauge"
+            },
+            "responses": {"200": {"description": "OK"}},
+        }
+    },
+    "/apis/elsewhere/v1/x": {},
+}  # fmt: skip
+INFO = {"title": "metrics", "version": "v1"}
+OPENAPI_V3 = {"openapi": "3.0.0", "info": INFO, "paths": PATHS,
+              "components": {"schemas": {"com.example.Gauge": GAUGE}}}  # fmt: skip
+OPENAPI_V2 = {"swagger": "2.0", "info": INFO, "paths": PATHS,
+              "definitions": {"com.example.Gauge": GAUGE}}  # fmt: skip
+
+
 def gauge(name: str) -> Obj:
     return {
         "kind": "Gauge",
@@ -63,6 +88,13 @@ class Extension:
             return web.Response(status=500, text="out of order")
         if request.path == ROOT:
             return web.json_response(RESOURCES)
+        if request.path == "/openapi/v3":
+            found = {"serverRelativeURL": f"/openapi/v3{ROOT}?hash=AB"}
+            return web.json_response({"paths": {ROOT.strip("/"): found}})
+        if request.path == f"/openapi/v3{ROOT}":
+            return web.json_response(OPENAPI_V3)
+        if request.path == "/openapi/v2":
+            return web.json_response(OPENAPI_V2)
         if request.path == f"{ROOT}/ws":
             return await self._echo(request)
         if request.query.get("watch"):
@@ -176,6 +208,20 @@ async def test_the_extension_server_learns_who_asks_and_nothing_else_of_them(
         assert request.headers.getall("X-Forwarded-For") == ["127.0.0.1"]
         assert request.host == "metrics.kube-system.svc"
         assert "Authorization" not in request.headers
+
+
+async def test_kubectl_explains_what_the_extension_server_documents(tmp_path: Path) -> None:
+    async with opened(tmp_path) as world:
+        kubectl = world.server.kubectl
+        assert "The amount." in await kubectl("explain", "gauges.value")
+        index = json.loads(await kubectl("get", "--raw", "/openapi/v3"))["paths"]
+        assert index[ROOT.strip("/")] == {"serverRelativeURL": f"/openapi/v3{ROOT}?hash=AB"}
+        assert "apis/apps/v1" in index
+        whole = json.loads(await kubectl("get", "--raw", "/openapi/v2"))
+        assert whole["paths"][f"{ROOT}/gauges"]
+        assert "/apis/elsewhere/v1/x" not in whole["paths"]
+        assert whole["definitions"]["com.example.Gauge"] == GAUGE
+        assert "io.k8s.api.core.v1.Pod" in whole["definitions"]
 
 
 async def test_nobody_can_claim_to_be_somebody_else(tmp_path: Path) -> None:
