@@ -100,3 +100,27 @@ async def test_limit_ranges_are_described_and_filled_in(kubectl: Kubectl) -> Non
     assert await kubectl("get", "pod", "web", "-o", path) == (
         '{"limits":{"cpu":"2"},"requests":{"cpu":"250m"}}'
     )
+
+
+STORAGE = """
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata:
+  name: disks
+  annotations: {storageclass.kubernetes.io/is-default-class: "true"}
+provisioner: example.com/disks
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: data}
+spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+"""
+
+
+async def test_a_claim_gets_the_default_class_and_can_be_deleted(kubectl: Kubectl) -> None:
+    await kubectl("apply", "-f", "-", stdin=STORAGE)
+    listed = await kubectl("get", "pvc", "data")
+    assert "disks" in listed
+    assert "kubernetes.io/pvc-protection" in await kubectl("describe", "pvc", "data")
+    # It waits until the protection is taken off.
+    assert "deleted" in await kubectl("delete", "pvc", "data", "--timeout=20s")
