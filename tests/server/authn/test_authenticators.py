@@ -225,3 +225,53 @@ async def test_a_token_of_another_key_is_refused(
     stranger = TokenIssuer(issuer="https://k", key=SigningKey(new_key()), clock=clock)
     with pytest.raises(Unauthorized):
         await all_of.authenticate(bearing(token_for(reader, stranger)))
+
+
+def upgrading(*protocols: str) -> Request:
+    return Request(method="GET", path="/", headers={"sec-websocket-protocol": ", ".join(protocols)})
+
+
+async def test_a_browser_brings_its_token_among_its_protocols(
+    all_of: Authenticator, reader: FakeReader, issuer: TokenIssuer
+):
+    encoded = base64.urlsafe_b64encode(token_for(reader, issuer).encode()).decode().rstrip("=")
+    carrier = f"base64url.bearer.authorization.k8s.io.{encoded}"
+    user = await all_of.authenticate(upgrading(carrier, "v5.channel.k8s.io"))
+    assert user is not None
+    assert user.name == "system:serviceaccount:shop:web"
+    assert await all_of.authenticate(upgrading("v5.channel.k8s.io")) == ANONYMOUS
+    with pytest.raises(Unauthorized):
+        await all_of.authenticate(
+            upgrading("base64url.bearer.authorization.k8s.io.d3Jvbmc", "v5.channel.k8s.io")
+        )
+
+
+async def test_the_token_of_another_issuer_is_left_to_others(reader: FakeReader, clock: FakeClock):
+    key = SigningKey(KEY)
+    ours = TokenIssuer(issuer="https://new", also=("https://old",), key=key, clock=clock)
+    takes = ServiceAccountAuthenticator(issuer=ours, reader=reader, clock=clock)
+    for issuer, known in (("https://new", True), ("https://old", True), ("https://else", False)):
+        other = TokenIssuer(issuer=issuer, key=key, clock=clock)
+        token = token_for(reader, other, audiences=["https://new"])
+        assert bool(await takes.authenticate(bearing(token))) is known
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"), [((), ["api"]), (("vault",), ["vault"]), (("x", "vault"), ["vault"])]
+)
+async def test_a_token_is_meant_for_those_it_names(
+    reader: FakeReader, clock: FakeClock, asked: tuple[str, ...], meant: list[str]
+):
+    issuer = TokenIssuer(
+        issuer="https://k", api_audiences=("api",), key=SigningKey(KEY), clock=clock
+    )
+    takes = ServiceAccountAuthenticator(issuer=issuer, reader=reader, clock=clock)
+    token = token_for(reader, issuer, audiences=["api", "vault"])
+    owner = await takes.authenticate_token(token, asked)
+    assert owner is not None
+    assert list(owner.audiences) == meant
+    with pytest.raises(Unauthorized) as caught:
+        await takes.authenticate_token(token, ("x",))
+    assert str(caught.value.__cause__) == (
+        'token audiences ["api" "vault"] is invalid for the target audiences ["x"]'
+    )

@@ -8,6 +8,7 @@ import pytest
 from edgek.aio.clock import FakeClock
 from edgek.api.errors import ApiError
 from edgek.api.meta import Key
+from edgek.kinds.node import NODE
 from edgek.kinds.pod import POD
 from edgek.kinds.service_account import SERVICE_ACCOUNT
 from edgek.pki.keys import new_key
@@ -85,3 +86,35 @@ def test_any_jwt_library_can_read_the_token():
     public = load_key(pem).public_key()
     public.verify(dss, f"{head}.{body}".encode(), ec.ECDSA(hashes.SHA256()))
     assert orjson.loads(base64.urlsafe_b64decode(head + "=="))["alg"] == "ES256"
+
+
+def test_a_token_lives_no_longer_than_the_server_lets_it():
+    clock = FakeClock(datetime(2026, 1, 1, tzinfo=UTC))
+    issuer = TokenIssuer(issuer="https://k", key=KEY, clock=clock, max_seconds=7200)
+    warnings: list[str] = []
+    answer = issue_token(
+        {"spec": {"expirationSeconds": 9000}}, account=Key("shop", "web"), reader=READER,
+        issuer=issuer, warn=warnings.append,
+    )  # fmt: skip
+    assert answer["spec"]["expirationSeconds"] == 7200
+    assert answer["status"]["expirationTimestamp"] == "2026-01-01T02:00:00Z"
+    assert warnings == ["requested expiration of 9000 seconds shortened to 7200 seconds"]
+
+
+def test_a_pods_token_names_its_node_even_where_that_is_gone():
+    meta = {"name": "far", "namespace": "shop", "uid": "pod-3"}
+    spec = {"serviceAccountName": "web", "nodeName": "n1"}
+    reader = FakeReader(
+        (SERVICE_ACCOUNT, {"metadata": {"name": "web", "namespace": "shop", "uid": "sa-1"}}),
+        (POD, {"metadata": meta, "spec": spec}),
+    )
+    issuer = TokenIssuer(issuer="https://k", key=KEY, clock=FakeClock())
+
+    def claims() -> dict:
+        asked = {"spec": ref(name="far")}
+        answer = issue_token(asked, account=Key("shop", "web"), reader=reader, issuer=issuer)
+        return KEY.verify(answer["status"]["token"])["kubernetes.io"]
+
+    assert claims()["node"] == {"name": "n1"}
+    reader.put(NODE, {"metadata": {"name": "n1", "uid": "node-1"}})
+    assert claims()["node"] == {"name": "n1", "uid": "node-1"}
