@@ -13,7 +13,9 @@ from typing import Any
 from edgek.schema.schema import Schema
 from server.cel.convert import from_base64, to_double, to_duration, to_timestamp
 from server.cel.escaping import unescape
-from server.cel.syntax import Call, Fold, Ident, ListOf, MapOf, Node, Select
+from server.cel.signatures import problem, returned
+from server.cel.syntax import Call, Const, Fold, Ident, ListOf, MapOf, Node, Select
+from server.cel.values import Uint
 
 ANY, BOOL, INT, STRING = (Schema(type=t) for t in ("any", "boolean", "int64", "string"))
 CEL_TYPES: Mapping[str, str] = {
@@ -27,6 +29,7 @@ CEL_TYPES: Mapping[str, str] = {
     "micro-time": "timestamp",
     "date": "timestamp",
     "duration": "duration",
+    "uint": "uint",
 }
 CONVERSIONS: Mapping[str, Callable[[Any], Any]] = {
     "time": to_timestamp,
@@ -36,9 +39,22 @@ CONVERSIONS: Mapping[str, Callable[[Any], Any]] = {
     "double": to_double,
     "bytes": from_base64,
 }
-_BOOLEAN = frozenset(
-    ("_&&_", "_||_", "_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_", "@in", "!_", "matches")
-)
+_BOOLEAN = frozenset(("_&&_", "_||_", "_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_", "@in", "!_"))
+_KNOWN: Mapping[str, Schema] = {
+    "bool": BOOL,
+    "int": INT,
+    "string": STRING,
+    "double": Schema(type="double"),
+    "timestamp": Schema(type="time"),
+    "duration": Schema(type="duration"),
+}
+_CONSTANTS: Mapping[type, Schema] = {
+    bool: BOOL,
+    int: INT,
+    str: STRING,
+    float: _KNOWN["double"],
+    Uint: Schema(type="uint"),
+}
 
 
 def cel_type(schema: Schema) -> str:
@@ -48,6 +64,24 @@ def cel_type(schema: Schema) -> str:
     if schema.type == "map":
         return f"map<string, {cel_type(schema.items or ANY)}>"
     return schema.type if "." in schema.type else CEL_TYPES.get(schema.type, "dyn")
+
+
+def conversion(schema: Schema) -> Callable[[Any], Any] | None:
+    """From JSON's value to CEL's, also of the items of a list or map; None where they agree."""
+    if schema.type not in ("list", "map") or schema.items is None:
+        return CONVERSIONS.get(schema.type)
+    each = CONVERSIONS.get(schema.items.type)
+    if each is None:
+        return None
+
+    def convert(value: Any) -> Any:
+        if isinstance(value, list):
+            return [each(item) for item in value]
+        if isinstance(value, dict):
+            return {key: each(item) for key, item in value.items()}
+        return value
+
+    return convert
 
 
 @dataclass(kw_only=True)
@@ -61,6 +95,8 @@ class Shapes:
     def walk(self, node: Node, scope: Mapping[str, Schema]) -> Schema:
         """The schema of the node's value; ANY where nothing is known."""
         match node:
+            case Const():
+                return _CONSTANTS.get(type(node.value), ANY)
             case Ident():
                 return self._read(node, scope.get(node.name, ANY))
             case Select():
@@ -80,7 +116,7 @@ class Shapes:
         return ANY
 
     def _read(self, node: Node, schema: Schema) -> Schema:
-        convert = CONVERSIONS.get(schema.type)
+        convert = conversion(schema)
         if convert is not None:
             self.conversions[node.id] = convert
         return schema
@@ -114,12 +150,25 @@ class Shapes:
             return self._read(node, args[0].items or ANY)
         if node.function == "_?_:_":
             return args[1] if args[1].type == args[2].type else ANY
+        types = [cel_type(a) for a in args]
+        wrong = problem(node.function, types, member=node.member)
+        if wrong is not None:
+            self.problems.append((node.id, wrong))
+            return ANY
+        if node.function in _BOOLEAN:
+            return BOOL
         if node.function == "_+_":
             return args[0] if args[0].type == args[1].type else ANY
-        return BOOL if node.function in _BOOLEAN else ANY
+        return _KNOWN.get(returned(node.function, types), ANY)
 
     def _fold(self, node: Fold, scope: Mapping[str, Schema]) -> Schema:
         over = self.walk(node.range, scope)
+        if over.type in CEL_TYPES:
+            text = (
+                f"expression of type '{cel_type(over)}' cannot be range of a comprehension "
+                "(must be list, map, or dynamic)"
+            )
+            self.problems.append((node.range.id, text))
         items, key = over.items or ANY, STRING if over.type == "map" else INT
         names = {node.iter_var: items if over.type == "list" else key if over.items else ANY}
         if node.iter_var2:

@@ -63,7 +63,7 @@ def test_a_shared_value_that_is_huge_when_written_out_cannot_be_compared() -> No
 
 def test_a_budget_is_shared_by_all_evaluations() -> None:
     program = compile_expression("object.all(a, object.all(b, a + b >= 0))", ENVIRONMENT)
-    budget = Budget(600_000)
+    budget = Budget(600_000, seconds=60)
     values = {"object": list(range(150))}
     assert program.evaluate(values, budget) is True
     with pytest.raises(OutOfBudget, match="cost"):
