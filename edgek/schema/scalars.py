@@ -141,3 +141,14 @@ def go_type(schema: Schema) -> str:
         return f"{package[0]}.{schema.short_name}"
     names = {"boolean": "bool", "double": "float64", "bytes": "[]uint8"}
     return names.get(schema.type, schema.type)
+
+
+def go_text(value: Any) -> str:
+    """A decoded JSON value as Go's %v prints it."""
+    if isinstance(value, dict):
+        return "map[" + " ".join(f"{k}:{go_text(value[k])}" for k in sorted(value)) + "]"
+    if isinstance(value, list):
+        return "[" + " ".join(go_text(item) for item in value) + "]"
+    if value is None:
+        return "<nil>"
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -9,12 +9,14 @@ Nothing given is changed; whatever the result shares with ``original`` must not 
 
 from typing import Any
 
-from edgek.api.errors import BadRequest
+from edgek.api.errors import BadRequest, Invalid
+from edgek.schema.scalars import go_text
 from edgek.schema.schema import Schema
 
 Obj = dict[str, Any]
 PATCH, RETAIN_KEYS = "$patch", "$retainKeys"
 DELETE_PRIMITIVES, SET_ORDER = "$deleteFromPrimitiveList/", "$setElementOrder/"
+BAD_RETAIN_KEYS = "invalid patch format of retainKeys"
 MAX_DEPTH = 254
 
 
@@ -35,7 +37,7 @@ def _merge_map(original: Obj, patch: Obj, schema: Schema | None, *, depth: int) 
     if directive == "delete":
         return {}
     if directive not in (None, "merge"):
-        raise BadRequest(f"Unknown patch type found: {directive}")
+        raise BadRequest(f"unknown patch type: {directive} in map: {go_text(patch)}")
     out = _retained(original, patch)
     for key, value in patch.items():
         if not key.startswith("$"):
@@ -56,10 +58,9 @@ def _retained(original: Obj, patch: Obj) -> Obj:
     if keys is None:
         return dict(original)
     if not isinstance(keys, list):
-        raise BadRequest("invalid patch format of retainKeys: expected a list")
-    stray = [k for k in patch if not k.startswith("$") and k not in keys and patch[k] is not None]
-    if stray:
-        raise BadRequest("retainKeys list doesn't contain all fields present in the patch")
+        raise BadRequest(BAD_RETAIN_KEYS)
+    if any(not k.startswith("$") and k not in keys and patch[k] is not None for k in patch):
+        raise BadRequest(BAD_RETAIN_KEYS)
     return {k: v for k, v in original.items() if k in keys}
 
 
@@ -78,37 +79,47 @@ def _merge_field(
             base = current if isinstance(current, dict) else {}
             out[key] = _merge_map(base, value, schema, depth=depth + 1)
     elif isinstance(value, list) and schema is not None and "merge" in strategy:
-        base_list = current if isinstance(current, list) else []
-        merged = _merge_list(base_list, value, schema, depth)
-        out[key] = _ordered(_without(merged, patch, key), value, patch, key, schema)
+        before = current if isinstance(current, list) else []
+        merged = _merge_list(before, value, schema, depth)
+        order = _order(patch, key, value, schema)
+        out[key] = _in_order(_without(merged, patch, key), order, before, schema)
     else:
         out[key] = _clean(value)
 
 
 def _merge_list(original: list[Any], patch: list[Any], schema: Schema, depth: int) -> list[Any]:
+    _check_items(original, patch)
     key = schema.patch_merge_key
+    if not any(isinstance(item, dict) for item in (*original, *patch)):
+        return list(dict.fromkeys([*original, *patch]))
     if not key:
-        if any(isinstance(v, dict | list) for v in patch):
-            raise BadRequest("expected all elements of the patch list to be primitives")
-        return [*original, *(v for v in patch if v not in original)]
-    if any(not isinstance(item, dict) for item in patch):
-        raise BadRequest("expected all elements of the patch list to be maps")
-    if any(item.get(PATCH) == "replace" and len(item) == 1 for item in patch):
-        return [_clean(i) for i in patch if i.get(PATCH) != "replace"]
+        raise BadRequest(f"cannot merge lists without merge key for {schema.short_name}")
+    if any(item.get(PATCH) == "replace" for item in patch):
+        return [_clean(item) for item in patch if PATCH not in item]
     out = list(original)
     for item in patch:
         _merge_item(out, item, key, schema.items, depth)
     return out
 
 
+def _check_items(original: list[Any], patch: list[Any]) -> None:
+    """As sliceElementType: all texts, all numbers or all maps."""
+    items = [*original, *patch]
+    if any(isinstance(item, list) for item in items):
+        raise Invalid("lists of lists are not supported")
+    if len({type(item) for item in items}) > 1:
+        raise BadRequest(f"list element types are not identical: {go_text([original, patch])}")
+
+
 def _merge_item(out: list[Any], item: Obj, key: str, schema: Schema | None, depth: int) -> None:
     if key not in item:
-        raise BadRequest(f"map: {item} does not contain declared merge key: {key}")
-    at = next(
-        (i for i, o in enumerate(out) if isinstance(o, dict) and o.get(key) == item[key]), None
-    )
-    if item.get(PATCH) == "delete":
-        out[:] = [o for o in out if not (isinstance(o, dict) and o.get(key) == item[key])]
+        raise BadRequest(f"map: {go_text(item)} does not contain declared merge key: {key}")
+    at = next((i for i, o in enumerate(out) if o.get(key) == item[key]), None)
+    directive = item.get(PATCH)
+    if directive == "delete":
+        out[:] = [o for o in out if o.get(key) != item[key]]
+    elif directive not in (None, "merge"):
+        raise BadRequest(f"unknown patch type: {directive} in map: {go_text(item)}")
     elif at is None:
         out.append(_merge_map({}, item, schema, depth=depth + 1))
     else:
@@ -120,37 +131,44 @@ def _without(values: list[Any], patch: Obj, key: str) -> list[Any]:
     if gone is None:
         return values
     if not isinstance(gone, list):
-        raise BadRequest("invalid patch format of deleteFromPrimitiveList: expected a list")
+        raise BadRequest("invalid patch format of primitive list")
     return [v for v in values if v not in gone]
 
 
-def _ordered(
-    merged: list[Any], patched: list[Any], patch: Obj, key: str, schema: Schema
-) -> list[Any]:
-    """Puts the items that $setElementOrder names in its order; others keep their place
-    relative to the item they followed."""
+def _order(patch: Obj, key: str, patched: list[Any], schema: Schema) -> list[Any]:
+    """The order that the patch asks for: that of $setElementOrder, else its own."""
+    given = [item for item in patched if not _is_directive(item)]
     order = patch.get(SET_ORDER + key)
     if order is None:
-        return merged
+        return given
     if not isinstance(order, list):
-        raise BadRequest("invalid patch format of setElementOrder: expected a list")
-    ranks = {_identity(item, schema): rank for rank, item in enumerate(order)}
-    stray = [i for i in patched if _identity(i, schema) not in ranks and not _is_delete(i)]
-    if stray:
-        raise BadRequest(f"The order in patch list doesn't match {SET_ORDER}{key} list")
-    named = sorted(
-        (item for item in merged if _identity(item, schema) in ranks),
-        key=lambda item: ranks[_identity(item, schema)],
-    )
-    return _interleave(merged, named, ranks, schema)
+        raise BadRequest("invalid patch format of setElementOrder list")
+    places = iter([_identity(item, schema) for item in order])
+    if order and not all(_identity(item, schema) in places for item in given):
+        raise BadRequest(
+            f"The order in patch list:\n{go_text(patched)}\n doesn't match {SET_ORDER[:-1]} "
+            f"list:\n{go_text(order)}\n"
+        )
+    return order
 
 
-def _interleave(
-    merged: list[Any], named: list[Any], ranks: dict[str, int], schema: Schema
+def _in_order(
+    merged: list[Any], order: list[Any], original: list[Any], schema: Schema
 ) -> list[Any]:
-    """Server-only items stay at their index as far as the named ones allow."""
-    places = iter(named)
-    return [next(places) if _identity(item, schema) in ranks else item for item in merged]
+    """Items of ``order`` come in that order. Into these the others are put: each before the first
+    that stood behind it in the original list (mergeSortedSlice; so new items come first)."""
+    ranks = {_identity(item, schema): rank for rank, item in reversed(list(enumerate(order)))}
+    stood = {_identity(item, schema): at for at, item in reversed(list(enumerate(original)))}
+    named = [item for item in merged if _identity(item, schema) in ranks]
+    named.sort(key=lambda item: ranks[_identity(item, schema)])
+    others = [item for item in merged if _identity(item, schema) not in ranks]
+    out: list[Any] = []
+    for item in named:
+        place = stood.get(_identity(item, schema), -1)
+        while others and stood.get(_identity(others[0], schema), len(original)) < place:
+            out.append(others.pop(0))
+        out.append(item)
+    return out + others
 
 
 def _identity(item: Any, schema: Schema) -> str:
@@ -158,7 +176,7 @@ def _identity(item: Any, schema: Schema) -> str:
     return repr(item.get(key)) if key and isinstance(item, dict) else repr(item)
 
 
-def _is_delete(item: Any) -> bool:
+def _is_directive(item: Any) -> bool:
     return isinstance(item, dict) and PATCH in item
 
 
@@ -171,7 +189,10 @@ def _apply_lists_without_value(out: Obj, patch: Obj, schema: Schema | None) -> N
         if not prefix or key in patch or not isinstance(out.get(key), list):
             continue
         kept = _without(out[key], patch, key)
-        out[key] = _ordered(kept, [], patch, key, field) if field else kept
+        has_order = field is not None and SET_ORDER + key in patch
+        if has_order and field is not None:
+            kept = _in_order(kept, _order(patch, key, [], field), out[key], field)
+        out[key] = kept
 
 
 def _clean(value: Any) -> Any:
@@ -179,5 +200,5 @@ def _clean(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _clean(v) for k, v in value.items() if v is not None and not k.startswith("$")}
     if isinstance(value, list):
-        return [_clean(v) for v in value if not (_is_delete(v) and v[PATCH] == "delete")]
+        return [_clean(v) for v in value if not _is_directive(v)]
     return value

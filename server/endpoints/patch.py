@@ -15,6 +15,7 @@ from edgek.api.patch import json_patch, merge_patch
 from edgek.api.validation import FieldErrors, FieldPath
 from edgek.kinds.kind import Kind
 from edgek.schema.check import strict_problems
+from edgek.schema.scalars import go_text
 from edgek.schema.strategic import strategic_patch
 from server.endpoints.apply import APPLY, apply
 from server.endpoints.body import check_type, complete, decode_patch, media_type, schema_for
@@ -97,7 +98,7 @@ def patcher(request: Request, kind: Kind) -> Callable[[Obj], Obj]:
         check_type(patched, kind)
 
         def refuse(why: str) -> errors.ApiError:
-            shown = _go_text(body) if given == STRATEGIC else orjson.dumps(patched).decode()
+            shown = go_text(body) if given == STRATEGIC else orjson.dumps(patched).decode()
             return _invalid_patch(shown, why)
 
         return complete(request, kind, patched, problems=problems, refuse=refuse)
@@ -128,14 +129,3 @@ def _invalid_patch(shown: str, why: str) -> errors.Invalid:
     causes = [problem.cause() for problem in problems]
     text = ", ".join(str(problem) for problem in problems)
     return errors.Invalid(f' "" is invalid: {text}', details={"causes": causes})
-
-
-def _go_text(value: Any) -> str:
-    """A decoded patch as Go's %+v prints it."""
-    if isinstance(value, dict):
-        return "map[" + " ".join(f"{k}:{_go_text(value[k])}" for k in sorted(value)) + "]"
-    if isinstance(value, list):
-        return "[" + " ".join(_go_text(item) for item in value) + "]"
-    if value is None:
-        return "<nil>"
-    return str(value).lower() if isinstance(value, bool) else str(value)

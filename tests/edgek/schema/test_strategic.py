@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgek.api.errors import BadRequest
+from edgek.api.errors import BadRequest, Invalid
 from edgek.kinds import DEPLOYMENT, POD, SERVICE
 from edgek.schema import schema_of
 from edgek.schema.strategic import strategic_patch
@@ -36,10 +36,10 @@ def names(items: Any) -> list[str]:
     return [i["name"] for i in items]
 
 
-def test_list_items_merge_by_key_and_new_ones_are_appended() -> None:
+def test_list_items_merge_by_key_in_the_order_of_the_patch() -> None:
     patch = {"spec": {"containers": [{"name": "c1", "image": "new"}, {"name": "c3"}]}}
     containers = patched(patch)["spec"]["containers"]
-    assert names(containers) == ["c1", "c2", "c3"]
+    assert names(containers) == ["c1", "c3", "c2"]
     assert containers[0]["image"] == "new"
     assert containers[0]["ports"] == [{"containerPort": 80, "name": "http"}]
 
@@ -76,7 +76,7 @@ def test_replace_directive_replaces_a_list_or_a_map() -> None:
 
 def test_primitive_lists_gain_and_lose_items() -> None:
     patch = {"metadata": {"finalizers": ["f3"], "$deleteFromPrimitiveList/finalizers": ["f1"]}}
-    assert patched(patch)["metadata"]["finalizers"] == ["f2", "f3"]
+    assert patched(patch)["metadata"]["finalizers"] == ["f3", "f2"]
     only = {"metadata": {"$deleteFromPrimitiveList/finalizers": ["f2"]}}
     assert patched(only)["metadata"]["finalizers"] == ["f1"]
 
@@ -87,6 +87,84 @@ def test_set_element_order_sorts_the_items_it_names() -> None:
         "containers": [{"name": "c3", "image": "i3"}],
     }}  # fmt: skip
     assert names(patched(patch)["spec"]["containers"]) == ["c3", "c2", "c1"]
+
+
+@pytest.mark.parametrize(
+    ("live", "patch", "order", "result"),
+    [
+        ("ab", "c", "", "cab"),  # upstream puts what is new in front
+        ("ab", "cb", "", "cab"),
+        ("ab", "ba", "", "ba"),
+        ("abc", "b", "", "abc"),
+        ("abc", "", "ca", "bca"),
+        ("abc", "d", "adb", "adbc"),
+        ("abcd", "xd", "xda", "xbcda"),
+        ("", "ba", "ba", "ba"),
+    ],
+)
+def test_items_of_the_live_list_go_in_between(
+    live: str, patch: str, order: str, result: str
+) -> None:
+    """As mergeSortedSlice: each before the first item that stood behind it."""
+
+    def items(text: str) -> list[Any]:
+        return [{"name": name} for name in text]
+
+    asked: Any = {"containers": items(patch)} if patch else {}
+    if order:
+        asked["$setElementOrder/containers"] = items(order)
+    obj = {"spec": {"containers": items(live)}}
+    assert "".join(names(patched({"spec": asked}, obj)["spec"]["containers"])) == result
+
+
+REFUSED: Any = [
+    ({"metadata": {"$retainKeys": "x"}}, "invalid patch format of retainKeys"),
+    ({"metadata": {"$retainKeys": ["a"], "b": 1}}, "invalid patch format of retainKeys"),
+    (
+        {"metadata": {"$deleteFromPrimitiveList/finalizers": 3}},
+        "invalid patch format of primitive list",
+    ),
+    (
+        {"spec": {"$setElementOrder/containers": 3, "containers": [{"name": "c1"}]}},
+        "invalid patch format of setElementOrder list",
+    ),
+    (
+        {"spec": {"$setElementOrder/containers": [{"name": "b"}, {"name": "a"}],
+                  "containers": [{"name": "a"}, {"name": "b"}]}},
+        "The order in patch list:\n[map[name:a] map[name:b]]\n doesn't match $setElementOrder "
+        "list:\n[map[name:b] map[name:a]]\n",
+    ),
+    (
+        {"spec": {"containers": [{"image": "x"}]}},
+        "map: map[image:x] does not contain declared merge key: name",
+    ),
+    ({"spec": {"$patch": "sell"}}, "unknown patch type: sell in map: map[$patch:sell]"),
+    (
+        {"spec": {"containers": [{"name": "c1", "$patch": "sell"}]}},
+        "unknown patch type: sell in map: map[$patch:sell name:c1]",
+    ),
+    (
+        {"metadata": {"finalizers": [1]}},
+        "list element types are not identical: [[f1 f2] [1]]",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("patch", "message"), REFUSED)
+def test_what_is_wrong_is_told_in_upstreams_words(patch: Any, message: str) -> None:
+    with pytest.raises(BadRequest) as refused:
+        patched(patch)
+    assert refused.value.message == message
+
+
+def test_lists_in_lists_are_not_supported() -> None:
+    with pytest.raises(Invalid, match="lists of lists are not supported"):
+        patched({"metadata": {"finalizers": [["x"]]}})
+
+
+def test_a_list_is_replaced_by_what_stands_beside_the_directive() -> None:
+    patch = {"spec": {"containers": [{"name": "x"}, {"name": "gone", "$patch": "replace"}]}}
+    assert patched(patch)["spec"]["containers"] == [{"name": "x"}]
 
 
 def test_retain_keys_changes_the_member_of_a_union() -> None:
@@ -142,7 +220,7 @@ PATCHES = st.fixed_dictionaries(
 def test_any_patch_gives_an_object_without_directives_or_a_bad_request(patch: Any) -> None:
     try:
         result = patched(patch)
-    except BadRequest:
+    except (BadRequest, Invalid):
         return
     assert isinstance(result, dict)
     assert not directives(result), result
