@@ -97,7 +97,7 @@ async def test_a_dry_run_serves_nothing() -> None:
 
 async def test_of_two_definitions_that_want_one_name_the_first_has_it() -> None:
     async with api_with(definition()) as (api, client):
-        other = definition(names={"plural": "tabs", "kind": "CronTab"})
+        other = definition(names={"plural": "tabs", "kind": "CronTab", "listKind": "Tabs"})
         other["metadata"]["name"] = "tabs.stable.example.com"
         made = await client.create(CRD, other)
         found = {c["type"]: c for c in made["status"]["conditions"]}
