@@ -301,12 +301,20 @@ class Registry:
     # --- delete ------------------------------------------------------------------------------
 
     async def delete(
-        self, kind: Kind, key: Key, options: Mapping[str, Any], context: WriteContext
+        self,
+        kind: Kind,
+        key: Key,
+        options: Mapping[str, Any],
+        context: WriteContext,
+        *,
+        admitted: bool = True,
     ) -> tuple[Entry, bool]:
-        """The object's last state, and whether it is gone (else it is marked)."""
+        """The object's last state, and whether it is gone (else it is marked). ``admitted``:
+        False where something else than this deletion has been admitted (an eviction)."""
         for _ in range(_UPDATE_TRIES):
             old = await self.get(kind, key)
-            await self._admit_delete(kind, key, old, context)
+            if admitted:
+                await self._admit_delete(kind, key, old, context)
             plan = plan_delete(kind, old.decoded(), options=options, now=self.clock.now())
             if not plan.remove and plan.marked is None:
                 return old, False

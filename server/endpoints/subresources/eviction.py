@@ -39,7 +39,10 @@ def _untouched(kind: Kind, obj: Obj, old: Obj) -> None:
     """The transform has said all that changes."""
 
 
-_WRITE = How(subresource="status", prepare=_untouched, validate=False)
+_WRITE = How(
+    subresource="status", prepare=_untouched, validate=False, tracked=False, admitted=False
+)
+"""The eviction has been admitted; what follows from it is not asked again, as upstream."""
 
 
 async def evict(env: Env, request: Request, target: Target) -> Response:
@@ -152,4 +155,4 @@ class _Eviction:
             written = await registry.update(POD, self.key, mark, context, how=_WRITE)
             if get_path(options, "preconditions", "resourceVersion"):
                 options = with_version(options, str(written.revision))
-        await registry.delete(POD, self.key, options, self.context)
+        await registry.delete(POD, self.key, options, self.context, admitted=False)

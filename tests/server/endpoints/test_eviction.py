@@ -16,6 +16,7 @@ from edgek.api.errors import (
 from edgek.api.meta import Key, Obj, deep_copy
 from edgek.client.client import Client
 from edgek.kinds import POD, POD_DISRUPTION_BUDGET
+from server.admission.chain import Attributes
 from server.endpoints.subresources.eviction_plan import plan_eviction
 from server.request.model import Request
 from tests.support.api import ADMIN, admin, open_api
@@ -202,6 +203,30 @@ async def test_old_clients_evict_too(version: object, code: int) -> None:
         path = POD.path("default", "web", "eviction")
         request = Request(method="POST", path=path, raw_body=orjson.dumps(body))
         assert (await api.handle(request)).status == code
+
+
+class Recorder:
+    """Admission that lets everything pass and knows what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, str]] = []
+
+    async def admit(self, attributes: Attributes) -> None:
+        asked = (attributes.operation, attributes.kind.plural, attributes.subresource)
+        self.asked.append(asked)
+
+    async def validate(self, attributes: Attributes) -> None:
+        pass
+
+
+async def test_admission_is_asked_about_the_eviction_alone() -> None:
+    recorder = Recorder()
+    async with open_api(plugins=[recorder]) as api:
+        await pod(admin(api))
+        await budget(admin(api), status={})
+        recorder.asked.clear()
+        await evict(admin(api))
+    assert recorder.asked == [("CREATE", "pods", "eviction")]
 
 
 async def test_an_eviction_names_its_pod(client: Client) -> None:
