@@ -213,6 +213,8 @@ class Kind:
     oldest kinds (strategy.DefaultGarbageCollectionPolicy)."""
     example: Mapping[str, Any] = field(default_factory=dict)
     """A manifest: docs, round-trip and discovery tests use it."""
+    _hash: int = field(default=0, init=False, repr=False)
+    """Asked several times in each request."""
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__  # frozen, but derived fields belong to the value
@@ -220,6 +222,7 @@ class Kind:
         set_(
             self, "storage_prefix", self.storage_prefix or f"/{self.group or 'core'}/{self.plural}/"
         )
+        set_(self, "_hash", hash((self.group, self.version, self.kind)))
 
     @property
     def api_version(self) -> str:
@@ -248,7 +251,7 @@ class Kind:
         return "/".join(parts)
 
     def __hash__(self) -> int:
-        return hash((self.group, self.version, self.kind))
+        return self._hash
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Kind) and (
