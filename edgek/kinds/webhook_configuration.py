@@ -1,7 +1,8 @@
 """Webhook configurations: whom the server asks before it takes a write, and about which.
 
 ValidatingWebhookConfiguration and MutatingWebhookConfiguration differ by one field. As
-pkg/apis/admissionregistration; server/admission/webhooks/ asks them.
+pkg/apis/admissionregistration; server/admission/webhooks/ asks them. What the expressions of
+match conditions say is checked by server/admission/policies/check.py, where CEL is known.
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from edgek.kinds.admission_rules import check_rule_with_operations, default_rule
 from edgek.kinds.checks import check_enum, check_label_selector
 from edgek.kinds.columns import count
 from edgek.kinds.kind import AGE, NAME, Column, Default, Kind, Validate
+from edgek.kinds.match_resources import check_conditions
 from edgek.kinds.webhook_client_config import check_client_config, default_client_config
 
 GROUP = "admissionregistration.k8s.io"
@@ -86,6 +88,7 @@ def _check_hook(hook: Obj, path: FieldPath, errors: FieldErrors) -> None:
     for field in ("namespaceSelector", "objectSelector"):
         check_label_selector(hook.get(field), path.child(field), errors)
     check_client_config(hook.get("clientConfig"), path.child("clientConfig"), errors)
+    check_conditions(hook.get("matchConditions"), path.child("matchConditions"), errors)
 
 
 def check_qualified_domain(name: str, path: FieldPath, errors: FieldErrors) -> None:

@@ -69,6 +69,8 @@ RULE = {"operations": ["*"], "apiGroups": ["*"], "apiVersions": ["*"], "resource
         ({"rules": [RULE | {"resources": ["*", "pods"]}]}, "other resources without subresources"),
         ({"rules": [RULE | {"scope": "Galaxy"}]}, 'supported values: "*", "Cluster", "Namespaced"'),
         ({"reinvocationPolicy": "Often"}, 'supported values: "IfNeeded", "Never"'),
+        ({"matchConditions": [{"name": "a b", "expression": "true"}]}, "[0].name: Invalid value"),
+        ({"matchConditions": [{"name": "a"}]}, "[0].expression: Required value"),
         (
             {"objectSelector": {"matchExpressions": [{"key": "a", "operator": "Near"}]}},
             "objectSelector.matchExpressions[0].operator: Invalid value",
