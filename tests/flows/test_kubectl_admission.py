@@ -82,6 +82,11 @@ async def test_pod_security_warns_and_refuses(kubectl: Kubectl) -> None:
     assert "must be one of privileged, baseline, restricted" in await kubectl(*bad, ok=False)
 
 
+async def test_flow_schemas_know_their_levels(kubectl: Kubectl) -> None:
+    await eventually(kubectl, "False", "get", "flowschema", "global-default")
+    assert "X-Kubernetes-Pf-Flowschema-Uid" in await kubectl("get", "flowschemas", "-v=8")
+
+
 LIMITS = """
 apiVersion: v1
 kind: LimitRange

@@ -175,6 +175,23 @@ async def test_a_service_is_charged_for_what_it_becomes(shop: Shop) -> None:
     await shop.uses({"services": "1", "services.nodeports": "0"})
 
 
+async def test_a_resized_pod_is_charged_for_what_it_grows_by(shop: Shop) -> None:
+    await shop.limit({"requests.cpu": "500m"})
+    await shop.make(POD, "web", spec=a_pod("100m"))
+
+    async def resize(cpu: str) -> None:
+        resources = {"requests": {"cpu": cpu}}
+        body = {"spec": {"containers": [{"name": "c", "image": "i", "resources": resources}]}}
+        await shop.client.patch(POD, Key("shop", "web"), body, subresource="resize")
+
+    with pytest.raises(Forbidden, match=r"requested: requests\.cpu=500m, used: requests\.cpu=100m"):
+        await resize("600m")
+    await resize("400m")
+    await shop.uses({"requests.cpu": "400m"})
+    await resize("50m")
+    await shop.uses({"requests.cpu": "50m"})
+
+
 async def test_a_pod_must_say_what_a_quota_counts(shop: Shop) -> None:
     await shop.limit({"limits.cpu": "1", "requests.memory": "1Gi"})
     assert (await shop.make(POD, "p", spec=a_pod())).endswith(
