@@ -12,6 +12,7 @@ import pytest
 from server.storage.local import RESERVE, LocalStore, SectionConfig
 from server.storage.sqlite import SqliteEngine
 from server.storage.store import (
+    Change,
     ConditionFailed,
     HistoryGone,
     Loaded,
@@ -373,3 +374,45 @@ async def test_a_watch_of_many_costs_the_writer_no_wait(store: LocalStore) -> No
     assert all([[c.new.name for c in await w.next()] == ["a"] for w in watchers])
     for watcher in watchers:
         watcher.close()
+
+
+async def test_a_follower_is_told_in_the_step_in_which_a_change_becomes_visible(
+    store: LocalStore,
+) -> None:
+    seen: list[tuple[str, bool]] = []
+
+    def follow(change: Change) -> None:
+        seen.append((change.type, store.get(pod("a")) is not None))
+
+    store.follow(PODS, follow)
+    await store.commit(write(pod("a")))
+    await store.commit(drop(pod("a")))
+    assert seen == [("ADDED", True), ("DELETED", False)]
+
+
+async def test_a_section_nobody_configured_is_kept_and_resumes_across_a_restart(
+    tmp_path: Path,
+) -> None:
+    """Custom objects are loaded before their definitions."""
+    custom = Name("/example.com/things/", "default", "a")
+    first = new_store(SqliteEngine(tmp_path / "state.db"))
+    entry = await first.commit(write(custom))
+    await first.commit(write(pod("later")))
+    await first.close()
+    again = new_store(SqliteEngine(tmp_path / "state.db"))
+    found = again.get(custom)
+    assert found is not None
+    assert found.revision == entry.revision
+    again.watch(custom.section, since=entry.revision).close()
+    await again.close()
+
+
+async def test_a_forgotten_section_ends_its_watches_and_is_not_resumed(store: LocalStore) -> None:
+    custom = Name("/example.com/things/", "default", "a")
+    entry = await store.commit(write(custom))
+    watcher = store.watch(custom.section, since=entry.revision)
+    await store.commit(drop(custom))
+    store.forget(custom.section)
+    assert watcher.ended
+    with pytest.raises(HistoryGone):
+        store.watch(custom.section, since=entry.revision)
