@@ -113,8 +113,9 @@ class FieldErrors:
     def forbidden(self, path: FieldPath, detail: str) -> None:
         self._add("FieldValueForbidden", path, f"Forbidden: {detail}")
 
-    def not_found(self, path: FieldPath, value: Any) -> None:
-        self._add("FieldValueNotFound", path, f"Not found: {_shown(value)}")
+    def not_found(self, path: FieldPath, value: Any, detail: str = "") -> None:
+        more = f": {detail}" if detail else ""
+        self._add("FieldValueNotFound", path, f"Not found: {_shown(value)}{more}")
 
     def not_supported(self, path: FieldPath, value: Any, supported: Iterable[str]) -> None:
         allowed = ", ".join(_shown(s) for s in sorted(supported))

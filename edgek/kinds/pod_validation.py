@@ -25,12 +25,14 @@ from edgek.kinds.checks import (
 from edgek.kinds.container_validation import RESTART_POLICIES, validate_containers
 from edgek.kinds.ephemeral_volume import validate_ephemeral_volumes
 from edgek.kinds.placement_validation import validate_placement
+from edgek.kinds.pod_claims_validation import validate_pod_claims
 from edgek.kinds.resource_validation import validate_resources
 from edgek.kinds.security_validation import validate_pod_security
 from edgek.kinds.volume_validation import validate_volumes
 
 SPEC = FieldPath("spec")
 DNS_POLICIES = ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None")
+SYSTEMS = ("linux", "windows")
 MAX_NAMESERVERS = 3
 MAX_SEARCH = 32
 SUBDOMAIN_FIELDS = ("serviceAccountName", "nodeName", "priorityClassName", "runtimeClassName")
@@ -82,6 +84,16 @@ def validate_pod_spec(spec: Obj, path: FieldPath, errors: FieldErrors) -> None:
     check_range(deadline, 1, MAX_INT32, path.child("activeDeadlineSeconds"), errors)
     _validate_host_aliases(spec, path.child("hostAliases"), errors)
     _validate_gates(spec, path, errors)
+    validate_pod_claims(spec, path, errors)
+    if spec.get("os") is not None:
+        _validate_os(spec["os"], path.child("os"), errors)
+
+
+def _validate_os(os: Obj, path: FieldPath, errors: FieldErrors) -> None:
+    if not os.get("name"):
+        errors.required(path.child("name"), "cannot be empty")
+    elif os["name"] not in SYSTEMS:
+        errors.not_supported(path, os["name"], SYSTEMS)
 
 
 def _validate_dns(spec: Obj, path: FieldPath, errors: FieldErrors) -> None:

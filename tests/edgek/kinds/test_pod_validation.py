@@ -206,6 +206,39 @@ def test_an_ephemeral_volume_is_a_claim(source: Any, sentence: str) -> None:
     assert any(sentence in str(e) for e in errors), list(errors)
 
 
+@pytest.mark.parametrize(
+    ("claims", "used", "sentence"),
+    [
+        ([{}], [], "spec.resourceClaims[0].name: Required value"),
+        ([{"name": "a"}], [], "must specify one of: `resourceClaimName`, "),
+        ([{"name": "a", "resourceClaimName": "x", "resourceClaimTemplateName": "y"}], [],
+         "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified"),
+        ([{"name": "a", "resourceClaimName": "x"}] * 2, [], '[1].name: Duplicate value: "a"'),
+        ([], [{"name": "a"}], 'containers[0].resources.claims[0]: Not found: "a": must be one of'
+         " the names in pod.spec.resourceClaims which is empty"),
+        ([{"name": "b", "resourceClaimName": "x"}], [{"name": "a"}], "resourceClaims: b"),
+        ([{"name": "a", "resourceClaimName": "x"}], [{"name": "a"}] * 2, "[1]: Duplicate value"),
+    ],
+)  # fmt: skip
+def test_claims_are_the_pods(claims: Any, used: Any, sentence: str) -> None:
+    pod = full()
+    pod["spec"]["resourceClaims"] = claims
+    pod["spec"]["containers"][0]["resources"]["claims"] = used
+    errors = FieldErrors()
+    POD.validate(pod, errors)
+    assert any(sentence in str(e) for e in errors), list(errors)
+
+
+def test_a_pod_is_for_a_known_system() -> None:
+    for os, sentence in (({}, "spec.os.name: Required value: cannot be empty"),
+                         ({"name": "plan9"}, 'supported values: "linux", "windows"')):  # fmt: skip
+        pod = full()
+        pod["spec"]["os"] = os
+        errors = FieldErrors()
+        POD.validate(pod, errors)
+        assert any(sentence in str(e) for e in errors), list(errors)
+
+
 def test_port_names_ports_and_mounts_are_not_given_twice() -> None:
     pod = full()
     container = pod["spec"]["containers"][0]
