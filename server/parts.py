@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from edgek.aio.clock import Clock
-from edgek.pki.certificates import KeyPair
 from edgek.cli.checks import naming
+from edgek.pki.certificates import KeyPair
 from server.admission.certificates import Certificates
 from server.admission.chain import Plugin
 from server.admission.default_ingress_class import DefaultIngressClass
@@ -37,13 +37,13 @@ from server.admission.taint_nodes_by_condition import TaintNodesByCondition
 from server.admission.webhooks.match import WebhookMatcher
 from server.admission.webhooks.mutating import MutatingWebhooks
 from server.admission.webhooks.validating import ValidatingWebhooks
-from server.app import Api, ApiConfig, Parts, PluginTools, build_api
-from server.audit.log import AuditLog
-from server.audit.policy import parse_policy
 from server.aggregation.aggregator import Aggregator
 from server.aggregation.backend import Own
 from server.aggregation.discovery import MergedDiscovery
 from server.aggregation.openapi import MergedOpenApi
+from server.app import Api, ApiConfig, Parts, PluginTools, build_api
+from server.audit.log import AuditLog
+from server.audit.policy import parse_policy
 from server.authn.anonymous import Anonymous
 from server.authn.authenticator import Authenticator, TokenAuthenticator
 from server.authn.join_token import JoinTokenAuthenticator
@@ -161,7 +161,7 @@ def plugins(tools: PluginTools) -> Sequence[Plugin]:
         NamespaceLifecycle(reader),
         LimitRanger(reader),
         ServiceAccount(reader),
-        NodeRestriction(reader),
+        NodeRestriction(reader, may=rbac.allows),
         TaintNodesByCondition(),
         PodSecurity(reader),
         Priority(reader),
@@ -280,6 +280,7 @@ def open_api(
         api=api,
         ready=ready,
         tunnels=tunnels,
-        used_tokens=used, identity=identity,
+        used_tokens=used,
+        identity=identity,
         audit_log=audit.log if audit else None,
     )

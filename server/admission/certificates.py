@@ -1,8 +1,9 @@
-"""Certificates: who approves or signs a CertificateSigningRequest must be allowed to for its
-signer, and nobody asks for a certificate that may do everything.
+"""Certificates: who approves, signs or vouches for a signer must be allowed to for that signer,
+and nobody asks for a certificate that may do everything.
 
-As plugin/pkg/admission/certificates: approval, signing and subjectrestriction. The verbs
-``approve`` and ``sign`` are on the resource ``signers``, by the signer's name or ``domain/*``.
+As plugin/pkg/admission/certificates: approval, signing, ctbattest and subjectrestriction, and the
+check in PodCertificateRequest's strategy. The verbs ``approve``, ``sign`` and ``attest`` are on the
+resource ``signers``, by the signer's name or ``domain/*``.
 """
 
 import base64
@@ -10,8 +11,11 @@ from collections.abc import Callable
 
 from edgek.api.meta import Obj, get_path
 from edgek.kinds.certificate_signing_request import CERTIFICATE_SIGNING_REQUEST
+from edgek.kinds.pod_certificate_request import POD_CERTIFICATE_REQUEST
+from edgek.kinds.trust_bundle import CLUSTER_TRUST_BUNDLE
 from edgek.pki.requests import describe_request
 from server.admission.chain import Attributes
+from server.admission.rbac_escalation import only_for_garbage
 from server.admission.refusal import forbidden
 from server.request.info import RequestInfo
 from server.request.model import User
@@ -24,14 +28,20 @@ API_CLIENT = "kubernetes.io/kube-apiserver-client"
 class Certificates:
     def __init__(self, *, may: May) -> None:
         self._may = may
+        self._checks = {
+            CERTIFICATE_SIGNING_REQUEST.storage_prefix: self._request,
+            POD_CERTIFICATE_REQUEST.storage_prefix: self._pod_request,
+            CLUSTER_TRUST_BUNDLE.storage_prefix: self._bundle,
+        }
 
     async def admit(self, attributes: Attributes) -> None:
         """Changes nothing."""
 
     async def validate(self, attributes: Attributes) -> None:
-        a = attributes
-        if a.kind.storage_prefix != CERTIFICATE_SIGNING_REQUEST.storage_prefix:
-            return
+        if check := self._checks.get(attributes.kind.storage_prefix):
+            check(attributes)
+
+    def _request(self, a: Attributes) -> None:
         match a.operation, a.subresource:
             case "CREATE", "":
                 _check_subject(a)
@@ -42,12 +52,33 @@ class Certificates:
 
     def _check_signer(self, a: Attributes, verb: str) -> None:
         signer = get_path(a.old, "spec", "signerName", default="")
-        domain = signer.partition("/")[0]
-        if MASTERS in a.user.groups:
-            return
-        if not any(self._may(a.user, _of_signer(verb, n)) for n in (signer, f"{domain}/*")):
+        if not self._allowed(a.user, verb, signer):
             text = f'user not permitted to {verb} requests with signerName "{signer}"'
             raise forbidden(a, text)
+
+    def _pod_request(self, a: Attributes) -> None:
+        signer = get_path(a.old, "spec", "signerName", default="")
+        if a.operation != "UPDATE" or a.subresource != "status":
+            return
+        if not self._allowed(a.user, "sign", signer):
+            text = f'User "{a.user.name}" is not permitted to "sign" for signer "{signer}"'
+            raise forbidden(a, text)
+
+    def _bundle(self, a: Attributes) -> None:
+        """Whose certificates others trust for a signer; a bundle of no signer is anybody's."""
+        signer = get_path(a.obj, "spec", "signerName", default="")
+        if not signer or a.operation not in ("CREATE", "UPDATE"):
+            return
+        if a.old is not None and only_for_garbage(a.obj, a.old):
+            return
+        if not self._allowed(a.user, "attest", signer):
+            raise forbidden(a, f'user not permitted to attest for signerName "{signer}"')
+
+    def _allowed(self, user: User, verb: str, signer: str) -> bool:
+        if MASTERS in user.groups:
+            return True
+        names = (signer, f"{signer.partition('/')[0]}/*")
+        return any(self._may(user, _of_signer(verb, name)) for name in names)
 
 
 def _check_subject(a: Attributes) -> None:

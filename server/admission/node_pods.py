@@ -3,7 +3,7 @@
 Pure checks on wire-shaped objects; each raises the refusal in upstream's words.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from edgek.api.errors import NotFound
 from edgek.api.meta import Key, Obj, annotations, get_path, labels, name, owner_references, uid
@@ -13,11 +13,16 @@ from edgek.kinds.persistent_volume import PERSISTENT_VOLUME
 from edgek.kinds.persistent_volume_claim import PERSISTENT_VOLUME_CLAIM
 from edgek.kinds.pod import POD
 from edgek.kinds.pod_references import references
+from edgek.kinds.service_account import SERVICE_ACCOUNT
 from server.admission.chain import Attributes
 from server.admission.refusal import forbidden
+from server.request.info import RequestInfo
+from server.request.model import User
 from server.request.reader import Reader
 
 MIRROR = "kubernetes.io/config.mirror"
+May = Callable[[User, RequestInfo], bool]
+_AUDIENCE_VERB = "request-serviceaccounts-token-audience"
 
 
 def check_pod(node: str, a: Attributes, reader: Reader) -> None:
@@ -102,7 +107,7 @@ def _refers_to(ref: Obj, node: Obj) -> bool:
     return all(ref.get(field) == value for field, value in wanted.items())
 
 
-def check_token(node: str, a: Attributes, reader: Reader) -> None:
+def check_token(node: str, a: Attributes, reader: Reader, may: May) -> None:
     """A node has tokens for pods that it runs, and for those they are for."""
     if a.operation != "CREATE" or a.subresource != "token":
         return
@@ -122,18 +127,50 @@ def check_token(node: str, a: Attributes, reader: Reader) -> None:
         raise forbidden(a, why)
     if get_path(pod, "spec", "nodeName") != node:
         raise forbidden(a, "node requested token bound to a pod scheduled on a different node")
-    _check_audiences(a, pod, reader)
+    _check_audiences(a, pod, reader, may)
 
 
-def _check_audiences(a: Attributes, pod: Obj, reader: Reader) -> None:
+def _check_audiences(a: Attributes, pod: Obj, reader: Reader, may: May) -> None:
     """As validateNodeServiceAccountAudience: "" is this API, for which every account may have
-    a token that its pod mounts."""
+    a token that its pod mounts. Further ones, as of registries, RBAC may allow."""
     asked = get_path(a.obj, "spec", "audiences", default=[])
     if len(asked) > 1:
         raise forbidden(a, "node may only request 0 or 1 audiences")
     audience = asked[0] if asked else ""
-    if audience not in set(_audiences(pod, reader)):
+    if audience in set(_audiences(pod, reader)):
+        return
+    info = RequestInfo(
+        is_resource=True, verb=_AUDIENCE_VERB, resource=audience, namespace=a.namespace,
+        name=a.name, version="v1",
+    )  # fmt: skip
+    if not audience or not may(a.user, info):
         raise forbidden(a, f'audience "{audience}" not found in pod spec volume')
+
+
+def check_pod_certificate(node: str, a: Attributes, reader: Reader) -> None:
+    """A node asks for certificates of pods that it runs, under the identity they have."""
+    if a.operation != "CREATE" or a.subresource:
+        raise forbidden(a, f'unexpected operation "{a.operation}"')
+    spec = a.obj.get("spec") or {}
+    pod = reader.get(POD, Key(a.namespace, spec.get("podName") or ""))
+    own = reader.get(NODE, Key("", node))
+    if pod is None:
+        raise NotFound.of(POD, spec.get("podName") or "")
+    name_of = get_path(pod, "spec", "serviceAccountName", default="")
+    account = reader.get(SERVICE_ACCOUNT, Key(a.namespace, name_of))
+    if spec.get("nodeName") != node or get_path(pod, "spec", "nodeName") != node:
+        raise forbidden(a, f'pod "{name(pod)}" is not running on node "{node}"')
+    wanted = {
+        "podUID": uid(pod),
+        "nodeUID": uid(own) if own else None,
+        "serviceAccountName": name_of,
+        "serviceAccountUID": uid(account) if account else None,
+    }
+    for field, value in wanted.items():
+        if not value or spec.get(field) != value:
+            raise forbidden(a, f'spec.{field} does not match pod "{name(pod)}"')
+    if MIRROR in annotations(pod):
+        raise forbidden(a, f'pod "{name(pod)}" is a mirror pod')
 
 
 def _audiences(pod: Obj, reader: Reader) -> Iterator[str]:

@@ -14,11 +14,12 @@ from edgek.kinds.lease import LEASE
 from edgek.kinds.node import NODE
 from edgek.kinds.persistent_volume_claim import PERSISTENT_VOLUME_CLAIM
 from edgek.kinds.pod import POD
+from edgek.kinds.pod_certificate_request import POD_CERTIFICATE_REQUEST
 from edgek.kinds.resource_slice import RESOURCE_SLICE
 from edgek.kinds.service_account import SERVICE_ACCOUNT
 from edgek.pki.requests import describe_request
 from server.admission.chain import Attributes
-from server.admission.node_pods import check_pod, check_token
+from server.admission.node_pods import May, check_pod, check_pod_certificate, check_token
 from server.admission.refusal import forbidden
 from server.request.principals import NODE_PREFIX, NODES, node_of
 from server.request.reader import Reader
@@ -36,8 +37,11 @@ _CLAIM_STATUS = ("capacity", "conditions", "allocatedResources", "allocatedResou
 
 
 class NodeRestriction:
-    def __init__(self, reader: Reader) -> None:
+    """``may``: what RBAC lets a node do besides, as tokens for further audiences."""
+
+    def __init__(self, reader: Reader, *, may: May = lambda user, info: False) -> None:
         self._reader = reader
+        self._may = may
         # By where they are stored: an older version of a kind is restricted no less.
         self._checks = {
             POD.storage_prefix: self._pod,
@@ -47,6 +51,7 @@ class NodeRestriction:
             PERSISTENT_VOLUME_CLAIM.storage_prefix: _check_claim,
             CSI_NODE.storage_prefix: _check_csi_node,
             RESOURCE_SLICE.storage_prefix: _check_slice,
+            POD_CERTIFICATE_REQUEST.storage_prefix: self._pod_certificate,
             CERTIFICATE_SIGNING_REQUEST.storage_prefix: _check_request,
         }
 
@@ -70,7 +75,10 @@ class NodeRestriction:
         check_pod(node, a, self._reader)
 
     def _token(self, node: str, a: Attributes) -> None:
-        check_token(node, a, self._reader)
+        check_token(node, a, self._reader, self._may)
+
+    def _pod_certificate(self, node: str, a: Attributes) -> None:
+        check_pod_certificate(node, a, self._reader)
 
 
 def _named(a: Attributes) -> str:

@@ -44,6 +44,11 @@ CLUSTER_ROLE_BINDINGS: Sequence[Obj] = (
     cluster_binding("system:volume-scheduler", "system:volume-scheduler", user(SCHEDULER)),
     cluster_binding("system:kube-dns", "system:kube-dns", account("kube-system", "kube-dns")),
     cluster_binding(
+        "system:cluster-trust-bundle-discovery",
+        "system:cluster-trust-bundle-discovery",
+        group(SERVICE_ACCOUNTS),
+    ),
+    cluster_binding(
         "system:service-account-issuer-discovery",
         "system:service-account-issuer-discovery",
         group(SERVICE_ACCOUNTS),

@@ -41,6 +41,8 @@ NODE_RULES: Sequence[Obj] = (
     rule(READ, "storage.k8s.io", "csidrivers"),
     rule("create delete get patch update", "storage.k8s.io", "csinodes"),
     rule(READ, "node.k8s.io", "runtimeclasses"),
+    rule(READ, CSR_GROUP, "clustertrustbundles"),
+    rule("create get list watch", CSR_GROUP, "podcertificaterequests"),
 )
 """What an agent may do wherever the Node authorizer has no closer rule."""
 
@@ -135,6 +137,9 @@ CLUSTER_ROLES: Sequence[Obj] = (
         rule(READ, "", "nodes"), rule("proxy", "", "nodes"),
         rule("*", "", "nodes/configz nodes/healthz nodes/log nodes/metrics nodes/pods nodes/proxy "
              "nodes/stats"),
+    ),
+    cluster_role(
+        "system:cluster-trust-bundle-discovery", rule(READ, CSR_GROUP, "clustertrustbundles")
     ),
     cluster_role("system:auth-delegator", *_REVIEWS),
     cluster_role("system:heapster", rule(READ, "", "events namespaces nodes pods"),

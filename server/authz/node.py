@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from edgek.api.meta import Key, Obj, get_path, namespace
 from edgek.kinds.pod import POD
+from edgek.kinds.pod_certificate_request import POD_CERTIFICATE_REQUEST
 from edgek.kinds.pod_references import references
 from edgek.kinds.resource_slice import RESOURCE_SLICE
 from server.authz.authorizer import NO_OPINION, Decision, Verdict
@@ -42,6 +43,7 @@ class NodeAuthorizer:
             ("coordination.k8s.io", "leases"): self._leases,
             ("storage.k8s.io", "csinodes"): self._csi_nodes,
             ("resource.k8s.io", "resourceslices"): self._slices,
+            ("certificates.k8s.io", "podcertificaterequests"): self._pod_certificates,
         }
 
     def authorize(self, user: User, info: RequestInfo, *, explain: bool = False) -> Verdict:
@@ -97,6 +99,22 @@ class NodeAuthorizer:
         if get_path(found, "spec", "nodeName") == node:
             return _ALLOW
         return self._unrelated(node)
+
+    def _pod_certificates(self, node: str, info: RequestInfo) -> Verdict:
+        """Requests that it made itself; what is in a new one is for admission."""
+        if info.subresource or info.verb not in (*_READ, "create"):
+            return _no("can only create and read PodCertificateRequests")
+        if info.verb == "create":
+            return _ALLOW
+        if info.verb in ("list", "watch"):
+            if info.asked_field("spec.nodeName") == node:
+                return _ALLOW
+            return _no(
+                f"can only list/watch podcertificaterequests with spec.nodeName={node} field "
+                "selector"
+            )
+        found = self._reader.get(POD_CERTIFICATE_REQUEST, Key(info.namespace, info.name))
+        return _ALLOW if get_path(found, "spec", "nodeName") == node else self._unrelated(node)
 
     def _account_token(self, node: str, info: RequestInfo) -> Verdict:
         if info.verb != "create" or info.subresource != "token":

@@ -1,12 +1,18 @@
 """Who may decide about certificates, and for whom none is asked."""
 
 import base64
+from dataclasses import replace
 
 import pytest
 
 from edgek.api.errors import Forbidden
 from edgek.api.meta import Obj
-from edgek.kinds import CERTIFICATE_SIGNING_REQUEST
+from edgek.kinds import (
+    CERTIFICATE_SIGNING_REQUEST,
+    CLUSTER_TRUST_BUNDLE,
+    POD_CERTIFICATE_REQUEST,
+)
+from edgek.kinds.kind import Kind
 from edgek.pki.keys import new_key
 from edgek.pki.requests import new_request
 from server.admission.certificates import Certificates
@@ -75,6 +81,32 @@ async def test_issuing_needs_a_right_and_other_status_does_not() -> None:
     for changed in (signed, failed):
         with pytest.raises(Forbidden, match="user not permitted to sign requests"):
             await may(f"approve {CLIENT}").validate(attributes(changed, old, "status"))
+
+
+def of_kind(kind: Kind, obj: Obj, old: Obj | None = None, subresource: str = "") -> Attributes:
+    return replace(attributes(obj, old, subresource), kind=kind)
+
+
+async def test_who_signs_for_pods_needs_a_right_for_the_signer() -> None:
+    old = {"metadata": {"name": "r"}, "spec": {"signerName": "example.com/pods"}}
+    signed = of_kind(POD_CERTIFICATE_REQUEST, old, old, "status")
+    await may("sign example.com/pods").validate(signed)
+    with pytest.raises(Forbidden, match='is not permitted to "sign" for signer'):
+        await may("attest example.com/pods").validate(signed)
+
+
+async def test_who_says_whom_to_trust_for_a_signer_needs_a_right() -> None:
+    bundle: Obj = {"metadata": {"name": "b"}, "spec": {"signerName": "example.com/x"}}
+    await may("attest example.com/*").validate(of_kind(CLUSTER_TRUST_BUNDLE, bundle))
+    for asked in (
+        of_kind(CLUSTER_TRUST_BUNDLE, bundle),
+        of_kind(CLUSTER_TRUST_BUNDLE, bundle, {**bundle, "spec": {"trustBundle": "x"}}),
+    ):
+        with pytest.raises(Forbidden, match="not permitted to attest for signerName"):
+            await may("sign example.com/x").validate(asked)
+    released = {**bundle, "metadata": {"name": "b", "finalizers": ["x"]}}
+    await may().validate(of_kind(CLUSTER_TRUST_BUNDLE, released, bundle))
+    await may().validate(of_kind(CLUSTER_TRUST_BUNDLE, {**bundle, "spec": {}}))
 
 
 async def test_nobody_asks_for_a_certificate_that_may_do_everything() -> None:

@@ -18,6 +18,7 @@ from edgek.kinds import (
     NODE,
     PERSISTENT_VOLUME_CLAIM,
     POD,
+    POD_CERTIFICATE_REQUEST,
     RESOURCE_SLICE,
     SERVICE_ACCOUNT,
 )
@@ -30,6 +31,7 @@ from server.admission.namespace_lifecycle import NamespaceLifecycle
 from server.admission.node_restriction import NodeRestriction
 from server.admission.service_account import MOUNT_PATH, ServiceAccount, token_volume
 from server.request.fake import FakeReader
+from server.request.info import RequestInfo
 from server.request.model import User
 
 ANN = User(name="ann")
@@ -385,6 +387,59 @@ async def test_a_node_keeps_up_its_own_things(make: Callable[[], Attributes]):
 async def test_a_node_is_kept_off_what_is_not_its_own(make: Callable[[], Attributes], words: str):
     with pytest.raises(ApiError) as caught:
         await RESTRICTION.admit(make())
+    assert words in caught.value.message
+
+
+async def test_rbac_may_let_a_node_have_tokens_for_further_audiences():
+    def may(user: User, info: RequestInfo) -> bool:
+        asked = (info.verb, info.resource, info.namespace, info.name)
+        return asked == ("request-serviceaccounts-token-audience", "registry", "shop", "web")
+
+    restriction = NodeRestriction(READER, may=may)
+    await restriction.admit(token("mine", audiences=["registry"]))
+    with pytest.raises(Forbidden):
+        await restriction.admit(token("mine", audiences=["other"]))
+
+
+IDENTITY = {
+    "podName": "known", "podUID": "p", "nodeName": "n1", "nodeUID": "n1-uid",
+    "serviceAccountName": "web", "serviceAccountUID": "a",
+}  # fmt: skip
+
+
+def certificate_for(**changes: str) -> Attributes:
+    obj = {"metadata": {"name": "r"}, "spec": {**IDENTITY, **changes}}
+    return attributes(POD_CERTIFICATE_REQUEST, obj, user=N1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, ""),
+        ({"podName": "gone"}, 'pods "gone" not found'),
+        ({"podName": "yours"}, 'pod "yours" is not running on node "n1"'),
+        ({"nodeName": "n2"}, 'pod "known" is not running on node "n1"'),
+        ({"podUID": "old"}, "spec.podUID does not match"),
+        ({"nodeUID": "old"}, "spec.nodeUID does not match"),
+        ({"serviceAccountName": "db"}, "spec.serviceAccountName does not match"),
+        ({"serviceAccountUID": "old"}, "spec.serviceAccountUID does not match"),
+    ],
+)
+async def test_a_node_has_certificates_for_pods_that_it_runs(changes: dict, words: str):
+    meta = {"name": "known", "namespace": "shop", "uid": "p"}
+    spec = {"nodeName": "n1", "serviceAccountName": "web"}
+    reader = FakeReader(
+        (POD, {"metadata": meta, "spec": spec}),
+        bound("yours", "n2"),
+        (NODE, {"metadata": N1_META}),
+        (SERVICE_ACCOUNT, {"metadata": {"name": "web", "namespace": "shop", "uid": "a"}}),
+    )
+    admitting = NodeRestriction(reader).admit(certificate_for(**changes))
+    if not words:
+        await admitting
+        return
+    with pytest.raises(ApiError) as caught:
+        await admitting
     assert words in caught.value.message
 
 

@@ -8,6 +8,7 @@ from edgek.api.meta import Key, Obj
 from edgek.kinds.cluster_role import CLUSTER_ROLE
 from edgek.kinds.cluster_role_binding import CLUSTER_ROLE_BINDING
 from edgek.kinds.pod import POD
+from edgek.kinds.pod_certificate_request import POD_CERTIFICATE_REQUEST
 from edgek.kinds.resource_slice import RESOURCE_SLICE
 from edgek.kinds.role import ROLE
 from edgek.kinds.role_binding import ROLE_BINDING
@@ -23,6 +24,7 @@ from server.request.info import parse_request_info
 from server.request.model import ANONYMOUS, User
 
 CSRS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
+PODS_CERTIFICATES = "/apis/certificates.k8s.io/v1/namespaces/shop/podcertificaterequests"
 SLICES = "/apis/resource.k8s.io/v1/resourceslices"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 JOINING = User(
@@ -54,6 +56,9 @@ def reader() -> FakeReader:
     reader = FakeReader(
         pod("mine", "n1", **uses("mine")), pod("yours", "n2", **uses("yours")),
         *((RESOURCE_SLICE, {"metadata": {"name": name}, "spec": {"nodeName": node}})
+          for name, node in (("mine", "n1"), ("yours", "n2"))),
+        *((POD_CERTIFICATE_REQUEST,
+           {"metadata": {"name": name, "namespace": "shop"}, "spec": {"nodeName": node}})
           for name, node in (("mine", "n1"), ("yours", "n2"))),
     )  # fmt: skip
     for kind, obj in plan_bootstrap(reader).create:
@@ -153,6 +158,13 @@ SHOP = "/api/v1/namespaces/shop"
         (f"GET {SLICES}?watch=1&fieldSelector=spec.nodeName=n2", False),
         (f"PUT {SLICES}/mine", True),
         (f"PUT {SLICES}/yours", False),
+        (f"POST {PODS_CERTIFICATES}", True),
+        (f"GET {PODS_CERTIFICATES}/mine", True),
+        (f"GET {PODS_CERTIFICATES}/yours", False),
+        (f"GET {PODS_CERTIFICATES}?watch=1&fieldSelector=spec.nodeName=n1", True),
+        (f"GET {PODS_CERTIFICATES}", False),
+        (f"PUT {PODS_CERTIFICATES}/mine/status", False),
+        ("GET /apis/certificates.k8s.io/v1/clustertrustbundles", True),
     ],
 )
 def test_a_node_reaches_what_runs_on_it_and_no_further(
