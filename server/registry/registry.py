@@ -15,9 +15,7 @@ from edgek.aio.clock import Clock
 from edgek.api import errors
 from edgek.api.meta import Key, Obj
 from edgek.api.time import format_time
-from edgek.api.validation import FieldErrors
 from edgek.kinds.kind import Kind
-from edgek.kinds.metadata import validate_object_meta, validate_object_meta_update
 from server.admission.chain import Attributes, Chain
 from server.fieldmanager.entries import held_by
 from server.fieldmanager.manager import FieldManager
@@ -40,6 +38,7 @@ from server.registry.tracking import (
     writer_of,
 )
 from server.registry.update import check_identity, is_released
+from server.registry.validate import Check, validate
 from server.registry.write import (
     MAIN,
     STATUS,
@@ -63,9 +62,6 @@ __all__ = [
 ]  # fmt: skip
 _NAME_TRIES = 8
 _UPDATE_TRIES = 50
-
-Check = Callable[[Obj, FieldErrors], None]
-"""Validation that a kind itself has no means for; of objects that are right otherwise."""
 
 
 @dataclass(kw_only=True)
@@ -150,7 +146,7 @@ class Registry:
         before_create(kind, obj, now=self._now(), uid=self.new_uid())
         undo = self._reserve(kind, obj, None, context.user)
         try:
-            self._validate(kind, obj, None)
+            validate(kind, obj, None, self.checks)
             _warn(kind, obj, None, context)
             await self.chain.validate(attributes)
             name = name_of(kind, Key(namespace if kind.namespaced else "", obj["metadata"]["name"]))
@@ -260,7 +256,7 @@ class Registry:
         undo = nothing if how.subresource else self._reserve(kind, obj, old, context.user)
         try:
             if how.validate:
-                self._validate(kind, obj, old)
+                validate(kind, obj, old, self.checks)
             if not how.subresource:
                 _warn(kind, obj, old, context)
             if how.admitted:
@@ -379,25 +375,6 @@ class Registry:
     def _written(self, kind: Kind, obj: Obj, old: Obj | None) -> None:
         if (hook := self.hooks.get(kind)) is not None:
             hook.written(obj, old)
-
-    def _validate(self, kind: Kind, obj: Obj, old: Obj | None) -> None:
-        problems = FieldErrors()
-        validate_object_meta(
-            obj,
-            problems,
-            namespaced=kind.namespaced,
-            validate_name=kind.validate_name,
-            free_finalizers=kind.is_extension,
-        )
-        if old is None or not kind.custom:  # custom kinds hold an update to what it changed
-            kind.validate(obj, problems)
-        if old is not None:
-            validate_object_meta_update(obj, old, problems)
-            kind.validate_update(obj, old, problems)
-        if not problems and (check := self.checks.get(kind)) is not None:
-            check(obj, problems)
-        if problems:
-            raise errors.Invalid.of(kind, obj["metadata"].get("name") or "", problems)
 
 
 def _warn(kind: Kind, obj: Obj, old: Obj | None, context: WriteContext) -> None:
