@@ -18,6 +18,9 @@ from server.config_identity import OidcConfig
 from server.request.model import Request, User
 from server.request.principals import AUTHENTICATED
 
+_FRESH_SECONDS = 10.0
+_MOST_FRESH = 256
+
 
 class OidcAuthenticator:
     def __init__(self, config: OidcConfig, *, api_audiences: Sequence[str], clock: Clock) -> None:
@@ -25,6 +28,7 @@ class OidcAuthenticator:
         self._api_audiences = api_audiences
         self._clock = clock
         self._keys = ProviderKeys(config.issuer, ca_pem=config.ca_pem, clock=clock)
+        self._fresh: dict[str, tuple[float, Claims]] = {}
 
     async def authenticate(self, request: Request) -> User | None:
         token = bearer_token(request)
@@ -39,11 +43,24 @@ class OidcAuthenticator:
         if not meant:
             return None
         try:
-            claims = await self._verified(token)
-            check_claims(claims, self._config, now=self._clock.now().timestamp())
+            now = self._clock.now().timestamp()
+            claims = await self._known(token, now)
+            check_claims(claims, self._config, now=now)
             return TokenOwner(user=user_from(claims, self._config), audiences=meant)
         except ValueError as err:
             raise Unauthorized from err
+
+    async def _known(self, token: str, now: float) -> Claims:
+        """A signature that was good is good for some seconds more, as upstream's token cache:
+        RSA on every request is much for a small board."""
+        until, claims = self._fresh.get(token, (0.0, {}))
+        if now < until:
+            return claims
+        claims = await self._verified(token)
+        if len(self._fresh) >= _MOST_FRESH:
+            self._fresh.clear()
+        self._fresh[token] = (now + _FRESH_SECONDS, claims)
+        return claims
 
     async def _verified(self, token: str) -> Claims:
         keys = await self._keys.find(key_id(token))
