@@ -1,10 +1,18 @@
 """Validation of security contexts of pods and containers."""
 
+import re
+
 from edgek.api.meta import Obj, get_path
 from edgek.api.validation import FieldErrors, FieldPath
 from edgek.kinds.checks import MAX_INT32, check_enum, check_range
 
 IDS = ("runAsUser", "runAsGroup")
+SYSCTL = re.compile(r"([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?")
+MAX_SYSCTL = 253
+HOST_SYSCTLS = (
+    ("hostNetwork", ("net.",)),
+    ("hostIPC", ("kernel.shm", "kernel.msg", "kernel.sem", "fs.mqueue.")),
+)
 PROFILES = ("Localhost", "RuntimeDefault", "Unconfined")
 
 
@@ -18,22 +26,37 @@ def validate_pod_security(spec: Obj, path: FieldPath, errors: FieldErrors) -> No
     change = context.get("fsGroupChangePolicy")
     allowed = ("Always", "OnRootMismatch")
     check_enum(change, allowed, where.child("fsGroupChangePolicy"), errors, required=False)
-    _validate_sysctls(context, where.child("sysctls"), errors)
+    policy, place = context.get("supplementalGroupsPolicy"), where.child("supplementalGroupsPolicy")
+    check_enum(policy, ("Merge", "Strict"), place, errors, required=False)
+    _validate_sysctls(spec, where.child("sysctls"), errors)
     _validate_profiles(context, where, errors)
     if spec.get("shareProcessNamespace") and spec.get("hostPID"):
         text = "ShareProcessNamespace and HostPID cannot both be enabled"
         errors.invalid(path.child("shareProcessNamespace"), True, text)
 
 
-def _validate_sysctls(context: Obj, path: FieldPath, errors: FieldErrors) -> None:
+def _validate_sysctls(spec: Obj, path: FieldPath, errors: FieldErrors) -> None:
+    """NB: names become paths of files on the node."""
     seen: set[str] = set()
-    for index, sysctl in enumerate(context.get("sysctls") or ()):
+    for index, sysctl in enumerate(get_path(spec, "securityContext", "sysctls", default=())):
         name, where = sysctl.get("name") or "", path.index(index).child("name")
         if not name:
             errors.required(where)
+        elif len(name) > MAX_SYSCTL or not SYSCTL.fullmatch(name):
+            text = f"must have at most {MAX_SYSCTL} characters and match regex ^{SYSCTL.pattern}$"
+            errors.invalid(where, name, text)
         elif name in seen:
             errors.duplicate(where, name)
         seen.add(name)
+        _validate_host_sysctl(name, spec, where, errors)
+
+
+def _validate_host_sysctl(name: str, spec: Obj, path: FieldPath, errors: FieldErrors) -> None:
+    """What is the pod's own only in namespaces of its own."""
+    dotted = name.replace("/", ".")
+    for field, prefixes in HOST_SYSCTLS:
+        if spec.get(field) and dotted.startswith(prefixes):
+            errors.invalid(path, name, f"may not be specified when '{field}' is true")
 
 
 def validate_security_context(context: Obj, path: FieldPath, errors: FieldErrors) -> None:

@@ -229,6 +229,28 @@ def test_claims_are_the_pods(claims: Any, used: Any, sentence: str) -> None:
     assert any(sentence in str(e) for e in errors), list(errors)
 
 
+@pytest.mark.parametrize(
+    ("name", "more", "sentence"),
+    [
+        ("", {}, "sysctls[0].name: Required value"),
+        ("../etc/passwd", {}, "must have at most 253 characters and match regex"),
+        ("net..ipv4", {}, "must have at most 253 characters and match regex"),
+        ("net.ipv4.x", {"hostNetwork": True}, "may not be specified when 'hostNetwork' is true"),
+        ("net/ipv4/x", {"hostNetwork": True}, "may not be specified when 'hostNetwork' is true"),
+        ("kernel.shmmax", {"hostIPC": True}, "may not be specified when 'hostIPC' is true"),
+        ("net.ipv4.conf/eth0", {}, ""),
+    ],
+)
+def test_sysctls_are_the_pods_own(name: str, more: Any, sentence: str) -> None:
+    pod = full()
+    pod["spec"]["securityContext"] = {"sysctls": [{"name": name, "value": "1"}]}
+    pod["spec"] |= more
+    errors = FieldErrors()
+    POD.validate(pod, errors)
+    told = [str(e) for e in errors if "sysctls" in str(e)]
+    assert (sentence in told[0]) if sentence else not told
+
+
 def test_a_pod_is_for_a_known_system() -> None:
     for os, sentence in (({}, "spec.os.name: Required value: cannot be empty"),
                          ({"name": "plan9"}, 'supported values: "linux", "windows"')):  # fmt: skip
