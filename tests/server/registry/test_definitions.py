@@ -45,6 +45,12 @@ def crontab(version: str = "v1", name: str = "a", **spec: Any) -> Obj:
     }
 
 
+def at(obj: Obj, seen: Obj) -> Obj:
+    """``obj`` as an update of what was seen: custom objects are not updated blindly."""
+    version_ = seen["metadata"]["resourceVersion"]
+    return {**obj, "metadata": {**obj["metadata"], "resourceVersion": version_}}
+
+
 def served(api: Api, version: str = "v1") -> Kind:
     kind = api.env.kinds.find(GROUP, version, "crontabs")
     assert kind is not None
@@ -161,14 +167,14 @@ async def test_what_was_stored_before_shows_as_the_new_schema_wants_it() -> None
 
 async def test_an_update_may_leave_what_a_stricter_schema_refuses() -> None:
     async with api_with(definition()) as (api, client):
-        await client.create(served(api), crontab(cronSpec="long text"))
+        made = await client.create(served(api), crontab(cronSpec="long text"))
         strict = {**TEXT, "maxLength": 4}
         await change(client, versions=[version("v1", storage=True, cronSpec=strict, x=TEXT)])
         kind = served(api)
-        kept = await client.update(kind, crontab(cronSpec="long text", x="y"))
+        kept = await client.update(kind, at(crontab(cronSpec="long text", x="y"), made))
         assert kept["spec"]["x"] == "y"
         with pytest.raises(errors.Invalid, match="Too long: may not be more than 4 characters"):
-            await client.update(kind, crontab(cronSpec="other text"))
+            await client.update(kind, at(crontab(cronSpec="other text"), kept))
 
 
 async def test_status_is_a_subresource_where_the_definition_says_so() -> None:
@@ -187,7 +193,7 @@ async def test_status_is_a_subresource_where_the_definition_says_so() -> None:
         assert written["metadata"]["generation"] == 1
         await change(client, versions=[plain])
         kind = served(api)
-        both = await client.update(kind, {**crontab(), "status": {"x": 3}})
+        both = await client.update(kind, at({**crontab(), "status": {"x": 3}}, written))
         assert both["status"] == {"x": 3}
         assert both["metadata"]["generation"] == 2
 
@@ -299,10 +305,10 @@ async def test_rules_are_held_against_objects() -> None:
         kind = served(api)
         with pytest.raises(errors.Invalid, match='spec: Invalid value: "object": too many'):
             await client.create(kind, crontab(replicas=5))
-        await client.create(kind, crontab(replicas=3))
+        made = await client.create(kind, crontab(replicas=3))
         with pytest.raises(errors.Invalid, match=r"spec\.replicas: Forbidden: was 3"):
-            await client.update(kind, crontab(replicas=2))
-        await client.update(kind, crontab(replicas=4))
+            await client.update(kind, at(crontab(replicas=2), made))
+        await client.update(kind, at(crontab(replicas=4), made))
 
 
 async def test_a_rule_that_is_no_expression_is_refused_with_its_definition() -> None:
