@@ -91,9 +91,15 @@ class Shapes:
     problems: list[tuple[int, str]] = field(default_factory=list)
     conversions: dict[int, Callable[[Any], Any]] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
+    _known: dict[int, Schema] = field(default_factory=dict)
+    """Every node that was walked: each once, or nested macros would take exponential time."""
 
     def walk(self, node: Node, scope: Mapping[str, Schema]) -> Schema:
         """The schema of the node's value; ANY where nothing is known."""
+        found = self._known[node.id] = self._walk(node, scope)
+        return found
+
+    def _walk(self, node: Node, scope: Mapping[str, Schema]) -> Schema:
         match node:
             case Const():
                 return _CONSTANTS.get(type(node.value), ANY)
@@ -185,5 +191,5 @@ class Shapes:
         if isinstance(node.init, ListOf) and node.step.function in ("_+_", "_?_:_"):
             added = node.step if node.step.function == "_+_" else node.step.args[1]
             if isinstance(added, Call) and len(added.args) == 2:
-                return Shapes().walk(added.args[1], scope)
+                return self._known.get(added.args[1].id, ANY)
         return ANY

@@ -49,6 +49,24 @@ def test_a_hostile_expression_runs_out_of_budget(text: str) -> None:
     assert time.monotonic() - start < ROOMY
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "object.map(a, " * 20 + "a" + ")" * 20,
+        "object.all(a, " * 20 + "a" + ")" * 20,
+        "object" + ".map(a, a)" * 15,
+        " && ".join(["object.a == 1"] * 900),
+        "[" + ", ".join(["{'a': [1]}"] * 1000) + "]",
+        "true ? 1 : " * 20 + "1",
+    ],
+    ids=["map in map", "all in all", "map of map", "and", "list", "ternary"],
+)
+def test_compiling_takes_time_in_proportion_to_the_text(text: str) -> None:
+    start = time.monotonic()
+    compile_expression(text, ENVIRONMENT)
+    assert time.monotonic() - start < ROOMY
+
+
 def test_a_shared_value_that_is_huge_when_written_out_cannot_be_compared() -> None:
     doubled = "[object.text]" + "".join(f".map(v{i}, [v{i}, v{i}])" for i in range(24))
     nested = "object.text"
