@@ -99,3 +99,8 @@ class Chain:
     async def validate(self, attributes: Attributes) -> None:
         for plugin in self.of(attributes.kind):
             await plugin.validate(attributes)
+
+    async def run(self, attributes: Attributes) -> None:
+        """Both, of what is not stored: a Binding, a TokenRequest, the opening of a stream."""
+        await self.admit(attributes)
+        await self.validate(attributes)

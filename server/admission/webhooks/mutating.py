@@ -6,11 +6,14 @@ want it (reinvocationPolicy IfNeeded) are asked once more if anything has change
 pkg/admission/plugin/webhook/mutating/dispatcher.go.
 """
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
+from edgek.api.errors import Timeout
 from edgek.api.meta import Obj
 from edgek.kinds import MUTATING_WEBHOOK_CONFIGURATION
 from edgek.kinds.kind import Kind
@@ -24,6 +27,8 @@ from server.admission.webhooks.review import Verdict
 from server.admission.webhooks.versions import as_version, converted
 from server.request.reader import Reader
 
+ALL_SECONDS = 60.0
+"""For all webhooks of a request together, as upstream's --request-timeout."""
 _MEMORY = "MutatingAdmissionWebhook"
 
 
@@ -54,6 +59,14 @@ class MutatingWebhooks:
         if not hooks or is_exempt(attributes):
             return
         rounds: _Rounds = attributes.memory.setdefault(_MEMORY, _Rounds())
+        try:
+            async with asyncio.timeout(ALL_SECONDS):
+                await self._round(hooks, attributes, rounds)
+        except TimeoutError as err:
+            why = "request did not complete within requested timeout"
+            raise Timeout(f"Timeout: {why} - context deadline exceeded") from err
+
+    async def _round(self, hooks: Sequence[Hook], attributes: Attributes, rounds: _Rounds) -> None:
         if attributes.second_round and _frozen(attributes.obj) != rounds.last:
             rounds.changed()
         for number, hook in enumerate(hooks):

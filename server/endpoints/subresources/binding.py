@@ -42,8 +42,7 @@ async def bind(env: Env, request: Request, target: Target) -> Response:
     context = write_context(request)
     attributes = attributes_of("CREATE", POD, target.key, context, obj=binding)
     attributes.subresource = "binding"
-    await env.registry.chain.admit(attributes)
-    await env.registry.chain.validate(attributes)
+    await env.registry.chain.run(attributes)
     await env.registry.update(POD, target.key, assign, context, how=BINDING)
     return Response(
         status=201,
@@ -69,8 +68,9 @@ def assigned(pod: Obj, binding: Obj, *, node: str, now: str) -> Obj:
         raise errors.Conflict.of(POD, name, f"pod {name} has non-empty .spec.schedulingGates")
     new = copy_of(pod)
     new["spec"]["nodeName"] = node
-    if extra := (binding.get("metadata") or {}).get("annotations"):
-        new["metadata"]["annotations"] = {**(new["metadata"].get("annotations") or {}), **extra}
+    for field in ("annotations", "labels"):
+        if extra := (binding.get("metadata") or {}).get(field):
+            new["metadata"][field] = {**(new["metadata"].get(field) or {}), **extra}
     status: dict[str, Any] = new.setdefault("status", {})
     condition = {"type": "PodScheduled", "status": "True", "lastProbeTime": None}
     status["conditions"] = with_condition(status.get("conditions"), condition, now=now)

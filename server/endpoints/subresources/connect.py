@@ -28,8 +28,7 @@ async def admit_connect(env: Env, request: Request, target: Target, options: Obj
         obj=options,
         warnings=request.warnings,
     )
-    await env.registry.chain.admit(attributes)
-    await env.registry.chain.validate(attributes)
+    await env.registry.chain.run(attributes)
 
 
 def exec_options(request: Request) -> Obj:
