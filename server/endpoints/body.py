@@ -9,6 +9,7 @@ from typing import Any
 
 from edgek.api import errors
 from edgek.api.meta import Obj
+from edgek.api.validation import FieldErrors, FieldPath
 from edgek.kinds.kind import Kind
 from edgek.schema import Schema, builtin_types, schema_of
 from edgek.schema.check import Checker, cannot_handle, raise_or_warn, strict_problems
@@ -19,6 +20,9 @@ JSON = "application/json"
 YAML = "application/yaml"
 PROTOBUF = "application/vnd.kubernetes.protobuf"
 DELETE_OPTIONS = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"
+DELETE_KIND = Kind(
+    group="meta.k8s.io", version="v1", kind="DeleteOptions", plural="deleteoptions", virtual=True
+)
 _CHECKER = Checker()
 _FIELD_VALIDATION = ("", "Ignore", "Warn", "Strict")
 
@@ -139,10 +143,23 @@ async def read_delete_options(request: Request) -> Obj:
     return _checked_delete_options(options)
 
 
+_POLICIES = ("Background", "Foreground", "Orphan", "nil")
+
+
 def _checked_delete_options(options: Obj) -> Obj:
+    """As metav1/validation ValidateDeleteOptions. Raises Invalid."""
+    problems = FieldErrors()
+    policy, path = options.get("propagationPolicy"), FieldPath("propagationPolicy")
+    if policy is not None and options.get("orphanDependents") is not None:
+        why = "orphanDependents and deletionPropagation cannot be both set"
+        problems.invalid(path, policy, why)
+    if policy is not None and policy not in _POLICIES[:-1]:
+        problems.not_supported(path, policy, _POLICIES)
     for given in options.get("dryRun") or ():
         if given != "All":
-            raise errors.Invalid(f'dryRun: Unsupported value: "{given}": supported values: "All"')
+            problems.not_supported(FieldPath("dryRun"), given, ["All"])
+    if problems:
+        raise errors.Invalid.of(DELETE_KIND, "", problems)
     return options
 
 

@@ -100,8 +100,8 @@ async def test_a_propagation_policy_leaves_its_work_to_the_garbage_collector(
 @pytest.mark.parametrize(
     ("options", "code"),
     [
-        ({"propagationPolicy": "Sideways"}, 400),
-        ({"propagationPolicy": "Orphan", "orphanDependents": True}, 400),
+        ({"propagationPolicy": "Sideways"}, 422),
+        ({"propagationPolicy": "Orphan", "orphanDependents": True}, 422),
         ({"gracePeriodSeconds": "soon"}, 400),
         ({"gracePeriodSeconds": True}, 400),
         ({"preconditions": []}, 400),
