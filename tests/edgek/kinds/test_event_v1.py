@@ -1,5 +1,6 @@
 """Events of events.k8s.io: stricter than core's, and the same objects."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -60,3 +61,16 @@ async def test_only_that_it_happened_again_may_be_written_to_an_event(client: Cl
     assert again["series"] == series
     with pytest.raises(Invalid, match=r"message: Invalid value: .*: field is immutable"):
         await client.update(EVENT_V1, again | {"note": "something else"})
+
+
+async def test_a_watcher_sees_what_was_written_to_the_other_group(client: Client) -> None:
+    selected = "regarding.name=web,reason=Started"
+    async with client.watch(EVENT_V1, field_selector=selected) as changes:
+        await client.create(EVENT_V1, event())
+        made = await client.create(EVENT, deep_copy(dict(EVENT.example)))
+        await client.delete(EVENT, key_of(made))
+        async with asyncio.timeout(5):
+            added, deleted = await anext(changes), await anext(changes)
+    assert (added.type, deleted.type) == ("ADDED", "DELETED")
+    assert added.obj["apiVersion"] == "events.k8s.io/v1"
+    assert added.obj["note"] == made["message"]
