@@ -19,6 +19,7 @@ from server.admission.limit_ranger import LimitRanger
 from server.admission.namespace_lifecycle import NamespaceLifecycle
 from server.admission.node_restriction import NodeRestriction
 from server.admission.pod_security.plugin import PodSecurity
+from server.admission.pod_topology_labels import PodTopologyLabels
 from server.admission.policies.check import PolicyExpressions
 from server.admission.policies.invocations import Invocations
 from server.admission.policies.mutating import MutatingPolicies
@@ -171,6 +172,7 @@ def plugins(tools: PluginTools) -> Sequence[Plugin]:
         PersistentVolumeClaimResize(reader),
         RuntimeClass(reader),
         DefaultIngressClass(reader),
+        PodTopologyLabels(reader),
         Certificates(may=rbac.allows),
         RbacEscalation(reader, rules_for=rbac.rules_for, may=rbac.allows),
         PolicyExpressions(),

@@ -138,8 +138,11 @@ def _parts(pod: Obj) -> list[Obj]:
 def missing_amounts(required: Iterable[str], pod: Obj) -> str:
     """What a quota's resources want every container to say, in upstream's words; "" if nothing.
 
-    As podEvaluator.Constraints: of cpu and memory only, which upstream calls a mistake it keeps.
+    As podEvaluator.Constraints: of cpu and memory only, which upstream calls a mistake it keeps;
+    and not of pods that speak for themselves as a whole.
     """
+    if any(get_path(pod, "spec", "resources", field) for field in ("requests", "limits")):
+        return ""
     names = sorted(n for n in required if n.rpartition(".")[2] in ("cpu", "memory"))
     names = [n for n in names if n in _POD_NAMES]
     lacking: dict[str, list[str]] = {}

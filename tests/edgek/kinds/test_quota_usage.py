@@ -128,6 +128,8 @@ def test_a_quota_of_cpu_or_memory_wants_every_container_to_say() -> None:
         "must specify limits.cpu for: c1,c2; memory for: c1,c2; requests.cpu for: c2"
     )
     assert not missing_amounts(["pods", "requests.ephemeral-storage"], obj)
+    whole = a_pod({}, resources={"limits": {"cpu": "1"}})
+    assert not missing_amounts(required, whole)
 
 
 def quota(*scopes: str, **term: Any) -> Obj:

@@ -9,6 +9,7 @@ from edgek.api.meta import Obj
 from edgek.kinds import (
     INGRESS,
     INGRESS_CLASS,
+    NODE,
     PERSISTENT_VOLUME_CLAIM,
     POD,
     PRIORITY_CLASS,
@@ -19,6 +20,7 @@ from edgek.kinds.kind import Kind
 from edgek.kinds.priority_class import SYSTEM_CLASSES
 from server.admission.chain import Attributes
 from server.admission.default_ingress_class import DefaultIngressClass
+from server.admission.pod_topology_labels import PodTopologyLabels
 from server.admission.priority import Priority
 from server.admission.runtime_class import RuntimeClass, merge_tolerations
 from server.admission.storage import DefaultStorageClass, PersistentVolumeClaimResize
@@ -173,6 +175,41 @@ def test_a_toleration_that_another_includes_is_left_out() -> None:
     assert merge_tolerations([one, seconds], [one]) == [one]
     longer = {**seconds, "tolerationSeconds": 9}
     assert merge_tolerations([seconds], [longer]) == [longer]
+
+
+# --- where a pod is -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("request_of", "labelled"),
+    [
+        ({}, True),
+        ({"operation": "UPDATE"}, False),
+        ({"operation": "UPDATE", "subresource": "status"}, False),
+    ],
+)
+async def test_a_pod_that_gets_a_node_learns_its_zone(request_of: Obj, labelled: bool) -> None:
+    zone = {"topology.kubernetes.io/zone": "attic"}
+    node: Obj = {"metadata": {"name": "n1", "labels": {**zone, "example.com/rack": "7"}}}
+    pod = a_pod(nodeName="n1")
+    pod["metadata"]["labels"] = {"app": "web"}
+    await admitted(PodTopologyLabels(FakeReader((NODE, node))), POD, pod, **request_of)
+    assert pod["metadata"]["labels"] == {"app": "web", **(zone if labelled else {})}
+
+
+async def test_a_binding_brings_the_zone_along() -> None:
+    zone = {"topology.kubernetes.io/zone": "attic"}
+    node: Obj = {"metadata": {"name": "n1", "labels": zone}}
+    binding: Obj = {"metadata": {"name": "web"}, "target": {"name": "n1"}}
+    plugin = PodTopologyLabels(FakeReader((NODE, node)))
+    await admitted(plugin, POD, binding, subresource="binding")
+    assert binding["metadata"]["labels"] == zone
+
+
+async def test_a_pod_without_a_known_node_learns_nothing() -> None:
+    for pod in (a_pod(), a_pod(nodeName="gone")):
+        await admitted(PodTopologyLabels(FakeReader()), POD, pod)
+        assert "labels" not in pod["metadata"]
 
 
 # --- storage and ingress classes -----------------------------------------------------------------
