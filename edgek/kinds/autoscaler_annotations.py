@@ -7,6 +7,7 @@ annotations, so what does not decode is as good as not there.
 
 import json
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 from edgek.api.errors import ApiError
@@ -110,6 +111,15 @@ def _expect(holds: bool) -> None:
 def _checked(item: Any, kind: str) -> Obj:
     """As typed decoding leaves it. Raises BadRequest."""
     from edgek.schema import builtin_types
+
+    schema = builtin_types().named(TYPES + kind)
+    checked: Obj = _checker().check(item, schema, version="v2", kind=kind).obj
+    return checked
+
+
+@cache
+def _checker() -> Any:
+    """One for all, as it compiles each type once; made late, as few processes need it."""
     from edgek.schema.check import Checker
 
-    return Checker().check(item, builtin_types().named(TYPES + kind), version="v2", kind=kind).obj
+    return Checker()
