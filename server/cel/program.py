@@ -59,6 +59,8 @@ class Program:
             return self.step(Frame(dict(variables), meter))
         except RecursionError:
             raise CelError("expression recursion limit exceeded") from None
+        except ArithmeticError as error:  # what Python cannot count to: dates, doubles
+            raise CelError(f"range error: {error}") from None
         finally:
             shared.end(meter)
 

@@ -139,6 +139,20 @@ _PROBES = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "timestamp(9223372036854775807).getFullYear() == 1",
+        "timestamp('9999-12-31T23:59:59Z') + duration('100h') == timestamp(0)",
+        "timestamp('0001-01-01T00:00:00Z').getHours('-10:00') == 1",
+        "double(object) == 1.0",
+    ],
+)
+def test_a_number_that_is_out_of_range_is_a_cel_error(text: str) -> None:
+    with pytest.raises(CelError):
+        compile_expression(text, ENVIRONMENT).evaluate({"object": 10**400})
+
+
 @settings(max_examples=150, deadline=None)
 @given(_VALUES, st.sampled_from(_PROBES))
 def test_no_value_is_worse_than_a_cel_error(value: Any, text: str) -> None:
