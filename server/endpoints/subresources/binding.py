@@ -72,6 +72,7 @@ def assigned(pod: Obj, binding: Obj, *, node: str, now: str) -> Obj:
         if extra := (binding.get("metadata") or {}).get(field):
             new["metadata"][field] = {**(new["metadata"].get(field) or {}), **extra}
     status: dict[str, Any] = new.setdefault("status", {})
+    status.pop("nominatedNodeName", None)  # where it was to go is told by nodeName from now on
     condition = {"type": "PodScheduled", "status": "True", "lastProbeTime": None}
     status["conditions"] = with_condition(status.get("conditions"), condition, now=now)
     return new

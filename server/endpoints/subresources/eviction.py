@@ -53,8 +53,7 @@ async def evict(env: Env, request: Request, target: Target) -> Response:
     attributes.subresource = "eviction"
     done = False
     try:
-        await env.registry.chain.admit(attributes)
-        await env.registry.chain.validate(attributes)
+        await env.registry.chain.run(attributes)
         options = _delete_options(attributes.obj, context)
         deletion = replace(context, dry_run=bool(options.get("dryRun")))
         await _Eviction(env=env, key=target.key, options=options, context=deletion).run()

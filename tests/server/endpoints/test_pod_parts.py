@@ -183,3 +183,15 @@ async def test_nothing_is_created_through_a_part(client: Client) -> None:
     for part in ("ephemeralcontainers", "resize"):
         with pytest.raises(MethodNotAllowed):
             await client.create(POD, pod, name="web", subresource=part)
+
+
+async def test_a_bound_pod_is_nominated_no_more(client: Client) -> None:
+    pod = deep_copy(await client.create(POD, deep_copy(dict(POD.example))))
+    pod["status"]["nominatedNodeName"] = "n2"
+    await client.update_status(POD, pod)
+    binding = {"metadata": {"name": "web", "namespace": "default"}, "target": {"name": "n1"}}
+    await client.create(POD, binding, name="web", subresource="binding")
+    bound = await client.get(POD, KEY)
+    assert bound["spec"]["nodeName"] == "n1"
+    assert "nominatedNodeName" not in bound["status"]
+    assert bound["metadata"]["generation"] == pod["metadata"]["generation"]
