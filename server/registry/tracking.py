@@ -53,6 +53,28 @@ def after_admission(obj: Obj, before: Entries, warnings: list[str]) -> Entries:
     return before
 
 
+def once_each_owner(obj: Obj, warnings: list[str]) -> None:
+    """Drops owner references that come again, and warns of them. As handlers/create.go
+    dedupOwnerReferencesAndAddWarning."""
+    owners = obj["metadata"].get("ownerReferences")
+    if not owners or len(owners) < 2:
+        return
+    kept: list[Obj] = []
+    twice: dict[str, None] = {}
+    for owner in owners:
+        if owner in kept:
+            twice[owner.get("uid", "")] = None
+        else:
+            kept.append(owner)
+    if twice:
+        obj["metadata"]["ownerReferences"] = kept
+        warnings.append(
+            ".metadata.ownerReferences contains duplicate entries; API server dedups owner "
+            "references in 1.20+, and may reject such requests as early as 1.24; please fix your "
+            f"requests; duplicate UID(s) observed: {', '.join(twice)}"
+        )
+
+
 def same_but_times(new: Obj, old: Obj) -> bool:
     """Whether a write would change nothing but the times of entries (as
     IgnoreManagedFieldsTimestampsTransformer)."""

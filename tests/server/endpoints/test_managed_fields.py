@@ -221,3 +221,12 @@ async def test_more_than_ten_updaters_become_fewer(wire: Wire, clock: FakeClock)
     got = owners(await wire.ok("GET", f"{MAPS}/one"))
     assert len(got) == 10
     assert got["ancient-changes Update"]["f:data"].keys() >= {"f:start", "f:k0", "f:k4"}
+
+
+async def test_an_owner_that_is_named_twice_is_kept_once(wire: Wire) -> None:
+    owner = {"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "u1"}
+    body = config_map(a="1")
+    body["metadata"]["ownerReferences"] = [owner, {**owner, "uid": "u2"}, owner]
+    made = await wire.ok("POST", MAPS, body)
+    assert [o["uid"] for o in made["metadata"]["ownerReferences"]] == ["u1", "u2"]
+    assert any("duplicate UID(s) observed: u1" in text for text in wire.warnings)
