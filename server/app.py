@@ -277,7 +277,9 @@ def quota_writer(store: LocalStore, clock: Clock) -> WriteStatus:
 def section_config(kind: Kind) -> SectionConfig:
     paths = INDEXED.get(kind.plural, ()) if not kind.group else ()
     return SectionConfig(
-        durability=kind.durability, indexes={path: _reader_of(kind, path) for path in paths}
+        durability=kind.durability,
+        lean=kind.lean,
+        indexes={path: _reader_of(kind, path) for path in paths},
     )
 
 

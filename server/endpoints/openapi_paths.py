@@ -12,10 +12,11 @@ from edgek.kinds.kind import Kind, Subresource
 
 Document = dict[str, Any]
 META = "io.k8s.apimachinery.pkg.apis.meta.v1."
+STRATEGIC = "application/strategic-merge-patch+json"
 PATCHES = (
     "application/json-patch+json",
     "application/merge-patch+json",
-    "application/strategic-merge-patch+json",
+    STRATEGIC,
     "application/apply-patch+yaml",
 )
 LIST = (
@@ -54,6 +55,12 @@ class Operation:
     gvk: tuple[str, str, str]
     takes: str = ""
     gives: str = ""
+    custom: bool = False
+
+    @property
+    def patches(self) -> Sequence[str]:
+        """The media types of patches; custom kinds have no merge keys for strategic ones."""
+        return tuple(p for p in PATCHES if p != STRATEGIC or not self.custom)
 
     @property
     def method(self) -> str:
@@ -89,7 +96,7 @@ def _operation(kind: Kind, path: str, action: str, type_name: str, suffix: str =
         takes, gives = META + "DeleteOptions", META + "Status"
     return Operation(
         path=path, action=action, id=f"{action}{_id(kind)}{suffix}", takes=takes, gives=gives,
-        gvk=(kind.group, kind.version, kind.kind),
+        gvk=(kind.group, kind.version, kind.kind), custom=kind.custom,
     )  # fmt: skip
 
 
@@ -104,7 +111,7 @@ def _subresource(kind: Kind, sub: Subresource, path: str, type_name: str) -> Ite
             takes = {"patch": META + "Patch", "get": ""}.get(action, name)
             yield Operation(
                 path=path, action=action, id=f"{action}{_id(kind)}{sub.name.capitalize()}",
-                gvk=gvk, takes=takes, gives=name,
+                gvk=gvk, takes=takes, gives=name, custom=kind.custom and not own,
             )  # fmt: skip
 
 
@@ -154,7 +161,7 @@ def _write_v3(operation: Operation, refer: Any) -> Document:
         "responses": {"200": {"description": "OK", "content": _content(operation.gives, refer)}},
     }
     if operation.takes:
-        kinds = PATCHES if operation.action == "patch" else ("*/*",)
+        kinds = operation.patches if operation.action == "patch" else ("*/*",)
         schema = {"schema": refer(operation.takes)}
         out["requestBody"] = {"content": dict.fromkeys(kinds, schema)}
     return out
@@ -172,7 +179,7 @@ def _write_v2(operation: Operation, refer: Any) -> Document:
     if operation.takes:
         parameters.append({"name": "body", "in": "body", "schema": refer(operation.takes)})
     return {
-        "consumes": list(PATCHES) if operation.action == "patch" else ["*/*"],
+        "consumes": list(operation.patches) if operation.action == "patch" else ["*/*"],
         "produces": ["application/json", "application/yaml"],
         "parameters": parameters,
         "responses": {"200": {"description": "OK", "schema": refer(operation.gives)}},

@@ -41,9 +41,11 @@ LAZY_SECONDS = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class SectionConfig:
-    """``durability``: durable, volatile or lazy. ``indexes``: path -> reader of its value."""
+    """``durability``: durable, volatile or lazy. ``indexes``: path -> reader of its value.
+    ``lean``: no object is held decoded."""
 
     durability: str = "durable"
+    lean: bool = False
     indexes: Mapping[str, Index] = field(default_factory=dict)
 
 
@@ -108,8 +110,12 @@ class LocalStore:
     def _section(self, name: str, *, floor: int | None = None) -> Section:
         found = self._sections.get(name)
         if found is None:
-            indexes = dict(self._configs[name].indexes) if name in self._configs else {}
-            found = Section(floor=self._next if floor is None else floor, indexes=indexes)
+            config = self._configs.get(name) or SectionConfig()
+            found = Section(
+                floor=self._next if floor is None else floor,
+                indexes=dict(config.indexes),
+                lean=config.lean,
+            )
             self._sections[name] = found
         return found
 

@@ -52,14 +52,21 @@ class Section:
     """Invariant: ``floor`` <= every resumable revision; ``history`` holds all changes above it."""
 
     def __init__(
-        self, *, floor: int, indexes: dict[str, Index] | None = None, history: int = HISTORY
+        self,
+        *,
+        floor: int,
+        indexes: dict[str, Index] | None = None,
+        history: int = HISTORY,
+        lean: bool = False,
     ) -> None:
+        """``lean``: history holds bytes only, for objects that are large and seldom watched."""
         self.floor = floor
         self.revision = floor
         self.keep_decoded = False
         self._spaces: dict[str, _Space] = {}
         self._history: deque[Change] = deque()
         self._history_size = history
+        self._lean = lean
         self._index_of = indexes or {}
         self._indexed: dict[tuple[str, str], dict[tuple[str, str], Entry]] = {}
         self._watchers: dict[tuple[str, str] | None, set[SectionWatcher]] = {}
@@ -123,7 +130,7 @@ class Section:
             del self._spaces[entry.namespace]
 
     def _remember(self, change: Change) -> None:
-        self._history.append(change)
+        self._history.append(_lean_change(change) if self._lean else change)
         while len(self._history) > self._history_size:
             self.floor = self._history.popleft().new.revision
 
@@ -197,6 +204,11 @@ class Section:
 
 def _only(spaces: dict[str, _Space]) -> _Space | None:
     return next(iter(spaces.values()), None)
+
+
+def _lean_change(change: Change) -> Change:
+    old = None if change.old is None else _lean(change.old)
+    return Change(change.type, _lean(change.new), old)
 
 
 def _lean(entry: Entry) -> Entry:
