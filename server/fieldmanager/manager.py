@@ -11,6 +11,7 @@ from edgek.api import errors
 from edgek.api.meta import Obj
 from edgek.kinds.kind import Kind
 from edgek.schema.fieldset import Fields, has
+from edgek.schema.reconcile import reconciled
 from edgek.schema.schema import Schema, schema_of
 from edgek.schema.typed import Comparison, compare, created
 from server.fieldmanager.applied import check_applied
@@ -21,6 +22,7 @@ from server.fieldmanager.entries import (
     UPDATE,
     Entries,
     Writer,
+    fields_of,
     held_by,
     in_order,
     to_start_from,
@@ -65,6 +67,7 @@ class FieldManager:
         """Puts the entries after an update or patch into ``obj``."""
         given = obj["metadata"].pop("managedFields", None)
         start = to_start_from(live, given, subresource=writer.subresource)
+        start = _of_today(kind, start, live)
         if not start:
             return  # not tracked, and not from now on (skipnonapplied.go)
         seen: dict[str, Comparison] = {
@@ -90,7 +93,8 @@ class FieldManager:
         check_applied(kind, config, schema)
         writer = writer._replace(operation=APPLY)
         base = live if live is not None else _EMPTY
-        start = held_by(base) or self._before_first_apply(kind, live, writer)
+        start = _of_today(kind, held_by(base), base)
+        start = start or self._before_first_apply(kind, live, writer)
         bare = _without_entries(base)
         ignored = reset_fields(kind, writer.subresource, bare, config)
         versions = _Versions(kind, writer.subresource, self.find)
@@ -114,6 +118,21 @@ class FieldManager:
         first = writer._replace(manager=BEFORE_FIRST_APPLY, operation=UPDATE)
         made = _created(kind, live, writer.subresource)
         return [first.entry(made)] if made else ()
+
+
+def _of_today(kind: Kind, entries: Entries, live: Obj) -> Entries:
+    """The entries under the schema that a custom kind has now."""
+    if not kind.custom or not entries:
+        return entries
+    schema, out = schema_for(kind), []
+    for entry in entries:
+        before = fields_of(entry)
+        after = before
+        if entry.get("apiVersion") == kind.api_version:
+            after = reconciled(before, live, schema)
+        out.append(entry if after is before else {**entry, "fieldsV1": after})
+    same = all(a is b for a, b in zip(out, entries, strict=True))
+    return entries if same else out
 
 
 def _without_entries(obj: Obj) -> Obj:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from edgek.schema import Schema, builtin_types
 from edgek.schema.fieldset import Fields, contains, difference, union
 from edgek.schema.merge import merge, remove, with_named
+from edgek.schema.reconcile import reconciled
 from edgek.schema.typed import compare, created, extract
 from edgek.schema.typed_errors import told, typed_problems
 
@@ -277,3 +278,44 @@ def test_several_problems_are_told_together() -> None:
         "  .a: field not declared in schema",
         "  .b: field not declared in schema",
     ]
+
+
+ATOMIC = Schema(
+    type="object",
+    fields={
+        **THING.fields,
+        "labels": Schema(type="map", items=TEXT, map_type="atomic"),
+        "items": Schema(type="list", items=ITEM, list_type="atomic"),
+    },
+)
+
+
+def test_sets_follow_a_schema_that_turns_atomic_and_back() -> None:
+    value = {"labels": {"a": "b"}, "items": [{"name": "x", "size": 1}], "text": "t"}
+    granular = extract(value, THING)
+    whole: Fields = {"f:labels": {}, "f:items": {}, "f:text": {}}
+    assert reconciled(granular, value, ATOMIC) == whole
+    back = reconciled(whole, value, THING)
+    assert back == {
+        "f:labels": {".": {}, "f:a": {}},
+        "f:items": {
+            ".": {},
+            'k:{"name":"x","port":"http"}': {".": {}, "f:name": {}, "f:size": {}},
+        },
+        "f:text": {},
+    }
+    assert contains(back, granular)
+
+
+@given(THINGS)
+def test_sets_of_the_present_schema_stay(thing: Any) -> None:
+    fields = extract(thing, THING)
+    assert contains(reconciled(fields, thing, THING), fields)
+    assert reconciled(fields, thing, THING) is fields or _has_empty(thing)
+
+
+def _has_empty(value: Any) -> bool:
+    """An empty container is a leaf, and cannot be told from one that was atomic."""
+    if isinstance(value, dict):
+        return not value or any(map(_has_empty, value.values()))
+    return isinstance(value, list) and (not value or any(map(_has_empty, value)))
