@@ -86,7 +86,10 @@ class Aggregator:
         """The APIResourceList of every remote group-version; None where it is not available and
         has not told. Asked for once, then known until its APIService changes its Service."""
         found: dict[GroupVersion, Obj | None] = {}
-        for key, service in self.services.remote().items():
+        remote = self.services.remote()
+        names = {name(service) for service in remote.values()}
+        self._resources = {k: v for k, v in self._resources.items() if k in names}
+        for key, service in remote.items():
             known = self._resources.get(name(service))
             if (known is None or known[0] != base_url(service)) and is_available(service):
                 await self.check(service)

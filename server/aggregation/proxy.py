@@ -160,7 +160,7 @@ def passed_headers(headers: Mapping[str, str]) -> list[tuple[str, str]]:
 
 async def _passed_on(request: Request, answer: "Answer") -> Response:
     headers = {
-        name: value
+        name.title(): value  # as the rest of the server looks for them
         for name, value in answer.headers.items()
         if name.lower() not in _HOP_BY_HOP and name.lower() not in ("content-type", "date")
     }

@@ -65,6 +65,16 @@ OPENAPI_V2 = {"swagger": "2.0", "info": INFO, "paths": PATHS,
               "definitions": {"com.example.Gauge": GAUGE}}  # fmt: skip
 
 
+DOCUMENTS = {
+    ROOT: RESOURCES,
+    "/openapi/v3": {
+        "paths": {ROOT.strip("/"): {"serverRelativeURL": f"/openapi/v3{ROOT}?hash=AB"}}
+    },
+    f"/openapi/v3{ROOT}": OPENAPI_V3,
+    "/openapi/v2": OPENAPI_V2,
+}
+
+
 def gauge(name: str) -> Obj:
     return {
         "kind": "Gauge",
@@ -81,24 +91,27 @@ class Extension:
     asked: list[web.BaseRequest] = field(default_factory=list)
     well: bool = True
     send: asyncio.Event = field(default_factory=asyncio.Event)
+    left: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(request)
         if not self.well:
             return web.Response(status=500, text="out of order")
-        if request.path == ROOT:
-            return web.json_response(RESOURCES)
-        if request.path == "/openapi/v3":
-            found = {"serverRelativeURL": f"/openapi/v3{ROOT}?hash=AB"}
-            return web.json_response({"paths": {ROOT.strip("/"): found}})
-        if request.path == f"/openapi/v3{ROOT}":
-            return web.json_response(OPENAPI_V3)
-        if request.path == "/openapi/v2":
-            return web.json_response(OPENAPI_V2)
+        if request.path in DOCUMENTS:
+            return web.json_response(DOCUMENTS[request.path])
         if request.path == f"{ROOT}/ws":
             return await self._echo(request)
+        if request.method == "POST":
+            return web.json_response({"got": await request.json()}, status=201)
         if request.query.get("watch"):
             return await self._watch(request)
+        return self._read(request)
+
+    def _read(self, request: web.Request) -> web.StreamResponse:
+        if request.path == f"{ROOT}/large":
+            large = web.json_response({"padding": "x" * 3_000_000})
+            large.enable_compression()
+            return large
         if request.path.endswith("/gauges"):
             listed = {"kind": "GaugeList", "apiVersion": f"{GROUP}/v1beta1", "metadata": {}}
             return web.json_response(listed | {"items": [gauge("a"), gauge("b")]})
@@ -112,7 +125,11 @@ class Extension:
         answer = web.StreamResponse(headers={"Content-Type": "application/json"})
         await answer.prepare(request)
         await answer.write(json.dumps({"type": "ADDED", "object": gauge("a")}).encode() + b"\n")
-        await self.send.wait()
+        while not self.send.is_set():
+            if request.transport is None or request.transport.is_closing():
+                self.left.set()
+                return answer
+            await asyncio.sleep(0.02)
         await answer.write(json.dumps({"type": "ADDED", "object": gauge("b")}).encode() + b"\n")
         return answer
 
@@ -382,3 +399,27 @@ async def test_extension_servers_find_whom_to_believe(tmp_path: Path) -> None:
             server.identity.request_header_ca.certificate.decode()
         )
         assert data["client-ca-file"] == server.identity.client_ca.certificate.decode()
+
+
+async def test_bodies_and_compressed_answers_pass_as_they_are(tmp_path: Path) -> None:
+    async with opened(tmp_path) as world:
+        transport = outside(world)
+        sent = {"kind": "Gauge", "apiVersion": f"{GROUP}/v1beta1", "metadata": {"name": "new"}}
+        path = f"{ROOT}/namespaces/default/gauges"
+        answer = await transport.call(Call(method="POST", path=path, body=sent))
+        assert answer["got"] == sent
+        url = f"https://127.0.0.1:{world.server.config.port}{ROOT}/large"
+        async with transport._open().get(url, headers={"Accept-Encoding": "gzip"}) as large:
+            assert (await large.json())["padding"] == "x" * 3_000_000
+        await transport.close()
+
+
+async def test_a_client_that_leaves_a_watch_leaves_it_behind_us_too(tmp_path: Path) -> None:
+    async with opened(tmp_path) as world:
+        transport = outside(world)
+        call = Call(method="GET", path=f"{ROOT}/gauges", query={"watch": "true"})
+        async with transport.watch(call) as events:
+            await anext(events)
+        async with asyncio.timeout(5):
+            await world.extension.left.wait()
+        await transport.close()
