@@ -33,6 +33,13 @@ class Message:
     refusal: ApiError | None = None
 
 
+def joined(key: str, before: str, text: str) -> str:
+    """The value of a header that repeats. A group's name may hold commas, and which groups they
+    are decides what is allowed."""
+    between = "\n" if key.startswith("impersonate-") else ", "
+    return f"{before}{between}{text}"
+
+
 class Parser:
     """``ready``: complete messages in order. ``partial``: one has begun and is not complete."""
 
@@ -96,11 +103,7 @@ class Parser:
             return  # a trailer: it comes too late to mean anything
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
         headers = self._message.headers
-        if key in headers:
-            # A group's name may hold commas, and which groups they are decides what is allowed.
-            between = "\n" if key.startswith("impersonate-") else ", "
-            text = f"{headers[key]}{between}{text}"
-        headers[key] = text
+        headers[key] = joined(key, headers[key], text) if key in headers else text
 
     def on_headers_complete(self) -> None:
         message, http = self._message, self._http

@@ -13,7 +13,7 @@ from edgek.api import errors
 from server.filters.errors import error_response
 from server.http.answer import request_of
 from server.http.connection import close_stream
-from server.http.parser import Message
+from server.http.parser import Message, joined
 from server.request.model import Handler, Response, Upgrade
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Upgrader:
     async def _response(self, incoming: "web.BaseRequest") -> Response:
         transport = incoming.transport
         tls = transport.get_extra_info("ssl_object") if transport is not None else None
-        headers = {name.lower(): value for name, value in incoming.headers.items()}
+        headers = _headers_of(incoming)
         message = Message(method=incoming.method, target=incoming.raw_path, headers=headers)
         try:
             request = request_of(
@@ -72,9 +72,17 @@ class Upgrader:
         return response
 
 
+def _headers_of(incoming: "web.BaseRequest") -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in incoming.headers.items():
+        key = name.lower()
+        found[key] = joined(key, found[key], value) if key in found else value
+    return found
+
+
 def _head_of(message: Message) -> bytes:
     lines = [f"{message.method} {message.target} HTTP/{message.version}"]
-    lines += [f"{name}: {value}" for name, value in message.headers.items()]
+    lines += [f"{name}: {v}" for name, value in message.headers.items() for v in value.split("\n")]
     return "\r\n".join((*lines, "", "")).encode("latin-1")
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -13,6 +13,11 @@ from server.http import HttpServer
 from server.http.parser import MAX_BODY, MAX_BYTES, MAX_HEAD
 from server.request.model import Request, Response, Upgrade, WebSocket
 
+UPGRADE = (
+    b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
+
 
 @dataclass
 class Echo:
@@ -20,9 +25,11 @@ class Echo:
 
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
     asked: list[str] = field(default_factory=list)
+    headers: list[Mapping[str, str]] = field(default_factory=list)
 
     async def handle(self, request: Request) -> Response:
         self.asked.append(request.path)
+        self.headers.append(request.headers)
         if request.path == "/watch":
             return Response(stream=self.stream())
         if request.path == "/slow":
@@ -100,16 +107,26 @@ async def test_a_request_may_come_byte_by_byte_and_its_body_in_chunks():
 
 async def test_a_websocket_asked_for_behind_another_request_is_read_on():
     async with wire() as w:
-        handshake = (
-            b"GET /socket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        )
+        handshake = b"GET /socket HTTP/1.1\r\nHost: x\r\n" + UPGRADE + b"\r\n"
         w.writer.write(b"GET /slow HTTP/1.1\r\n\r\n" + handshake)
         assert (await w.answer())[0].startswith("HTTP/1.1 200 ")
         assert (await w.head()).startswith("HTTP/1.1 101 ")
         w.writer.write(b"\x81\x82\0\0\0\0hi")
         async with asyncio.timeout(5):
             assert await w.reader.readexactly(4) == b"\x81\x02hi"
+
+
+@pytest.mark.parametrize("upgrade", [b"", UPGRADE], ids=["plain", "websocket"])
+async def test_each_group_that_one_asks_for_arrives_on_either_way(upgrade: bytes):
+    async with wire() as w:
+        w.writer.write(
+            b"GET /socket HTTP/1.1\r\nHost: x\r\nImpersonate-Group: a,b\r\nX: 1\r\n"
+            b"Impersonate-Group: c\r\nX: 2\r\n" + upgrade + b"\r\n"
+        )
+        await w.head()
+        (headers,) = w.echo.headers
+        assert headers["impersonate-group"] == "a,b\nc"
+        assert headers["x"] == "1, 2"
 
 
 async def test_head_has_the_length_and_no_body():
