@@ -40,10 +40,11 @@ def parse(text: str, variables: Mapping[str, str], *, check: bool = True) -> tup
     environment = _environment(tuple(sorted(variables.items())))
     try:
         compiled = environment.compile(text, disable_check=not check)
+        name, serialized = compiled.return_type().name(), compiled.serialize()
     except (RuntimeError, TypeError) as error:
         raise failed(_sentence(error)) from None
-    result = _BARE_WORD.sub(lambda m: m.group().lower(), compiled.return_type().name())
-    return read_tree(compiled.serialize()), spelled(result) if check else "dyn"
+    result = _BARE_WORD.sub(lambda m: m.group().lower(), name)
+    return read_tree(serialized), spelled(result) if check else "dyn"
 
 
 def failed(what: str) -> CompileError:
