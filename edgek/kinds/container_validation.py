@@ -18,10 +18,10 @@ from edgek.kinds.ephemeral_containers import validate_ephemeral
 from edgek.kinds.pods import is_sidecar
 from edgek.kinds.probe_validation import validate_lifecycle, validate_probes
 from edgek.kinds.resource_validation import validate_resources
+from edgek.kinds.restart_validation import validate_restarts
 from edgek.kinds.security_validation import validate_security_context
 
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
-RESTART_POLICIES = ("Always", "Never", "OnFailure")
 MESSAGE_POLICIES = ("FallbackToLogsOnError", "File")
 NOT_FOR_INIT = ("lifecycle", "livenessProbe", "readinessProbe", "startupProbe")
 PORT_BOUNDS = (1, 65535)
@@ -70,8 +70,7 @@ def _validate_container(
     )
     policy = path.child("terminationMessagePolicy")
     check_enum(container.get("terminationMessagePolicy"), MESSAGE_POLICIES, policy, errors)
-    restart = container.get("restartPolicy")
-    check_enum(restart, RESTART_POLICIES, path.child("restartPolicy"), errors, required=False)
+    validate_restarts(container, path, errors)
     _validate_ports(container.get("ports") or [], path.child("ports"), errors)
     validate_env(container.get("env") or [], path.child("env"), errors)
     validate_env_from(container.get("envFrom") or [], path.child("envFrom"), errors)

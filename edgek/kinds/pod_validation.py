@@ -22,11 +22,12 @@ from edgek.kinds.checks import (
     check_required,
     check_rule,
 )
-from edgek.kinds.container_validation import RESTART_POLICIES, validate_containers
+from edgek.kinds.container_validation import validate_containers
 from edgek.kinds.ephemeral_volume import validate_ephemeral_volumes
 from edgek.kinds.placement_validation import validate_placement
 from edgek.kinds.pod_claims_validation import validate_pod_claims
 from edgek.kinds.resource_validation import validate_resources
+from edgek.kinds.restart_validation import POLICIES
 from edgek.kinds.security_validation import validate_pod_security
 from edgek.kinds.volume_validation import validate_volumes
 
@@ -74,7 +75,7 @@ def validate_pod_spec(spec: Obj, path: FieldPath, errors: FieldErrors) -> None:
     if resources := spec.get("resources"):
         validate_resources(resources, path.child("resources"), errors)
     policy = path.child("restartPolicy")
-    check_enum(spec.get("restartPolicy"), RESTART_POLICIES, policy, errors)
+    check_enum(spec.get("restartPolicy"), POLICIES, policy, errors)
     _validate_dns(spec, path, errors)
     validate_labels(spec.get("nodeSelector"), path.child("nodeSelector"), errors)
     validate_pod_security(spec, path, errors)

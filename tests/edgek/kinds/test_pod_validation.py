@@ -251,6 +251,24 @@ def test_sysctls_are_the_pods_own(name: str, more: Any, sentence: str) -> None:
     assert (sentence in told[0]) if sentence else not told
 
 
+@pytest.mark.parametrize(
+    ("policy", "rule", "sentence"),
+    [
+        (None, {}, "restartPolicy: Required value: must specify restartPolicy when restart rules"),
+        ("Never", {}, 'restartPolicyRules[0].action: Unsupported value: ""'),
+        ("Never", {"action": "Restart"}, "exitCodes: Required value: must be specified"),
+        ("Never", {"exitCodes": {"values": [1]}}, 'exitCodes.operator: Unsupported value: ""'),
+        ("Some", {}, 'spec.containers[0].restartPolicy: Unsupported value: "Some"'),
+    ],
+)
+def test_a_containers_own_restarts(policy: str | None, rule: Any, sentence: str) -> None:
+    pod = full()
+    pod["spec"]["containers"][0] |= {"restartPolicy": policy, "restartPolicyRules": [rule]}
+    errors = FieldErrors()
+    POD.validate(pod, errors)
+    assert any(sentence in str(e) for e in errors), list(errors)
+
+
 def test_a_pod_is_for_a_known_system() -> None:
     for os, sentence in (({}, "spec.os.name: Required value: cannot be empty"),
                          ({"name": "plan9"}, 'supported values: "linux", "windows"')):  # fmt: skip
