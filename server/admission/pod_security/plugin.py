@@ -3,7 +3,7 @@ labels of namespaces. As k8s.io/pod-security-admission/admission; nobody is exem
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from edgek.api.errors import Invalid
 from edgek.api.meta import Key, Obj, annotations, controller_of, get_path, labels, name
@@ -22,7 +22,7 @@ from edgek.kinds import (
 from server.admission.chain import Attributes
 from server.admission.pod_security.checks import violations
 from server.admission.pod_security.policy import PREFIX, PRIVILEGED, Policy, Standard, policy_of
-from server.admission.pod_security.violation import Violation, all_containers
+from server.admission.pod_security.violation import all_containers
 from server.admission.refusal import forbidden
 from server.request.reader import Reader
 
@@ -85,11 +85,11 @@ class PodSecurity:
         if a.operation == "UPDATE" and a.old is not None and not _matters(a.obj, a.old):
             return
         a.annotations[f"{PREFIX}enforce-policy"] = str(policy.enforce)
-        found = violations(policy.enforce, a.obj["metadata"], a.obj["spec"])
-        _audit(a, policy.audit, a.obj)
-        if found:
-            raise forbidden(a, f'violates PodSecurity "{policy.enforce}": {_told(found)}')
-        _warn(a, policy.warn, a.obj)
+        said = _said(policy, a.obj)
+        _audit(a, policy.audit, said)
+        if found := said[policy.enforce]:
+            raise forbidden(a, f'violates PodSecurity "{policy.enforce}": {found}')
+        _warn(a, policy.warn, said)
 
     def _template(self, a: Attributes) -> None:
         policy = self._policy(a.namespace)
@@ -97,8 +97,9 @@ class PodSecurity:
             return
         template = get_path(a.obj, *_PATHS[a.kind.storage_prefix])
         if template:
-            _audit(a, policy.audit, template)
-            _warn(a, policy.warn, template)
+            said = _said((policy.audit, policy.warn), template)
+            _audit(a, policy.audit, said)
+            _warn(a, policy.warn, said)
 
     # --- namespaces --------------------------------------------------------------------------
 
@@ -139,23 +140,24 @@ class PodSecurity:
         return out + sorted(_of_pods(why, names) for why, names in found.items())
 
 
-def _audit(a: Attributes, standard: Standard, pod: Obj) -> None:
-    if text := _would_violate(standard, pod):
+def _said(standards: Iterable[Standard], pod: Obj) -> dict[Standard, str]:
+    """What each has to say of a pod or template; often they are the same."""
+    meta, spec = pod.get("metadata") or {}, pod.get("spec") or {}
+    return {s: ", ".join(map(str, violations(s, meta, spec))) for s in dict.fromkeys(standards)}
+
+
+def _audit(a: Attributes, standard: Standard, said: Mapping[Standard, str]) -> None:
+    if text := _would_violate(standard, said):
         a.annotations[f"{PREFIX}audit-violations"] = text
 
 
-def _warn(a: Attributes, standard: Standard, pod: Obj) -> None:
-    if text := _would_violate(standard, pod):
+def _warn(a: Attributes, standard: Standard, said: Mapping[Standard, str]) -> None:
+    if text := _would_violate(standard, said):
         a.warnings.append(text)
 
 
-def _would_violate(standard: Standard, pod: Obj) -> str:
-    found = violations(standard, pod.get("metadata") or {}, pod.get("spec") or {})
-    return f'would violate PodSecurity "{standard}": {_told(found)}' if found else ""
-
-
-def _told(found: Iterable[Violation]) -> str:
-    return ", ".join(str(violation) for violation in found)
+def _would_violate(standard: Standard, said: Mapping[Standard, str]) -> str:
+    return f'would violate PodSecurity "{standard}": {said[standard]}' if said[standard] else ""
 
 
 def _matters(pod: Obj, old: Obj) -> bool:
