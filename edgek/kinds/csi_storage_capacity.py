@@ -8,6 +8,7 @@ from edgek.kinds.columns import cell
 from edgek.kinds.kind import NAME, Column, Kind
 from edgek.kinds.metadata import immutable
 from edgek.kinds.storage_checks import GROUP, UNSET
+from edgek.kinds.storage_warnings import warn_of_storage_capacity
 
 
 def _validate(obj: Obj, errors: FieldErrors) -> None:
@@ -47,6 +48,7 @@ CSI_STORAGE_CAPACITY = Kind(
     ),
     validate=_validate,
     validate_update=_validate_update,
+    warn=warn_of_storage_capacity,
     example={
         "apiVersion": "storage.k8s.io/v1",
         "kind": "CSIStorageCapacity",

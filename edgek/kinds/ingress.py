@@ -5,6 +5,7 @@ from edgek.kinds.addresses import SHOWN
 from edgek.kinds.columns import NONE, cell
 from edgek.kinds.ingress_validation import validate_ingress
 from edgek.kinds.kind import AGE, NAME, STATUS, Column, Kind
+from edgek.kinds.storage_warnings import warn_of_ingress
 from edgek.kinds.strategy import ensure, keep_status, only_status
 
 GROUP = "networking.k8s.io"
@@ -59,6 +60,7 @@ INGRESS = Kind(
     prepare=_prepare,
     prepare_status=only_status,
     validate=validate_ingress,
+    warn=warn_of_ingress,
     example={
         "apiVersion": "networking.k8s.io/v1",
         "kind": "Ingress",

@@ -6,6 +6,7 @@ from edgek.kinds.columns import cell
 from edgek.kinds.kind import AGE, NAME, STATUS, Column, Kind
 from edgek.kinds.persistent_volume_validation import validate_volume, validate_volume_update
 from edgek.kinds.storage_checks import UNSET, access_modes, class_of, phase
+from edgek.kinds.storage_warnings import warn_of_volume
 from edgek.kinds.strategy import ensure, keep_status, only_status, set_default
 
 
@@ -87,6 +88,7 @@ PERSISTENT_VOLUME = Kind(
     prepare_status=only_status,
     validate=validate_volume,
     validate_update=validate_volume_update,
+    warn=warn_of_volume,
     example={
         "apiVersion": "v1",
         "kind": "PersistentVolume",

@@ -6,6 +6,7 @@ from edgek.kinds.columns import cell
 from edgek.kinds.kind import AGE, NAME, STATUS, Column, Kind
 from edgek.kinds.persistent_volume_claim_validation import validate_claim, validate_claim_update
 from edgek.kinds.storage_checks import UNSET, access_modes, class_of, phase
+from edgek.kinds.storage_warnings import warn_of_claim
 from edgek.kinds.strategy import ensure, keep_status, only_status, set_default
 
 SNAPSHOT = ("snapshot.storage.k8s.io", "VolumeSnapshot")
@@ -26,15 +27,16 @@ def _prepare(obj: Obj, old: Obj | None) -> None:
 def _complete_sources(spec: Obj, old: Obj | None) -> None:
     """As EnforceDataSourceBackwardsCompatibility and NormalizeDataSources: the old field knows
     claims and snapshots alone; each of the two fields is told by the other."""
-    source = spec.get("dataSource")
-    if source is not None and old is None and _what(source) not in (CLAIM, SNAPSHOT):
-        del spec["dataSource"]
     source, ref = spec.get("dataSource"), spec.get("dataSourceRef")
+    is_new = ref is None and get_path(old, "spec", "dataSource") is None
+    if source is not None and is_new and _what(source) not in (CLAIM, SNAPSHOT):
+        source = None
+        del spec["dataSource"]
     if ref is not None and ref.get("namespace"):
         return
     if source is not None and ref is None:
         spec["dataSourceRef"] = deep_copy(source)
-    elif ref is not None and source is None and _what(ref) in (CLAIM, SNAPSHOT):
+    elif ref is not None and source is None:
         spec["dataSource"] = deep_copy(ref)
 
 
@@ -90,6 +92,7 @@ PERSISTENT_VOLUME_CLAIM = Kind(
     prepare_status=only_status,
     validate=validate_claim,
     validate_update=validate_claim_update,
+    warn=warn_of_claim,
     example={
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",

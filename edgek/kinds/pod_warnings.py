@@ -62,7 +62,7 @@ def _of_template(template: Obj, path: FieldPath) -> list[str]:
     return [text for part in parts for text in part(spec, where)]
 
 
-def _deprecated(label: str) -> str:
+def deprecated_label(label: str) -> str:
     """Why a node label should not be used any more; "" for any other."""
     if label not in NODE_LABELS:
         return ""
@@ -72,16 +72,16 @@ def _deprecated(label: str) -> str:
 
 def _of_placement(spec: Obj, path: FieldPath) -> Iterator[str]:
     for key in spec.get("nodeSelector") or {}:
-        if why := _deprecated(key):
+        if why := deprecated_label(key):
             yield f"{path.child('nodeSelector').key(key)}: {why}"
     for term, where in _node_terms(spec, path.child("affinity", "nodeAffinity")):
         for index, expression in enumerate(term.get("matchExpressions") or ()):
-            if why := _deprecated(expression.get("key") or ""):
+            if why := deprecated_label(expression.get("key") or ""):
                 place = where.child("matchExpressions").index(index).child("key")
                 yield f"{place}: {expression['key']} is {why}"
     for index, constraint in enumerate(spec.get("topologySpreadConstraints") or ()):
         where = path.child("topologySpreadConstraints").index(index)
-        if why := _deprecated(constraint.get("topologyKey") or ""):
+        if why := deprecated_label(constraint.get("topologyKey") or ""):
             yield f"{where.child('topologyKey')}: {constraint['topologyKey']} is {why}"
         if constraint.get("labelSelector") is None:
             yield f"{where.child('labelSelector')}: {_NULL_SELECTOR}"

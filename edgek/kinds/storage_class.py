@@ -15,6 +15,7 @@ from edgek.kinds.storage_checks import (
     check_provisioner,
     name_and_default,
 )
+from edgek.kinds.storage_warnings import warn_of_storage_class
 from edgek.kinds.strategy import set_default
 
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
@@ -108,6 +109,7 @@ STORAGE_CLASS = Kind(
     default=_default,
     validate=_validate,
     validate_update=_validate_update,
+    warn=warn_of_storage_class,
     example={
         "apiVersion": "storage.k8s.io/v1",
         "kind": "StorageClass",

@@ -185,6 +185,18 @@ async def test_an_old_ingress_without_a_port_is_refused(client: Client) -> None:
         )
 
 
+def test_an_old_ingress_is_warned_of_as_the_new_one_is() -> None:
+    beta = served("extensions", "Ingress")
+    obj = deep_copy(dict(beta.example))
+    del obj["spec"]["ingressClassName"]
+    obj["metadata"]["annotations"] = {"kubernetes.io/ingress.class": "proxy"}
+    assert beta.warn is not None
+    assert list(beta.warn(obj, None)) == [
+        'annotation "kubernetes.io/ingress.class" is deprecated, please use '
+        "'spec.ingressClassName' instead"
+    ]
+
+
 async def test_zone_and_node_of_an_endpoint_are_topology_in_the_old_version(
     client: Client,
 ) -> None:

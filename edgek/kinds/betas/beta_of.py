@@ -4,7 +4,7 @@ Everything that a kind decides is decided in the newer shape, as upstream decide
 internal one: objects are turned there and back. What is stored is what the newer kind stores.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from edgek.api.meta import Obj
@@ -80,8 +80,13 @@ def _turned(kind: Kind, serving: Shape, storing: Shape) -> Kind:
     def read_field(obj: Obj, path: str) -> str:
         return kind.read_field(storing(obj), path)
 
+    def warn(obj: Obj, old: Obj | None) -> Sequence[str]:
+        before = None if old is None else storing(old)
+        return kind.warn(storing(obj), before) if kind.warn is not None else ()
+
     return replace(
         kind,
+        warn=warn,
         columns=tuple(_column(column, storing) for column in kind.columns),
         read_field=read_field,
         default=default,

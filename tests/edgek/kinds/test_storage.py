@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from edgek.api.meta import Obj, deep_copy
-from tests.support.mistakes import KINDS, Change, made, told, told_of_update
+from tests.support.mistakes import KINDS, Change, made, put, told, told_of_update
 
 SIZE = ("spec", "resources", "requests", "storage")
 CSI = {"driver": "disks.example.com", "volumeHandle": "1"}
@@ -230,3 +230,77 @@ def test_the_default_class_is_marked() -> None:
     fast = made(KINDS["storageclasses"])
     fast["metadata"]["annotations"] = {"storageclass.kubernetes.io/is-default-class": "true"}
     assert KINDS["storageclasses"].columns[0].read(fast) == "fast (default)"
+
+
+def test_a_source_that_the_old_field_never_knew_is_said_by_the_new_one() -> None:
+    bucket = {"apiGroup": "example.com", "kind": "Bucket", "name": "files"}
+    claim = deep_copy(dict(KINDS["persistentvolumeclaims"].example))
+    claim["spec"]["dataSource"] = bucket
+    KINDS["persistentvolumeclaims"].prepare(claim, None)
+    assert not {"dataSource", "dataSourceRef"} & set(claim["spec"])
+    claim["spec"]["dataSourceRef"] = bucket
+    KINDS["persistentvolumeclaims"].prepare(claim, None)
+    assert claim["spec"]["dataSource"] == bucket
+
+
+OLD_ZONE = "failure-domain.beta.kubernetes.io/zone"
+OLD_TERM = {"matchExpressions": [{"key": OLD_ZONE, "operator": "Exists"}]}
+NEW_ZONE = 'deprecated since v1.17; use "topology.kubernetes.io/zone" instead'
+OLD_CLASS = "volume.beta.kubernetes.io/storage-class"
+CLASS_FIELD = 'deprecated since v1.8; use "storageClassName" attribute instead'
+
+
+@pytest.mark.parametrize(
+    ("plural", "path", "value", "warnings"),
+    [
+        ("persistentvolumes", ("spec", "storageClassName"), "fast", []),
+        (
+            "persistentvolumes",
+            ("spec", "rbd"),
+            {"image": "a"},
+            ["spec.rbd: deprecated in v1.28, non-functional in v1.31+"],
+        ),
+        (
+            "persistentvolumes",
+            ("spec", "nodeAffinity"),
+            {"required": {"nodeSelectorTerms": [OLD_TERM]}},
+            [
+                "spec.nodeAffinity.required.nodeSelectorTerms[0].matchExpressions[0].key: "
+                f"{OLD_ZONE} is {NEW_ZONE}"
+            ],
+        ),
+        (
+            "persistentvolumeclaims",
+            ("metadata", "annotations"),
+            {OLD_CLASS: "slow"},
+            [f"metadata.annotations[{OLD_CLASS}]: {CLASS_FIELD}"],
+        ),
+        (
+            "persistentvolumeclaims",
+            SIZE,
+            "1500m",
+            [
+                'spec.resources.requests[storage]: fractional byte value "1500m" is invalid, must '
+                "be an integer"
+            ],
+        ),
+        (
+            "storageclasses",
+            ("allowedTopologies",),
+            [{"matchLabelExpressions": [{"key": OLD_ZONE, "values": ["a"]}]}],
+            [f"allowedTopologies[0].matchLabelExpressions[0].key: {NEW_ZONE}"],
+        ),
+        (
+            "csistoragecapacities",
+            ("nodeTopology",),
+            {"matchLabels": {OLD_ZONE: "a"}},
+            [f"nodeTopology.matchLabels[{OLD_ZONE}]: {NEW_ZONE}"],
+        ),
+    ],
+)
+def test_what_is_of_old_is_warned_of(
+    plural: str, path: tuple[str | int, ...], value: Any, warnings: list[str]
+) -> None:
+    kind = KINDS[plural]
+    assert kind.warn is not None
+    assert list(kind.warn(put(made(kind), path, value), None)) == warnings
