@@ -206,7 +206,7 @@ async def test_a_client_that_never_ends_its_body_is_given_up(
         (b"5", MERGE, 400),
         (b'{"metadata":{"name":"other"}}', MERGE, 400),
         (b'{"kind":"Pod"}', MERGE, 400),
-        (b'{"data":5}', MERGE, 400),
+        (b'{"data":5}', MERGE, 422),
         (b"[]", STRATEGIC, 400),
         (b'{"data":{"$patch":"unknown"}}', STRATEGIC, 400),
         (b'{"metadata":{"finalizers":[{"a":1}]}}', STRATEGIC, 400),
@@ -217,7 +217,7 @@ async def test_a_client_that_never_ends_its_body_is_given_up(
         (b'[{"op":"replace","path":"","value":5}]', JSON_PATCH, 422),
         (b"{}", JSON, 415),
         (b"{}", {}, 415),
-        (b"{}", {"Content-Type": "application/apply-patch+yaml"}, 415),
+        (b"{}", {"Content-Type": "application/apply-patch+yaml"}, 422),
     ],
 )
 async def test_a_patch_that_does_not_fit_changes_nothing(
