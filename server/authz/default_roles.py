@@ -68,6 +68,8 @@ _SCHEDULER = (
     rule(READ, "storage.k8s.io",
          "csinodes csidrivers csistoragecapacities storageclasses volumeattachments"),
     rule("patch update", "", "persistentvolumeclaims persistentvolumes"),
+    rule(READ, "resource.k8s.io", "deviceclasses resourceclaims resourceslices"),
+    rule("patch update", "resource.k8s.io", "resourceclaims resourceclaims/status"),
     *_REVIEWS,
 )  # fmt: skip
 

@@ -107,3 +107,24 @@ def test_settings_of_logins_that_cannot_be_are_named(settings: dict, line: str):
 def test_the_first_issuer_is_ours():
     identity = parse(service_account_issuer=("https://a,https://b",)).identity
     assert identity.issuers == ("https://a", "https://b")
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"audit_log_path": "/a"}, "--audit-log-path: needs --audit-policy-file"),
+        ({"audit_policy_file": "/a"}, "--audit-policy-file: needs --audit-log-path"),
+        (
+            {"audit_log_path": "/a", "audit_policy_file": "/nowhere"},
+            "--audit-policy-file: cannot read /nowhere",
+        ),
+        (
+            {"audit_log_path": "/a", "audit_policy_file": "/a", "audit_log_maxbackup": 0},
+            "--audit-log-maxbackup: must be at least 1",
+        ),
+    ],
+)
+def test_settings_of_the_audit_log_that_cannot_be_are_named(settings: dict, line: str):
+    with pytest.raises(UsageError) as caught:
+        parse(**settings)
+    assert line in str(caught.value)
