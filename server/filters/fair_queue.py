@@ -31,6 +31,10 @@ class FairQueue:
         self._queues: OrderedDict[Hashable, deque[asyncio.Future[None]]] = OrderedDict()
         self._count = 0
 
+    @property
+    def idle(self) -> bool:
+        return not self.working and not self._count
+
     def resize(self, *, limit: int, per_flow: int, total: int) -> None:
         """Who waits already stays."""
         self.limit, self.per_flow, self.total = limit, per_flow, total

@@ -38,14 +38,12 @@ class Flow:
 
 
 def sizes(levels: Iterable[Obj], *, seats: int) -> dict[str, Size]:
-    """The limited levels; ``seats`` are shared out by their nominal shares, rounded up."""
+    """The limited levels; ``seats`` are shared out by their nominal shares, rounded up. A level
+    without a share lets nothing through: so upstream lets an operator jail requests."""
     limited = {name(o): o["spec"]["limited"] for o in levels if get_path(o, "spec", "limited")}
     shares = {of: _shares(spec) for of, spec in limited.items()}
     every = sum(shares.values()) or 1
-    return {
-        of: _size(spec, max(1, math.ceil(seats * shares[of] / every)))
-        for of, spec in limited.items()
-    }
+    return {of: _size(spec, math.ceil(seats * shares[of] / every)) for of, spec in limited.items()}
 
 
 def _shares(spec: Obj) -> int:

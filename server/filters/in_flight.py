@@ -60,7 +60,9 @@ class _Flows:
             schemas, levels = ([o for of, o in first if of == kind] for kind in kinds)
         self._classifier = Classifier.of(schemas, levels)
         self._known.clear()
-        for name, size in sizes(levels, seats=self._seats).items():
+        wanted = sizes(levels, seats=self._seats)
+        self.levels = {n: q for n, q in self.levels.items() if n in wanted or not q.idle}
+        for name, size in wanted.items():
             how = {"limit": size.limit, "per_flow": size.per_flow, "total": size.total}
             if name in self.levels:
                 self.levels[name].resize(**how)

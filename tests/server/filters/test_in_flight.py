@@ -246,6 +246,15 @@ def test_the_levels_share_all_places_by_their_shares() -> None:
     assert (found["leader-election"].per_flow, found["leader-election"].total) == (200, 800)
 
 
+@pytest.mark.looptime
+async def test_a_level_without_a_share_lets_nothing_through() -> None:
+    found = reader()
+    found.put(*level("pods", 0, length=1))
+    (task,) = flood(in_flight_filter(found)(Slow()), 1)
+    await asyncio.sleep(WAIT_SECONDS + 1)
+    assert task.result().status == TooManyRequests.code
+
+
 def test_a_schema_whose_level_is_missing_matches_nothing() -> None:
     dangling = {"metadata": {"name": "a"}, "spec": flow_spec("gone", 2, every_request_of())}
     classifier = Classifier.of([dangling], first(LEVELS))
