@@ -5,14 +5,14 @@ through the same API as everybody's.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgek.api import errors
-from edgek.api.meta import Key, Obj, deep_copy, key_of
+from edgek.api.meta import Key, Obj, deep_copy, key_of, labels
 from edgek.client.client import Client
-from edgek.kinds import ALL, API_SERVICE, CONFIG_MAP, NAMESPACE, PRIORITY_CLASS, SERVICE_CIDR
-from edgek.kinds.api_service import local_api_service
+from edgek.kinds import API_SERVICE, CONFIG_MAP, NAMESPACE, PRIORITY_CLASS, SERVICE_CIDR
+from edgek.kinds.api_service import AUTO_MANAGED, ON_START, local_api_service
 from edgek.kinds.kind import Kind
 from edgek.kinds.priority_class import SYSTEM_CLASSES
 from server.authz.bootstrap import plan_bootstrap
@@ -33,16 +33,18 @@ class ClusterFacts:
     cluster_dns: str
     cluster_domain: str
     extension_authentication: Mapping[str, str]
+    group_versions: Sequence[tuple[str, str]]
+    """All that the server answers itself, but for custom kinds."""
 
 
 async def bootstrap(client: Client, reader: Reader, facts: ClusterFacts) -> None:
     """Returns when all is there."""
     for kind, obj in wanted_objects(facts):
         await _ensure(client, reader, kind, obj)
+    create, delete = plan_local_api_services(reader, facts.group_versions)
     # Many and small: together they are one commit or two.
-    await asyncio.gather(
-        *(_ensure(client, reader, API_SERVICE, obj) for obj in local_api_services())
-    )
+    await asyncio.gather(*(_create(client, API_SERVICE, obj) for obj in create))
+    await asyncio.gather(*(client.delete(API_SERVICE, key) for key in delete))
     plan = plan_bootstrap(reader)
     for kind, obj in plan.create:
         await _create(client, kind, obj)
@@ -62,12 +64,20 @@ def wanted_objects(facts: ClusterFacts) -> Iterable[tuple[Kind, Obj]]:
         yield PRIORITY_CLASS, deep_copy(priority)
 
 
-def local_api_services() -> Iterable[Obj]:
-    """One for each group-version that is answered here; those of CustomResourceDefinitions are
-    server/controllers/custom_api_services.py's."""
-    for group, version in dict.fromkeys((k.group, k.version) for k in ALL):
-        if group != API_SERVICE.group:
-            yield local_api_service(group, version, managed="onstart")
+def plan_local_api_services(
+    reader: Reader, group_versions: Iterable[tuple[str, str]]
+) -> tuple[list[Obj], list[Key]]:
+    """Those to make and those to remove, so that each group-version that is answered here has
+    one. Those of CustomResourceDefinitions are server/controllers/custom_api_services.py's."""
+    wanted = {
+        f"{version}.{group}": local_api_service(group, version, managed=ON_START)
+        for group, version in group_versions
+        if group != API_SERVICE.group  # as upstream, whose aggregator does not list itself
+    }
+    found = {key_of(obj).name: obj for obj in reader.list(API_SERVICE)}
+    ours = [name for name, obj in found.items() if labels(obj).get(AUTO_MANAGED) == ON_START]
+    create = [obj for name, obj in wanted.items() if name not in found]
+    return create, [Key("", name) for name in ours if name not in wanted]
 
 
 def extension_authentication(facts: ClusterFacts) -> Obj:

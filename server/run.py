@@ -12,7 +12,7 @@ import logging
 import socket
 import ssl
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -175,12 +175,19 @@ async def prepare_cluster(running: RunningApi, config: ServerConfig) -> None:
         cluster_dns=config.cluster_dns,
         cluster_domain=config.cluster_domain,
         extension_authentication=running.identity.extension_authentication(),
+        group_versions=group_versions(running.api),
     )
     try:
         await bootstrap(running.api.client(BOOTSTRAPPER), running.api.reader, facts)
     except ApiError as err:  # as a full disk
         raise StartError(f"cannot make the cluster's first objects: {err.message}") from err
     running.ready.set()
+
+
+def group_versions(api: Api) -> Sequence[tuple[str, str]]:
+    """All that are answered here, but for custom kinds, which come and go."""
+    kinds = api.env.kinds.all()
+    return tuple(dict.fromkeys((k.group, k.version) for k in kinds if not k.custom))
 
 
 async def control_loops(

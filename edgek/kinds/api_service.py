@@ -23,6 +23,7 @@ from edgek.kinds.webhook_client_config import DEFAULT_PORT, check_service_port
 AVAILABLE = "Available"
 LOCAL_MESSAGE = "Local APIServices are always available"
 AUTO_MANAGED = "kube-aggregator.kubernetes.io/automanaged"
+ON_START = "onstart"
 SPEC = FieldPath("spec")
 STATUSES = ("False", "True", "Unknown")
 
@@ -53,7 +54,7 @@ def local_condition(now: Any) -> Obj:
 
 def local_api_service(group: str, version: str, *, managed: str) -> Obj:
     """Of a group-version that the server answers itself. ``managed`` as the label says it:
-    "onstart" for built-in ones, "true" for those that come and go."""
+    ON_START for built-in ones, "true" for those that come and go."""
     priority = priority_of(group, version)
     spec: Obj = {
         "version": version,
