@@ -27,7 +27,7 @@ STREAMS = (
 )
 BEYOND: Mapping[tuple[str, str, str, str], str] = {
     ("", "v1", "bindings", ""): "use pods/NAME/binding",
-    ("", "v1", "componentstatuses", ""): "deprecated since 1.19",
+    ("", "v1", "componentstatuses", ""): "get and list, as upstream",
     ("", "v1", "pods", "portforward"): "comes with the complete node agent",
     ("", "v1", "pods", "proxy"): "comes with the complete node agent",
     ("", "v1", "services", "proxy"): "comes with the complete node agent",
@@ -89,7 +89,8 @@ def verdict(resource: Resource, served: Mapping[tuple[str, str, str, str], tuple
     if verbs is None:
         return BEYOND.get(resource.place) or ("no" if resource.is_stable else "off, as upstream")
     missing = [verb for verb in resource.verbs if verb not in verbs]
-    return f"missing: {', '.join(missing)}" if missing else "yes"
+    why = BEYOND.get(resource.place) or f"missing: {', '.join(missing)}"
+    return why if missing else "yes"
 
 
 def rows() -> list[tuple[str, ...]]:

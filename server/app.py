@@ -31,6 +31,7 @@ from server.authz.masters import Masters
 from server.authz.node import NodeAuthorizer
 from server.authz.rbac import RbacAuthorizer
 from server.authz.union import Union
+from server.endpoints.component_status import get_component, list_components
 from server.endpoints.create import create
 from server.endpoints.delete import delete, delete_collection
 from server.endpoints.env import Env
@@ -97,6 +98,9 @@ SUBRESOURCES: Mapping[tuple[str, str], Mapping[str, Verb]] = {
     ("pods", "resize"): verbs_of(RESIZE),
     ("namespaces", "finalize"): verbs_of(FINALIZE),
     ("certificatesigningrequests", "approval"): verbs_of(APPROVAL),
+}
+VIRTUAL: Mapping[tuple[str, str], Mapping[str, Verb]] = {
+    ("", "componentstatuses"): {"get": get_component, "list": list_components},
 }
 
 
@@ -248,7 +252,7 @@ def build_api(config: ApiConfig, parts: Parts) -> Api:
         env=env,
         verbs=VERBS,
         subresources={**SUBRESOURCES, **parts.subresources(reader)},
-        virtual=parts.virtual(reader, authorizer, authenticator),
+        virtual={**VIRTUAL, **parts.virtual(reader, authorizer, authenticator)},
     )
     aggregator = parts.aggregator(reader)
     root = Root(routes=routes, paths=parts.paths(env, aggregator))

@@ -6,6 +6,7 @@ from edgek.kinds.betas import BETAS
 from edgek.kinds.certificate_signing_request import CERTIFICATE_SIGNING_REQUEST
 from edgek.kinds.cluster_role import CLUSTER_ROLE
 from edgek.kinds.cluster_role_binding import CLUSTER_ROLE_BINDING
+from edgek.kinds.component_status import COMPONENT_STATUS
 from edgek.kinds.configmap import CONFIG_MAP
 from edgek.kinds.controller_revision import CONTROLLER_REVISION
 from edgek.kinds.cron_job import CRON_JOB
@@ -151,6 +152,7 @@ ALL: tuple[Kind, ...] = (
     CLUSTER_TRUST_BUNDLE,
     POD_CERTIFICATE_REQUEST,
     STORAGE_VERSION_MIGRATION,
+    COMPONENT_STATUS,
 )
 
 COMPAT_BETAS: tuple[Kind, ...] = BETAS
@@ -164,6 +166,7 @@ __all__ = [
     "CLUSTER_ROLE_BINDING",
     "CLUSTER_TRUST_BUNDLE",
     "COMPAT_BETAS",
+    "COMPONENT_STATUS",
     "CONFIG_MAP",
     "CONTROLLER_REVISION",
     "CRON_JOB",
