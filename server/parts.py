@@ -173,7 +173,7 @@ def plugins(tools: PluginTools) -> Sequence[Plugin]:
         RuntimeClass(reader),
         DefaultIngressClass(reader),
         PodTopologyLabels(reader),
-        Certificates(may=rbac.allows),
+        Certificates(may=rbac.allows, clock=tools.clock),
         RbacEscalation(reader, rules_for=rbac.rules_for, may=rbac.allows),
         PolicyExpressions(),
         MutatingPolicies(reader, invocations),

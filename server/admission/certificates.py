@@ -9,7 +9,9 @@ resource ``signers``, by the signer's name or ``domain/*``.
 import base64
 from collections.abc import Callable
 
+from edgek.aio.clock import Clock
 from edgek.api.meta import Obj, get_path
+from edgek.api.time import format_time
 from edgek.kinds.certificate_signing_request import CERTIFICATE_SIGNING_REQUEST
 from edgek.kinds.pod_certificate_request import POD_CERTIFICATE_REQUEST
 from edgek.kinds.trust_bundle import CLUSTER_TRUST_BUNDLE
@@ -26,8 +28,9 @@ API_CLIENT = "kubernetes.io/kube-apiserver-client"
 
 
 class Certificates:
-    def __init__(self, *, may: May) -> None:
+    def __init__(self, *, may: May, clock: Clock) -> None:
         self._may = may
+        self._clock = clock
         self._checks = {
             CERTIFICATE_SIGNING_REQUEST.storage_prefix: self._request,
             POD_CERTIFICATE_REQUEST.storage_prefix: self._pod_request,
@@ -35,7 +38,12 @@ class Certificates:
         }
 
     async def admit(self, attributes: Attributes) -> None:
-        """Changes nothing."""
+        """Dates conditions that come without: who approves need not know the time here."""
+        a = attributes
+        if a.kind.storage_prefix != CERTIFICATE_SIGNING_REQUEST.storage_prefix:
+            return
+        if a.operation == "UPDATE" and a.subresource in ("approval", "status"):
+            date_conditions(a.obj, a.old or {}, now=format_time(self._clock.now()))
 
     async def validate(self, attributes: Attributes) -> None:
         if check := self._checks.get(attributes.kind.storage_prefix):
@@ -79,6 +87,18 @@ class Certificates:
             return True
         names = (signer, f"{signer.partition('/')[0]}/*")
         return any(self._may(user, _of_signer(verb, name)) for name in names)
+
+
+def date_conditions(obj: Obj, old: Obj, *, now: str) -> None:
+    """As populateConditionTimestamps of the strategy: a transition is dated when it happens."""
+    before = {c.get("type"): c for c in get_path(old, "status", "conditions", default=())}
+    for condition in get_path(obj, "status", "conditions", default=()):
+        condition["lastUpdateTime"] = condition.get("lastUpdateTime") or now
+        same = before.get(condition.get("type")) or {}
+        if same.get("status") != condition.get("status"):
+            same = {}
+        since = condition.get("lastTransitionTime") or same.get("lastTransitionTime")
+        condition["lastTransitionTime"] = since or now
 
 
 def _check_subject(a: Attributes) -> None:

@@ -2,9 +2,11 @@
 
 import base64
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
+from edgek.aio.clock import FakeClock
 from edgek.api.errors import Forbidden
 from edgek.api.meta import Obj
 from edgek.kinds import (
@@ -32,7 +34,7 @@ def may(*rights: str) -> Certificates:
         assert (info.group, info.resource) == ("certificates.k8s.io", "signers")
         return f"{info.verb} {info.name}" in rights
 
-    return Certificates(may=allows)
+    return Certificates(may=allows, clock=FakeClock(datetime(2026, 1, 1, tzinfo=UTC)))
 
 
 def request(signer: str, *organizations: str, status: Obj | None = None) -> Obj:
@@ -64,6 +66,18 @@ async def test_approving_needs_a_right_for_the_signer(right: str) -> None:
         'certificatesigningrequests.certificates.k8s.io "r" is forbidden: user not permitted to '
         f'approve requests with signerName "{CLIENT}"'
     )
+
+
+async def test_a_decision_is_dated_where_who_made_it_did_not() -> None:
+    new_, old = "2026-01-01T00:00:00Z", "2025-01-01T00:00:00Z"
+    kept = {"type": "Failed", "status": "True", "lastTransitionTime": old}
+    before = request(CLIENT, status={"conditions": [kept]})
+    given = [{"type": "Failed", "status": "True"}, {"type": "Approved", "status": "True"}]
+    asked = attributes(request(CLIENT, status={"conditions": given}), before, "approval")
+    await may().admit(asked)
+    failed, approved = asked.obj["status"]["conditions"]
+    assert (failed["lastUpdateTime"], failed["lastTransitionTime"]) == (new_, old)
+    assert (approved["lastUpdateTime"], approved["lastTransitionTime"]) == (new_, new_)
 
 
 async def test_the_signer_is_the_one_that_was_asked_for() -> None:
