@@ -99,6 +99,12 @@ async def test_a_cluster_begins_with_flow_control_and_a_service_range(kubectl: K
     assert "kubernetes" in await kubectl("get", "servicecidrs")
 
 
+async def test_the_control_plane_says_that_it_is_well(kubectl: Kubectl) -> None:
+    shown = await kubectl("get", "componentstatuses")
+    assert shown.startswith("Warning: v1 ComponentStatus is deprecated in v1.19+")
+    assert shown.count("Healthy") == 3
+
+
 async def test_events_are_shown_whoever_wrote_them(kubectl: Kubectl) -> None:
     await kubectl("apply", "-f", "-", stdin=json.dumps(dict(EVENT_V1.example)))
     assert "Assigned default/web to worker-1" in await kubectl("events")
