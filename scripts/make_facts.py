@@ -7,7 +7,8 @@ required, patch and list annotations, kinds), protobuf field numbers (``k8s-prot
 beside this script) and ``facts_overlay.json``: what neither tells (defaults that upstream keeps
 in Go markers, and enums). Types that 1.37 has removed (``removed_types.json``, served only with
 --compat-betas) come from an older OpenAPI or are told from their protobuf messages, the last few
-of which are in ``removed_messages.json``. No prose goes in. The bytes are the same on every run,
+of which are in ``removed_messages.json``; ``extension_messages.json`` has those of API extensions.
+No prose goes in. The bytes are the same on every run,
 so a test proves the committed file fresh.
 
 One entry stands on one line, so that a reader can index the text without decoding it all.
@@ -223,7 +224,9 @@ def make_facts(protobuf: Path) -> bytes:
     }
     if unused:
         raise SystemExit(f"facts_overlay.json names unknown fields: {sorted(unused)}")
-    all_messages = read_json(protobuf) | read_json(HERE / "removed_messages.json")
+    all_messages = read_json(protobuf)
+    for more in ("removed_messages.json", "extension_messages.json"):
+        all_messages |= read_json(HERE / more)
     wanted = read_json(HERE / "removed_types.json")
     old_text = resources.files("kubernetes_validate").joinpath(OLD_DEFINITIONS).read_text("utf-8")
     types |= removed_types(wanted, json.loads(old_text)["$defs"], all_messages, types)

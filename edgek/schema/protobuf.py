@@ -17,16 +17,19 @@ from edgek.api.errors import BadRequest, UnsupportedMediaType
 from edgek.api.meta import Obj
 from edgek.schema.decode import decode_json
 from edgek.schema.facts import Facts, load_facts
-from edgek.schema.protobuf_special import READ, WRITE
+from edgek.schema.protobuf_special import READ, UNIONS, WRITE
 from edgek.schema.protobuf_zeros import keeps_zero
 from edgek.schema.wire import (
     BYTES,
+    FIXED64,
     VARINT,
     Malformed,
+    read_double,
     read_fields,
     read_varint,
     signed,
     write_bytes,
+    write_double,
     write_number,
 )
 
@@ -169,7 +172,9 @@ class Codec:
         special = READ.get(kind) or READ.get(kind.rpartition(".")[2])
         if special is not None:
             return special(_bytes(found))
-        return self.read_message(kind, _bytes(found), depth + 1)
+        inner = self.read_message(kind, _bytes(found), depth + 1)
+        union = UNIONS.get(kind.rpartition(".")[2])
+        return union[0](inner) if union else inner
 
     def write_message(self, message: str, obj: dict[str, Any]) -> bytes:
         return b"".join(
@@ -200,7 +205,11 @@ class Codec:
             return write_bytes(number, value.encode())
         if kind == "bytes":
             return write_bytes(number, base64.b64decode(value))
+        if kind == "double":
+            return write_double(number, value)
         special = WRITE.get(kind) or WRITE.get(kind.rpartition(".")[2])
+        if (union := UNIONS.get(kind.rpartition(".")[2])) is not None:
+            value = union[1](value)
         return write_bytes(number, special(value) if special else self.write_message(kind, value))
 
 
@@ -237,6 +246,12 @@ def _int32(found: tuple[int, int | bytes]) -> int:
     return low - (1 << 32) if low >= 1 << 31 else low
 
 
+def _double(found: tuple[int, int | bytes]) -> int | float:
+    if found[0] != FIXED64 or isinstance(found[1], int):
+        raise Malformed(f"wrong wireType = {found[0]}")
+    return read_double(found[1])
+
+
 _NUMBERS = ("bool", "int32", "int64")
 _SCALARS: dict[str, Callable[[tuple[int, int | bytes]], Any]] = {
     "string": lambda found: _bytes(found).decode(),
@@ -244,6 +259,7 @@ _SCALARS: dict[str, Callable[[tuple[int, int | bytes]], Any]] = {
     "bool": lambda found: _number(found) != 0,
     "int32": _int32,
     "int64": _number,
+    "double": _double,
 }
 
 

@@ -111,6 +111,7 @@ READ: dict[str, Callable[[bytes], Any]] = {
     "Verbs": _read_items,
     "AttestationValue": _read_items,
     "ExtraValue": _read_items,
+    "JSON": _read_raw,
 }
 WRITE: dict[str, Callable[[Any], bytes]] = {
     "k8s.io.apimachinery.pkg.api.resource.Quantity": lambda v: write_bytes(1, str(v).encode()),
@@ -122,4 +123,32 @@ WRITE: dict[str, Callable[[Any], bytes]] = {
     "Verbs": _write_items,
     "AttestationValue": _write_items,
     "ExtraValue": _write_items,
+    "JSON": _write_raw,
 }
+
+
+def _list_or_schema(field: str) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+    def unwrap(found: dict[str, Any]) -> Any:
+        return found[field] if field in found else found.get("schema")
+
+    def wrap(value: Any) -> dict[str, Any]:
+        return {field if isinstance(value, list) else "schema": value}
+
+    return unwrap, wrap
+
+
+def _schema_or_bool(found: dict[str, Any]) -> Any:
+    return found["schema"] if "schema" in found else found.get("allows", False)
+
+
+def _bool_or_schema(value: Any) -> dict[str, Any]:
+    return {"allows": value} if isinstance(value, bool) else {"allows": True, "schema": value}
+
+
+UNIONS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
+    "JSONSchemaPropsOrArray": _list_or_schema("jSONSchemas"),
+    "JSONSchemaPropsOrStringArray": _list_or_schema("property"),
+    "JSONSchemaPropsOrBool": (_schema_or_bool, _bool_or_schema),
+}
+"""Messages that stand for one of several things in JSON: from the message's fields to the value,
+and back."""

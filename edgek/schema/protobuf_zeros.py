@@ -9,8 +9,9 @@ POINTERS = frozenset(
     """
     activeDeadlineSeconds averageUtilization backoffLimit backoffLimitPerIndex completedIndexes
     completions defaultMode deletionGracePeriodSeconds expirationSeconds failedJobsHistoryLimit
-    fsGroup gracePeriodSeconds leaseDurationSeconds leaseTransitions maxFailedIndexes maxSurge
-    maxUnavailable minAvailable minDomains minReplicas mode parallelism partition port priority
+    fsGroup gracePeriodSeconds leaseDurationSeconds leaseTransitions maxFailedIndexes maxItems
+    maxLength maxProperties maxSurge maxUnavailable maximum minAvailable minDomains minItems
+    minLength minProperties minReplicas minimum mode parallelism partition port priority
     progressDeadlineSeconds ready replicas revisionHistoryLimit runAsGroup runAsUser
     startingDeadlineSeconds storageClassName successfulJobsHistoryLimit
     targetAverageUtilization terminationGracePeriodSeconds terminating timeoutSeconds
@@ -19,13 +20,16 @@ POINTERS = frozenset(
 )
 """Optional pointers to numbers and texts whose 0 or "" a client wrote on purpose."""
 
-PLAIN = frozenset({"Probe.timeoutSeconds", "DeploymentStatus.replicas"})
+PLAIN = frozenset(
+    {"Probe.timeoutSeconds", "DeploymentStatus.replicas", "CustomResourceColumnDefinition.priority"}
+)
 """Fields of such a name that are no pointers in that type."""
 
 PLAIN_BOOLS = frozenset(
     """
-    hostIPC hostNetwork hostPID paused publishNotReadyAddresses readOnly stdin stdinOnce tty
-    unschedulable
+    deprecated exclusiveMaximum exclusiveMinimum hostIPC hostNetwork hostPID insecureSkipTLSVerify
+    nullable paused preserveUnknownFields publishNotReadyAddresses readOnly stdin stdinOnce tty
+    uniqueItems unschedulable x-kubernetes-embedded-resource x-kubernetes-int-or-string
     """.split()  # noqa: SIM905
 )
 """An explicit false of any other bool may be a pointer's and is kept."""
@@ -33,6 +37,8 @@ PLAIN_BOOLS = frozenset(
 
 def keeps_zero(message: str, name: str, kind: str) -> bool:
     """Whether the optional field ``name`` of a message (short name) keeps 0, "" or false."""
+    if kind.rpartition(".")[2] in ("JSON", "JSONSchemaPropsOrBool"):
+        return True
     if kind == "bool":
         return name not in PLAIN_BOOLS
     return name in POINTERS and f"{message}.{name}" not in PLAIN

@@ -3,6 +3,7 @@
 Reading never trusts a length: whatever points past the end, or is not a varint, is Malformed.
 """
 
+import struct
 from collections.abc import Iterator
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
@@ -68,6 +69,16 @@ def write_varint(value: int) -> bytes:
 
 def write_number(number: int, value: int) -> bytes:
     return write_varint(number << 3 | VARINT) + write_varint(value)
+
+
+def read_double(value: bytes) -> int | float:
+    """JSON has one kind of number: a whole one is written without a point."""
+    found: float = struct.unpack("<d", value)[0]
+    return int(found) if found.is_integer() else found
+
+
+def write_double(number: int, value: float) -> bytes:
+    return write_varint(number << 3 | FIXED64) + struct.pack("<d", value)
 
 
 def write_bytes(number: int, value: bytes) -> bytes:

@@ -19,8 +19,6 @@ from tests.support.api import ADMIN, open_api
 from tests.support.raw import decoded
 
 STORED = [kind for kind in ALL if not kind.virtual]
-WITHOUT_PROTOBUF = ("customresourcedefinitions", "apiservices")
-"""The facts know no messages of these."""
 each_kind = pytest.mark.parametrize("kind", STORED, ids=lambda kind: kind.plural)
 
 
@@ -65,9 +63,7 @@ async def test_an_example_prints_as_a_table(clock: FakeClock, client: Client, ki
     assert any(created["metadata"]["name"] in row["cells"] for row in table["rows"])
 
 
-@pytest.mark.parametrize(
-    "kind", [k for k in STORED if k.plural not in WITHOUT_PROTOBUF], ids=lambda kind: kind.plural
-)
+@each_kind
 async def test_protobuf_says_the_same_as_json(kind: Kind) -> None:
     """client-go and kubectl create write protobuf."""
     example = deep_copy(dict(kind.example))

@@ -18,6 +18,7 @@ SCALARS: dict[str, st.SearchStrategy[Any]] = {
     "string": WORD,
     "int32": st.integers(-(2**31), 2**31 - 1).filter(bool),
     "int64": st.integers(-(2**63), 2**63 - 1).filter(bool),
+    "double": st.sampled_from([1, 2.5, -1e-3]),
     "boolean": st.just(True),
     "bytes": st.sampled_from(["AA==", "3q2+7w==", "YWJj"]),
     "quantity": st.sampled_from(["100m", "1Gi", "3", "2500m", "0"]),
@@ -35,7 +36,14 @@ def values(schema: Schema, depth: int = 0) -> st.SearchStrategy[Any]:
         return st.lists(values(schema.items, depth), min_size=1, max_size=2)
     if schema.type == "map":
         return st.dictionaries(WORD, values(schema.items, depth), min_size=1, max_size=2)
+    if is_schema(schema):
+        return st.just({"type": "string"})
     return SCALARS[schema.type]
+
+
+def is_schema(schema: Schema) -> bool:
+    """Of a CustomResourceDefinition: a schema, several, or a boolean."""
+    return schema.short_name.startswith("JSONSchemaPropsOr")
 
 
 @st.composite
@@ -100,8 +108,11 @@ def sample(schema: Schema) -> Any:
         return [sample(schema.items)]
     if schema.type == "map":
         return {"k": sample(schema.items)}
-    plain = {"string": "x", "int32": -7, "int64": 7, "boolean": True, "bytes": "YWJj",
-             "quantity": "1500m", "int-or-string": "http", "time": "2026-01-02T03:04:05Z",
+    if is_schema(schema):
+        return {"type": "x"}
+    plain = {"string": "x", "double": 2.5, "int32": -7, "int64": 7, "boolean": True,
+             "bytes": "YWJj", "quantity": "1500m", "int-or-string": "http",
+             "time": "2026-01-02T03:04:05Z",
              "micro-time": "2026-01-02T03:04:05.000006Z", "any": {"a": 1}}  # fmt: skip
     return plain[schema.type]
 
@@ -160,3 +171,20 @@ def test_a_kind_without_protobuf_is_an_unsupported_media_type() -> None:
 def test_delete_options_of_any_group_are_read() -> None:
     body = {"apiVersion": "apps/v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0}
     assert builtin_codec().decode(builtin_codec().encode(body)) == body
+
+
+SCHEMAS: list[dict[str, Any]] = [
+    {"additionalProperties": False},
+    {"additionalProperties": True, "default": False, "minimum": 0, "maximum": 1.5},
+    {"items": [{"type": "string"}, {"type": "integer"}]},
+    {"items": {"type": "string", "enum": ["a", False, 0, {"b": 1}]}},
+    {"dependencies": {"a": ["b"], "c": {"type": "string"}}},
+    {"x-kubernetes-preserve-unknown-fields": False, "properties": {"a": {"not": {"pattern": "x"}}}},
+]
+
+
+@pytest.mark.parametrize("schema", SCHEMAS, ids=str)
+def test_what_a_schema_may_hold_comes_back(schema: dict[str, Any]) -> None:
+    name = "k8s.io.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps"
+    codec = builtin_codec()
+    assert codec.read_message(name, codec.write_message(name, schema)) == schema
