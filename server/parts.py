@@ -23,6 +23,7 @@ from server.admission.pod_topology_labels import PodTopologyLabels
 from server.admission.policies.check import PolicyExpressions
 from server.admission.policies.invocations import Invocations
 from server.admission.policies.mutating import MutatingPolicies
+from server.admission.policies.param_rights import ParamRights
 from server.admission.policies.validating import ValidatingPolicies
 from server.admission.priority import Priority
 from server.admission.rbac_escalation import RbacEscalation
@@ -176,6 +177,7 @@ def plugins(tools: PluginTools) -> Sequence[Plugin]:
         Certificates(may=rbac.allows, clock=tools.clock),
         RbacEscalation(reader, rules_for=rbac.rules_for, may=rbac.allows),
         PolicyExpressions(),
+        ParamRights(reader, tools.kinds.all, tools.ask),
         MutatingPolicies(reader, invocations),
         MutatingWebhooks(reader, tools.webhooks, matcher),
         ValidatingPolicies(reader, invocations),

@@ -10,6 +10,8 @@ from edgek.api.errors import ApiError, Invalid
 from edgek.api.meta import Key, Obj
 from edgek.client.client import Client
 from edgek.kinds import (
+    CLUSTER_ROLE,
+    CLUSTER_ROLE_BINDING,
     CONFIG_MAP,
     DEPLOYMENT,
     MUTATING_ADMISSION_POLICY,
@@ -22,11 +24,13 @@ from edgek.kinds import (
 from server.admission.policies.check import PolicyExpressions
 from server.admission.policies.invocations import Invocations
 from server.admission.policies.mutating import MutatingPolicies
+from server.admission.policies.param_rights import ParamRights
 from server.admission.policies.validating import ValidatingPolicies
 from server.app import Api, PluginTools
 from server.request.model import User
 from tests.support.api import admin, open_api
 
+RBAC = "rbac.authorization.k8s.io"
 RULE = {
     "apiGroups": [""],
     "apiVersions": ["v1"],
@@ -39,6 +43,7 @@ def _plugins(tools: PluginTools) -> Any:
     invocations = Invocations(tools.reader, tools.kinds.all, tools.ask)
     return (
         PolicyExpressions(),
+        ParamRights(tools.reader, tools.kinds.all, tools.ask),
         MutatingPolicies(tools.reader, invocations),
         ValidatingPolicies(tools.reader, invocations),
     )
@@ -585,3 +590,36 @@ async def test_who_has_no_rights_sees_that_in_authorizer() -> None:
         verdict = api.client(somebody)
         with pytest.raises(ApiError):
             await verdict.create(CONFIG_MAP, config_map())
+
+
+def role(name: str, *rules: Obj) -> Obj:
+    return {"metadata": {"name": name}, "rules": list(rules)}
+
+
+def allowed(group: str, resource: str, *verbs: str) -> Obj:
+    return {"apiGroups": [group], "resources": [resource], "verbs": list(verbs)}
+
+
+async def test_params_are_for_those_who_may_read_them() -> None:
+    """Else a policy would tell its writer what is in other people's objects."""
+    group = "admissionregistration.k8s.io"
+    eve = User(name="eve", groups=("system:authenticated",))
+    async with policed() as api:
+        await admin(api).create(CLUSTER_ROLE, role("eve", allowed(group, "*", "*")))
+        bound = {
+            "metadata": {"name": "eve"},
+            "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": "eve"},
+            "subjects": [{"apiGroup": RBAC, "kind": "User", "name": "eve"}],
+        }
+        await admin(api).create(CLUSTER_ROLE_BINDING, bound)
+        client = api.client(eve)
+        found = policy("params.data.x == '1'", paramKind=PARAM_KIND)
+        with pytest.raises(Invalid, match='must have "get" permission on all objects'):
+            await client.create(VALIDATING_ADMISSION_POLICY, found)
+        await admin(api).create(VALIDATING_ADMISSION_POLICY, found)
+        with pytest.raises(Invalid, match='does not have "get" permission on the object'):
+            await client.create(VALIDATING_ADMISSION_POLICY_BINDING, binding(paramRef=PARAMS))
+        rules = (allowed(group, "*", "*"), allowed("", "configmaps", "get"))
+        stored = await admin(api).get(CLUSTER_ROLE, Key("", "eve"))
+        await admin(api).update(CLUSTER_ROLE, stored | {"rules": list(rules)})
+        await client.create(VALIDATING_ADMISSION_POLICY_BINDING, binding(paramRef=PARAMS))
