@@ -5,7 +5,8 @@ through the same API as everybody's.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+import logging
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgek.api import errors
@@ -19,6 +20,10 @@ from server.authz.bootstrap import plan_bootstrap
 from server.flow_control import flow_control_objects
 from server.request.reader import Reader
 
+log = logging.getLogger(__name__)
+
+_REFUSALS = (errors.Forbidden, errors.Invalid, errors.BadRequest, errors.InternalError,
+             errors.Conflict, errors.NotFound, errors.Refused)  # fmt: skip
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 CLUSTER_INFO = Key("kube-system", "edgek-cluster")
 """ConfigMap with what an agent must know of the cluster; nodes may read it."""
@@ -44,12 +49,12 @@ async def bootstrap(client: Client, reader: Reader, facts: ClusterFacts) -> None
     create, delete = plan_local_api_services(reader, facts.group_versions)
     # Many and small: together they are one commit or two.
     await asyncio.gather(*(_create(client, API_SERVICE, obj) for obj in create))
-    await asyncio.gather(*(client.delete(API_SERVICE, key) for key in delete))
+    await asyncio.gather(*(_tried(client.delete(API_SERVICE, key)) for key in delete))
     plan = plan_bootstrap(reader)
     for kind, obj in plan.create:
         await _create(client, kind, obj)
     for kind, obj in plan.update:
-        await client.update(kind, obj)
+        await _tried(client.update(kind, obj))
 
 
 def wanted_objects(facts: ClusterFacts) -> Iterable[tuple[Kind, Obj]]:
@@ -117,11 +122,19 @@ async def _ensure(client: Client, reader: Reader, kind: Kind, obj: Obj) -> None:
     if found is None:
         await _create(client, kind, obj)
     elif kind == CONFIG_MAP and found.get("data") != obj["data"]:
-        await client.patch(kind, key_of(obj), {"data": obj["data"]})
+        await _tried(client.patch(kind, key_of(obj), {"data": obj["data"]}))
 
 
 async def _create(client: Client, kind: Kind, obj: Obj) -> None:
+    await _tried(client.create(kind, obj))
+
+
+async def _tried(write: Awaitable[Obj]) -> None:
+    """A webhook or policy that refuses must not keep the server from starting: nobody could take
+    it away any more, and the pods of a webhook need the server."""
     try:
-        await client.create(kind, obj)
+        await write
     except errors.AlreadyExists:
         return
+    except _REFUSALS as err:
+        log.warning("an object of the cluster was refused error=%s", err.message)

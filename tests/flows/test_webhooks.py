@@ -9,17 +9,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 from aiohttp import web
 
-from edgek.api.meta import Obj
+from edgek.api.errors import NotFound
+from edgek.api.meta import Key, Obj
+from edgek.kinds import CONFIG_MAP
+from server.run import BOOTSTRAPPER, prepare_cluster
 from tests.support.https_peer import Peer, https_peer
-from tests.support.tls_server import Kubectl, tls_server
+from tests.support.tls_server import Kubectl, TlsServer, tls_server
 
 Respond = Callable[[Obj], Awaitable[Obj]]
 
 
 @dataclass(kw_only=True)
 class World:
+    server: TlsServer
     kubectl: Kubectl
     peer: Peer
     respond: Respond
@@ -61,7 +66,7 @@ async def opened(folder: Path, respond: Respond = allow) -> AsyncIterator[World]
         )
 
     async with tls_server(folder, loops=False) as server, https_peer(handle) as peer:
-        world = World(kubectl=server.kubectl, peer=peer, respond=respond)
+        world = World(server=server, kubectl=server.kubectl, peer=peer, respond=respond)
         yield world
 
 
@@ -185,3 +190,25 @@ async def test_running_a_command_in_a_pod_can_be_forbidden(tmp_path: Path) -> No
         said = await world.kubectl("exec", "web", "--", "sh", ok=False)
         assert "nobody comes in here" in said
         assert world.asked[-1]["operation"] == "CONNECT"
+
+
+async def test_a_webhook_that_refuses_everything_does_not_keep_the_server_from_starting(
+    tmp_path: Path,
+) -> None:
+    async def respond(request: Obj) -> Obj:
+        return {"allowed": False}
+
+    async with opened(tmp_path, respond) as world:
+        await world.configure("Validating", ["*"], namespaceSelector={})
+        client = world.server.running.api.client(BOOTSTRAPPER)
+        refused = len(world.asked)
+        facts = {"name": "extension-apiserver-authentication", "namespace": "kube-system"}
+        await prepare_cluster(world.server.running, world.server.config)
+        assert len(world.asked) == refused  # nothing is missing, so nothing is written
+        await world.kubectl("delete", "validatingwebhookconfiguration", "hook")
+        await world.kubectl("delete", "configmap", facts["name"], "-n", facts["namespace"])
+        await world.configure("Validating", ["*"], namespaceSelector={})
+        await prepare_cluster(world.server.running, world.server.config)
+        assert world.asked[-1]["name"] == facts["name"]
+        with pytest.raises(NotFound):
+            await client.get(CONFIG_MAP, Key(facts["namespace"], facts["name"]))
