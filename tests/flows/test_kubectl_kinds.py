@@ -44,7 +44,7 @@ EXAMPLES = {
 
 @pytest.fixture
 async def kubectl(tmp_path: Path) -> AsyncIterator[Kubectl]:
-    async with tls_server(tmp_path, loops=False, compat_betas=True) as server:
+    async with tls_server(tmp_path, compat_betas=True) as server:
         yield server.kubectl
 
 
