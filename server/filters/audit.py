@@ -144,9 +144,9 @@ def _followed(audit: Audit, record: Record, authorizer: Authorizer, response: Re
         return response
     audit.say(record, "ResponseStarted")
     if response.watch is not None:
-        response.watch = _until_end(response.watch, complete)
+        response.watch = _Followed(response.watch, complete)
     elif response.stream is not None:
-        response.stream = _until_end(response.stream, complete)
+        response.stream = _Followed(response.stream, complete)
     elif response.upgrade is not None:
         serve = response.upgrade.serve
 
@@ -168,14 +168,30 @@ def _answered(response: Response) -> Any:
     return orjson.loads(response.body)
 
 
-async def _until_end(
-    stream: AsyncIterator[Any], complete: Callable[[], None]
-) -> AsyncIterator[Any]:
-    """The same, also for who closes it early."""
-    try:
-        async for item in stream:
-            yield item
-    finally:
-        complete()
-        if close := getattr(stream, "aclose", None):
+class _Followed:
+    """The same stream, which tells of its end: also to who closes it before its first item, where
+    a generator would not even begin."""
+
+    def __init__(self, stream: AsyncIterator[Any], complete: Callable[[], None]) -> None:
+        self._stream = stream
+        self._complete: Callable[[], None] | None = complete
+
+    def __aiter__(self) -> "_Followed":
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            return await anext(self._stream)
+        except BaseException:
+            self._end()
+            raise
+
+    async def aclose(self) -> None:
+        self._end()
+        if close := getattr(self._stream, "aclose", None):
             await close()
+
+    def _end(self) -> None:
+        complete, self._complete = self._complete, None
+        if complete is not None:
+            complete()
