@@ -7,7 +7,7 @@ server. The library is loaded with the first pattern that is looked at.
 from functools import lru_cache
 from typing import Any
 
-_MEMORY = 8 << 20
+_MEMORY = 2 << 20
 """Bytes that one compiled pattern may take."""
 
 

@@ -61,8 +61,12 @@ def selector_text(selector: Any) -> str:
 
 
 async def get_scale(env: Env, request: Request, target: Target) -> Response:
-    entry = await env.registry.get(target.kind, target.key)
-    return Response(obj=scale_of(entry.decoded(), _paths(target)))
+    obj, paths = (await env.registry.get(target.kind, target.key)).decoded(), _paths(target)
+    if target.kind.custom and get_path(obj, *paths.spec_replicas.split(".")) is None:
+        raise errors.InternalError(
+            f'the spec replicas field ".{paths.spec_replicas}" does not exist'
+        )
+    return Response(obj=scale_of(obj, paths))
 
 
 async def put_scale(env: Env, request: Request, target: Target) -> Response:

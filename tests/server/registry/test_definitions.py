@@ -198,6 +198,22 @@ async def test_status_is_a_subresource_where_the_definition_says_so() -> None:
         assert both["metadata"]["generation"] == 2
 
 
+async def test_scale_reads_and_writes_where_the_definition_says() -> None:
+    paths = {"specReplicasPath": ".spec.size", "statusReplicasPath": ".status.size"}
+    sized = version("v1", storage=True, size={"type": "integer"})
+    async with api_with(definition({**sized, "subresources": {"scale": paths}})) as (api, client):
+        kind = served(api)
+        await client.create(kind, crontab())
+        with pytest.raises(errors.InternalError, match=r'field "\.spec\.size" does not exist'):
+            await client.get(kind, KEY, subresource="scale")
+        await client.patch(kind, KEY, {"spec": {"replicas": 3}}, subresource="scale")
+        scale = await client.get(kind, KEY, subresource="scale")
+        assert (scale["spec"], scale["status"]) == ({"replicas": 3}, {"replicas": 0})
+        assert (await client.get(kind, KEY))["spec"] == {"size": 3}
+        with pytest.raises(errors.Invalid, match="should be a non-negative integer"):
+            await client.patch(kind, KEY, {"spec": {"size": -1}})
+
+
 async def test_versions_without_a_webhook_differ_in_name() -> None:
     crd = definition(version("v1", storage=True), version("v2"))
     async with api_with(crd) as (api, client):
