@@ -60,7 +60,10 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, TypeError):
         return "ERROR: <input>:1:1: Syntax error: invalid UTF-8"
     match = _STATUS.match(str(error))
-    return _UNDECLARED.sub(_at_variable, match.group(1) if match else str(error))
+    text = match.group(1) if match else str(error)
+    if "recursion" in text:  # said once for each level that is too deep
+        return "ERROR: <input>:-1:0: expression recursion limit exceeded: 32"
+    return _UNDECLARED.sub(_at_variable, text)
 
 
 def _at_variable(match: re.Match[str]) -> str:

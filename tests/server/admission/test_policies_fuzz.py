@@ -20,14 +20,31 @@ from server.parts import plugins
 from tests.support.api import admin, open_api
 
 _TEXT = st.sampled_from(["", " ", "a", "a/b", "x.y", "*", "é", "A_", "namespace", "\n"])
-_EXPRESSIONS = st.sampled_from([
-    "true", "false", "1", "'a'", "object.data.a == 'b'", "params.data.x == '1'", "variables.a",
-    "variables.a == variables.b", "Object{data: {'a': 'b'}}", "Object{metadata: Object.x{}}",
+_BOOLEANS = st.sampled_from([
+    "true", "false", "object.data.a == 'b'", "oldObject == null", "has(object.data.a)",
+    "object.data.all(k, k == object.data[k])", "request.options.x == 1", "1 / 0 == 1",
+    "object.data.a.matches(object.data.a + '(')", "namespaceObject.metadata.name == 'x'",
+    "params.data.a == 'b'", "variables.a == 1", "request.nope", "'a'", "",
+])  # fmt: skip
+_TEXTS = st.sampled_from(["'a'", "object.data.a + 'x'", "string(object.nope)", "'\\n'", "1"])
+_APPLIED = st.sampled_from([
+    "Object{data: {'a': 'b'}}", "Object{metadata: Object.x{}}", "Object{data: object.data}",
+    "Object{kind: 'Pod'}", "{'a': 1}", "null", "Object{metadata: Object.metadata{name: 'z'}}",
+    "Object{data: {'a': 1}}", "Object{data: Object.data{a: 'b'}}", "Object{nope: 1}",
+    "Object{metadata: Object.metadata{labels: object.data}}", "Object{data: {'a': [1]}}",
+    "Object{metadata: Object.metadata{ownerReferences: [Object.metadata.ownerReferences{}]}}",
+    "Object{metadata: Object.metadata{finalizers: ['a', 'a']}}", "Object{?data: object.?data}",
+])  # fmt: skip
+_PATCHES = st.sampled_from([
     "[JSONPatch{op: 'add', path: '/data/x', value: 'y'}]", "[JSONPatch{op: 'x', path: 1}]",
-    "Object{data: object.data}", "request.nope", "null", "", "object.", "oldObject == null",
-    "[JSONPatch{op: 'replace', path: '', value: 1}]", "has(object.data) ? true : 1",
-    "[JSONPatch{op: 'remove', path: '/metadata'}]", "Object{kind: 'Pod'}", "{'a': 1}",
-    "[JSONPatch{op: 'add', path: '/metadata/labels', value: {'a': quantity('1')}}]",
+    "[JSONPatch{op: 'replace', path: '', value: 1}]",
+    "[JSONPatch{op: 'remove', path: '/metadata'}]",
+    "[JSONPatch{op: 'add', path: '/metadata/labels', value: {'a': quantity('1')}}]", "[]", "[1]",
+    "[JSONPatch{op: 'add', path: '/data', value: 1.5}]", "[JSONPatch{}]", "[JSONPatch{op: 'test'}]",
+    "[JSONPatch{op: 'copy', from: '/data', path: '/data/a'}]",
+    "[JSONPatch{op: 'replace', path: '/metadata/name', value: 'other'}]",
+    "[JSONPatch{op: 'add', path: '/metadata/managedFields', value: 'x'}]",
+    "[JSONPatch{op: 'move', from: '/metadata', path: '/metadata/a'}]",
 ])  # fmt: skip
 _RULES = st.lists(
     st.fixed_dictionaries(
@@ -61,37 +78,45 @@ _GOOD = st.just(
         ]
     }
 )
-_NAMED = st.lists(
-    st.fixed_dictionaries({"name": _TEXT, "expression": _EXPRESSIONS})
-    | st.fixed_dictionaries({"name": st.just("a"), "expression": _EXPRESSIONS}),
-    max_size=2,
+_CONDITIONS = st.lists(st.fixed_dictionaries({"name": _TEXT, "expression": _BOOLEANS}), max_size=1)
+_VARIABLES = st.lists(
+    st.fixed_dictionaries({"name": st.just("a"), "expression": _BOOLEANS | _TEXTS}), max_size=2
 )
 _SPEC = st.fixed_dictionaries(
-    {"matchConstraints": _GOOD | _MATCH},
+    {"matchConstraints": st.one_of(_GOOD, _GOOD, _GOOD, _MATCH)},
     optional={
-        "failurePolicy": st.sampled_from(["Fail", "Ignore", "x"]),
+        "failurePolicy": st.sampled_from(["Fail", "Ignore"]),
         "paramKind": st.sampled_from(
-            [{"apiVersion": "v1", "kind": "ConfigMap"}, {"apiVersion": "a/b/c"}, {}, None]
+            [{"apiVersion": "v1", "kind": "ConfigMap"}, {"apiVersion": "v9", "kind": "Nope"}, None]
         ),
-        "matchConditions": _NAMED,
-        "variables": _NAMED,
+        "matchConditions": _CONDITIONS,
+        "variables": _VARIABLES,
     },
 )
 _VALIDATIONS = st.lists(
     st.fixed_dictionaries(
-        {"expression": _EXPRESSIONS},
-        optional={"message": _TEXT, "messageExpression": _EXPRESSIONS, "reason": _TEXT},
+        {"expression": _BOOLEANS},
+        optional={
+            "message": st.sampled_from(["a", "é"]),
+            "messageExpression": _TEXTS,
+            "reason": st.sampled_from(["Invalid", "Forbidden", "x"]),
+        },
     ),
+    min_size=1,
     max_size=2,
 )
 _MUTATIONS = st.lists(
-    st.fixed_dictionaries(
-        {"patchType": st.sampled_from(["JSONPatch", "ApplyConfiguration", "x"])},
-        optional={
-            "jsonPatch": st.fixed_dictionaries({"expression": _EXPRESSIONS}),
-            "applyConfiguration": st.fixed_dictionaries({"expression": _EXPRESSIONS}),
+    st.builds(
+        lambda text: {
+            "patchType": "ApplyConfiguration",
+            "applyConfiguration": {"expression": text},
         },
+        _APPLIED,
+    )
+    | st.builds(
+        lambda text: {"patchType": "JSONPatch", "jsonPatch": {"expression": text}}, _PATCHES
     ),
+    min_size=1,
     max_size=2,
 )
 _BINDING = st.fixed_dictionaries(
