@@ -78,6 +78,7 @@ def issue_token(
     found = reader.get(SERVICE_ACCOUNT, account)
     if found is None:
         raise NotFound.of(SERVICE_ACCOUNT, account.name)
+    _check_metadata(request, account)
     spec = _checked_spec(request, issuer.audiences)
     bound = _bound_objects(spec, found, reader)
     seconds, most = spec["expirationSeconds"], issuer.max_seconds
@@ -119,6 +120,18 @@ def _answer(account: Key, spec: Obj, *, token: str, created: str, end: str) -> O
         "spec": spec,
         "status": {"token": token, "expirationTimestamp": end},
     }
+
+
+def _check_metadata(request: Obj, account: Key) -> None:
+    """What the body says of itself may be left out, but not differ from the URL."""
+    errors = FieldErrors()
+    for field, wanted in (("name", account.name), ("namespace", account.namespace)):
+        given = get_path(request, "metadata", field, default="")
+        if given not in ("", wanted):
+            text = f"must match the service account {field} if specified"
+            errors.invalid(FieldPath("metadata").child(field), given, text)
+    if errors:
+        raise Invalid.of(TOKEN_REQUEST, account.name, errors)
 
 
 def _checked_spec(request: Obj, audiences: Sequence[str]) -> Obj:

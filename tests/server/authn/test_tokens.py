@@ -118,3 +118,13 @@ def test_a_pods_token_names_its_node_even_where_that_is_gone():
     assert claims()["node"] == {"name": "n1"}
     reader.put(NODE, {"metadata": {"name": "n1", "uid": "node-1"}})
     assert claims()["node"] == {"name": "n1", "uid": "node-1"}
+
+
+@pytest.mark.parametrize("field", ["name", "namespace"])
+def test_a_request_is_about_the_account_of_its_url(field: str):
+    issuer = TokenIssuer(issuer="https://k", key=KEY, clock=FakeClock())
+    asked = {"metadata": {field: "other"}, "spec": {}}
+    with pytest.raises(ApiError) as caught:
+        issue_token(asked, account=Key("shop", "web"), reader=READER, issuer=issuer)
+    assert caught.value.code == 422
+    assert f"must match the service account {field} if specified" in caught.value.message
