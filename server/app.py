@@ -242,6 +242,7 @@ def build_api(config: ApiConfig, parts: Parts) -> Api:
             CUSTOM_RESOURCE_DEFINITION: DefinitionHook(definitions, parts.clock),
         },
         checks={CUSTOM_RESOURCE_DEFINITION: check_rules},
+        check_new=definitions.check_new,
         fields=FieldManager(kinds.find),
     )
     env = Env(

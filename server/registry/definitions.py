@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import orjson
 
+from edgek.api.errors import MethodNotAllowed
 from edgek.api.meta import Obj, is_deleting, name
 from edgek.kinds import CUSTOM_RESOURCE_DEFINITION as CRD
 from edgek.kinds.custom import (
@@ -77,6 +78,16 @@ class Definitions:
         for other, known in self._known.items():
             if known.group == group and other != besides:
                 yield known.accepted
+
+    def check_new(self, kind: Kind) -> None:
+        """Raises MethodNotAllowed where no object of ``kind`` may be made any more. NB: who
+        empties a definition that ends counts on it: what is not there by then never comes."""
+        if kind.custom:
+            found = self._table.find(kind.group, kind.version, kind.plural)
+            if found is None or "create" not in found.verbs:
+                raise MethodNotAllowed(
+                    "create not allowed while custom resource definition is terminating"
+                )
 
     def _changed(self, change: Change) -> None:
         try:

@@ -74,6 +74,7 @@ class Registry:
     chain: Chain = field(default_factory=Chain)
     hooks: Mapping[Kind, Hook] = field(default_factory=dict)
     checks: Mapping[Kind, Check] = field(default_factory=dict)
+    check_new: Callable[[Kind], None] = lambda kind: None
     converter: Converter = field(default_factory=Converter)
     fields: FieldManager = field(default_factory=FieldManager)
     new_uid: Callable[[], str] = lambda: str(uuid.uuid4())
@@ -361,6 +362,8 @@ class Registry:
     ) -> Entry:
         """``obj`` stored, as ``kind`` shows it."""
         stored = obj if kind.conversion is None else await kind.conversion.store(obj)
+        if expected == 0:
+            self.check_new(kind)  # in the step of the commit: a definition may be ending by now
         op = Op(name, stamp(stored), expected=expected, delete=delete)
         return (await self.served(kind, [await self.store.commit(op)]))[0]
 

@@ -13,6 +13,7 @@ from edgek.api.meta import Key, Obj, deep_copy
 from edgek.client.client import Client
 from edgek.kinds import CUSTOM_RESOURCE_DEFINITION as CRD
 from edgek.kinds.kind import Kind
+from server.admission.chain import Attributes
 from server.app import Api
 from server.storage.sqlite import SqliteEngine
 from tests.support.api import admin, open_api
@@ -92,6 +93,25 @@ async def test_a_kind_is_served_from_the_answer_on_and_gone_with_its_definition(
         assert api.env.kinds.find(GROUP, "v1", "crontabs") is None
         with pytest.raises(errors.NotFound):
             await client.list(kind)
+
+
+async def test_an_object_that_is_under_way_when_its_definition_ends_is_not_made() -> None:
+    """Who empties a definition must not miss it."""
+
+    class Slow:
+        async def admit(self, attributes: Attributes) -> None:
+            if attributes.kind.custom:
+                await client.delete(CRD, NAME)
+
+        async def validate(self, attributes: Attributes) -> None:
+            pass
+
+    async with open_api(plugins=[Slow()]) as api:
+        client = admin(api)
+        await client.create(CRD, definition())
+        with pytest.raises(errors.MethodNotAllowed, match="resource definition is terminating"):
+            await client.create(served(api), crontab())
+        assert not api.store.entries("/stable.example.com/crontabs/")
 
 
 async def test_a_dry_run_serves_nothing() -> None:
