@@ -39,11 +39,24 @@ def is_exempt(attributes: Attributes) -> bool:
     return kind.group == EXEMPT_GROUP and kind.plural in EXEMPT
 
 
-def equivalents(kind: Kind, served: Iterable[Kind]) -> Sequence[Kind]:
-    """The same objects, served in other versions or groups."""
-    return [
-        k for k in served if k.storage_prefix == kind.storage_prefix and k != kind and not k.virtual
-    ]
+class Equivalents:
+    """The same objects, served in other versions or groups (matchPolicy Equivalent). ``kinds``
+    gives all that are served; they are looked through once, for as long as they are the same."""
+
+    def __init__(self, kinds: Callable[[], Sequence[Kind]]) -> None:
+        self._kinds = kinds
+        self._seen: Sequence[Kind] = ()
+        self._known: dict[Kind, Sequence[Kind]] = {}
+
+    def of(self, kind: Kind) -> Sequence[Kind]:
+        kinds = self._kinds()
+        if kinds is not self._seen:
+            self._seen, self._known = kinds, {}
+        found = self._known.get(kind)
+        if found is None:
+            same = (k for k in kinds if k.storage_prefix == kind.storage_prefix)
+            found = self._known[kind] = [k for k in same if k != kind and not k.virtual]
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)

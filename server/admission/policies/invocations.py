@@ -14,7 +14,7 @@ from edgek.kinds.kind import Kind
 from edgek.kinds.namespace import NAMESPACE
 from server.admission.chain import Attributes
 from server.admission.expressions import Ask, request_variables
-from server.admission.matching import equivalents
+from server.admission.matching import Equivalents
 from server.admission.policies.params import BadBinding, Params
 from server.admission.policies.policy import Binding, Policy
 from server.admission.policies.source import Bound
@@ -45,14 +45,14 @@ class Invocations:
 
     def __init__(self, reader: Reader, kinds: Callable[[], Sequence[Kind]], ask: Ask) -> None:
         self._reader = reader
-        self._kinds = kinds
+        self._equivalents = Equivalents(kinds)
         self._params = Params(reader, kinds)
         self._ask = ask
 
     async def of(self, bound: Bound, attributes: Attributes) -> list[Invocation | Problem]:
         """In the order of bindings and parameters. Nothing where the policy does not match."""
         policy = bound.policy
-        also = () if policy.matcher.exact else equivalents(attributes.kind, self._kinds())
+        also = () if policy.matcher.exact else self._equivalents.of(attributes.kind)
         try:
             kind = policy.matcher.match(attributes, self._namespace, also)
         except ApiError as error:
@@ -68,7 +68,7 @@ class Invocations:
     async def _bound(
         self, policy: Policy, binding: Binding, kind: Kind, attributes: Attributes
     ) -> list[Invocation | Problem]:
-        also = () if binding.matcher.exact else equivalents(attributes.kind, self._kinds())
+        also = () if binding.matcher.exact else self._equivalents.of(attributes.kind)
         try:
             if binding.matcher.match(attributes, self._namespace, also) is None:
                 return []

@@ -13,7 +13,7 @@ from edgek.api.meta import Key, Obj
 from edgek.kinds import NAMESPACE
 from edgek.kinds.kind import Kind
 from server.admission.chain import Attributes
-from server.admission.matching import equivalents
+from server.admission.matching import Equivalents
 from server.admission.refusal import forbidden
 from server.admission.webhooks.hooks import Hook
 from server.admission.webhooks.versions import as_version
@@ -30,15 +30,13 @@ class WebhookMatcher:
 
     def __init__(self, reader: Reader, kinds: Callable[[], Sequence[Kind]], *, ask: "Ask") -> None:
         self._reader = reader
-        self._kinds = kinds
+        self._equivalents = Equivalents(kinds)
         self._ask = ask
-        self._seen: Sequence[Kind] = ()
-        self._known: dict[Kind, Sequence[Kind]] = {}
 
     async def kind_for(self, hook: Hook, attributes: Attributes) -> Kind | None:
         """As which kind to send the object; None where the webhook is not asked. Raises
         NotFound, Forbidden."""
-        also = () if hook.matcher.exact else self._equivalents(attributes.kind)
+        also = () if hook.matcher.exact else self._equivalents.of(attributes.kind)
         kind = hook.matcher.match(attributes, self._namespace, also)
         if kind is None or not hook.match_conditions:
             return kind
@@ -61,16 +59,6 @@ class WebhookMatcher:
             if hook.ignores_failure:
                 return False
             raise forbidden(attributes, str(err)) from err
-
-    def _equivalents(self, kind: Kind) -> Sequence[Kind]:
-        """Looked for once, for as long as the kinds are the same."""
-        kinds = self._kinds()
-        if kinds is not self._seen:
-            self._seen, self._known = kinds, {}
-        found = self._known.get(kind)
-        if found is None:
-            found = self._known[kind] = equivalents(kind, kinds)
-        return found
 
     def _namespace(self, name: str) -> Obj | None:
         return self._reader.get(NAMESPACE, Key("", name))
