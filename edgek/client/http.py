@@ -115,7 +115,7 @@ class HttpTransport:
                     async with asyncio.timeout(call.timeout):
                         _decode(response.status, await response.read())
             transport = response.connection.transport if response.connection else None
-            _keep_alive(transport.get_extra_info("socket") if transport else None)
+            keep_alive(transport.get_extra_info("socket") if transport else None)
             yield self._chunks(response)
         finally:
             response.close()  # not released: the rest of an endless body is of no use
@@ -152,7 +152,7 @@ class HttpTransport:
                     )
         except aiohttp.WSServerHandshakeError as err:
             raise _refusal(err) from err
-        _keep_alive(socket_.get_extra_info("socket"))
+        keep_alive(socket_.get_extra_info("socket"))
         try:
             yield socket_
         finally:
@@ -315,7 +315,7 @@ async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
             raise InternalError("the server sent a watch event over 16 MiB")
 
 
-def _keep_alive(sock: socket.socket | None) -> None:
+def keep_alive(sock: socket.socket | None) -> None:
     """A watch may be silent for ever, so only the kernel can tell that the peer is gone."""
     if sock is None:
         return

@@ -4,7 +4,6 @@ We show them our front-proxy certificate, and say in headers who asks (request-h
 authentication). As client-go transport/round_trippers.go SetAuthProxyHeaders.
 """
 
-import base64
 import binascii
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from edgek.api.meta import Obj
 from edgek.pki.certificates import KeyPair
 from server.request.model import User
 from server.request.reader import Reader
-from server.webhooks.client import lookup
+from server.webhooks.client import ca_of, lookup
 from server.webhooks.where import Unroutable, service_host
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ class Backend:
 
         spec, own = service["spec"], self._own()
         try:
-            ca = base64.b64decode(spec.get("caBundle") or "", validate=True)
+            ca = ca_of(spec)
         except binascii.Error as err:
             raise unavailable("caBundle is not base64") from err
         return Trust(

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 ANSWER_SECONDS = 60.0
 """For an answer to begin; what streams then may take as long as it likes."""
+SEND_SECONDS = 30.0
+"""For a side of a WebSocket to take a message; one that does not ends both."""
 WHOLE = 1024 * 1024
 """Answers up to this size are read before they are passed on, so that both connections stay."""
 UNAVAILABLE = "the server is currently unable to handle the request"
@@ -121,11 +123,13 @@ async def _join(client: WebSocket, peer: "Socket") -> None:
 
     async def to_peer() -> None:
         while (message := await client.receive()) is not None:
-            await peer.send(message)
+            async with asyncio.timeout(SEND_SECONDS):
+                await peer.send(message)
 
     async def to_client() -> None:
         while (message := await peer.receive()) is not None:
-            await client.send(message)
+            async with asyncio.timeout(SEND_SECONDS):
+                await client.send(message)
 
     ways = [asyncio.create_task(to_peer()), asyncio.create_task(to_client())]
     try:

@@ -6,6 +6,7 @@ Services are looked up in the store, all others by the system. Redirects are not
 answers must not choose whom we call next.
 """
 
+import io
 import random
 import socket
 import ssl
@@ -22,11 +23,12 @@ from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
 import edgek
-from edgek.client.http import Access, tls_context
+from edgek.client.http import Access, keep_alive, tls_context
 from server.webhooks.failures import connection_text
 from server.webhooks.where import Address, Unroutable
 
 IDLE_SECONDS = 30.0
+LARGE = 256 * 1024
 MAX_MESSAGE = 4 * 1024 * 1024
 Lookup = Callable[[str, int], "list[Address] | None"]
 """Addresses of a host and port, None for "ask the system". Raises Unroutable."""
@@ -103,13 +105,16 @@ class Door:
             response = await self._open().request(
                 ask.method,
                 URL(ask.url, encoded=True),
-                data=ask.body,
+                data=_body(ask.body),
                 headers=_headers(ask),
                 skip_auto_headers=_NOT_OURS,
                 ssl=_context(ask.trust),
                 allow_redirects=False,
                 trace_request_ctx=seen,
             )
+        connection = response.connection
+        if connection is not None and connection.transport is not None:
+            keep_alive(connection.transport.get_extra_info("socket"))
         return Answer(response, ask.url)
 
     async def websocket(self, ask: Ask, protocols: tuple[str, ...]) -> "Socket":
@@ -123,6 +128,7 @@ class Door:
                 max_msg_size=MAX_MESSAGE,
                 compress=0,
             )
+        keep_alive(socket_.get_extra_info("socket"))
         return Socket(socket_)
 
     def _open(self) -> aiohttp.ClientSession:
@@ -237,6 +243,11 @@ class _Resolver(AbstractResolver):
 
 _NOT_OURS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 """Headers that aiohttp would add; bodies are handed on as they are, so nobody must compress."""
+
+
+def _body(data: bytes | None) -> bytes | io.BytesIO | None:
+    """What is large is sent piece by piece."""
+    return io.BytesIO(data) if data is not None and len(data) > LARGE else data
 
 
 def _headers(ask: Ask) -> list[tuple[str, str]]:

@@ -55,8 +55,10 @@ async def https_peer(
     names: tuple[str, ...] = NAMES,
     client_ca: bytes = b"",
     now: datetime | None = None,
+    max_size: int = 4 * 1024 * 1024,
 ) -> AsyncIterator[Peer]:
-    """``client_ca``: who calls must show a certificate of it. ``now``: when it was made."""
+    """``client_ca``: who calls must show a certificate of it. ``now``: when it was made.
+    ``max_size``: of bodies that it takes."""
     made = now or datetime.now(UTC)
     ca = new_ca("peer-ca", now=made)
     pair = new_pair(ca, Profile(common_name="peer", names=names, server=True), now=made)
@@ -65,7 +67,7 @@ async def https_peer(
     async def noted(request: web.BaseRequest) -> web.StreamResponse:
         if request.transport not in connections:
             connections.append(request.transport)
-        return await handle(request)  # type: ignore[arg-type]
+        return await handle(request.clone(client_max_size=max_size))  # type: ignore[arg-type]
 
     runner = web.ServerRunner(web.Server(noted, access_log=None), shutdown_timeout=0.1)
     await runner.setup()

@@ -91,6 +91,18 @@ async def test_shows_its_certificate_to_who_asks_for_one() -> None:
             assert await failure(calls, peer.config())
 
 
+async def test_line_breaks_in_a_bundle_do_not_matter() -> None:
+    async with https_peer(echo) as peer, client(routed(peer)) as calls:
+        broken = "\n".join([peer.ca_bundle[:40], peer.ca_bundle[40:], ""])
+        assert await calls.call(HOOK | {"caBundle": broken}, {}, timeout=5)
+
+
+async def test_an_answer_about_much_may_be_as_large_as_that() -> None:
+    much = "x" * 5_000_000
+    async with https_peer(echo, max_size=10_000_000) as peer, client(FakeReader()) as calls:
+        assert (await calls.call(peer.config(), {"much": much}, timeout=20))["got"]["much"] == much
+
+
 async def test_a_certificate_of_another_authority_is_not_believed() -> None:
     async with https_peer(echo) as other, https_peer(echo) as peer, client(routed(peer)) as calls:
         config = HOOK | {"caBundle": other.ca_bundle}
