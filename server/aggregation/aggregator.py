@@ -6,7 +6,7 @@ resources that it tells then are kept for discovery.
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
@@ -26,6 +26,12 @@ CHECK_SECONDS = 5.0
 MAX_DOCUMENT = 16 * 1024 * 1024
 AGGREGATOR = User(name="system:kube-aggregator", groups=(MASTERS,))
 _JSON = ("Accept", "application/json")
+
+
+class Fetched(NamedTuple):
+    status: int
+    etag: str
+    document: Obj | None
 
 
 def no_certificate() -> None:
@@ -55,25 +61,28 @@ class Aggregator:
         said = f"failing or missing response from {url}"
         try:
             async with asyncio.timeout(CHECK_SECONDS):
-                status, document = await self.fetch(service, path)
+                answer = await self.fetch(service, path)
         except TimeoutError:
             return f'{said}: Get "{url}": context deadline exceeded'
         except ApiError as err:
             why = err.message.removeprefix("error trying to reach service: ")
             return f'{said}: Get "{url}": {why}'
-        if not 200 <= status < 300:
-            return f"{said}: bad status from {url}: {status}"
-        if document is not None:
-            self._resources[name(service)] = (base_url(service), document)
+        if not 200 <= answer.status < 300:
+            return f"{said}: bad status from {url}: {answer.status}"
+        if answer.document is not None:
+            self._resources[name(service)] = (base_url(service), answer.document)
         return ""
 
-    async def fetch(self, service: Obj, path: str) -> tuple[int, Obj | None]:
-        """A JSON document of an extension server, asked for in our own name. Raises
-        ServiceUnavailable."""
+    async def fetch(self, service: Obj, path: str, *, etag: str = "") -> Fetched:
+        """A JSON document of an extension server, asked for in our own name; ``etag`` is of the
+        one that is known. Raises ServiceUnavailable."""
         headers = [_JSON, *user_headers(AGGREGATOR)]
+        if etag:
+            headers.append(("If-None-Match", etag))
         answer = await self._backend.open(self._backend.ask(service, "GET", path, headers=headers))
         try:
-            return answer.status, _decoded(await _read(answer))
+            document = _decoded(await _read(answer))
+            return Fetched(answer.status, answer.headers.get("ETag", ""), document)
         finally:
             answer.close()
 

@@ -4,7 +4,7 @@ Version 3 has a document for each group-version: theirs are listed with ours and
 for. Version 2 is one document, into which the paths and definitions of theirs are put; what both
 define stays ours. Where no APIService of others is, server/endpoints/openapi.py answers alone. As
 kube-aggregator pkg/controllers/openapi and openapiv3, but nothing is fetched before it is asked
-for; what was fetched is good for a minute.
+for; what was fetched is good for a minute, and then as long as its ETag.
 """
 
 import asyncio
@@ -12,29 +12,41 @@ import gzip
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from edgek.api.errors import ApiError
 from edgek.api.meta import Obj
-from server.aggregation.aggregator import Aggregator
+from server.aggregation.aggregator import Aggregator, Fetched
 from server.aggregation.services import GroupVersion, is_available
 from server.endpoints.root import Handle
 from server.request.model import Request, Response
 
-_KEEP_SECONDS = 60.0
+KEEP_SECONDS = 60.0
 _MAX_KEPT = 64
 _PATH = "/openapi/v3/"
+
+
+class _Kept(NamedTuple):
+    since: float
+    etag: str
+    document: Obj | None
+
+
+_UNKNOWN = _Kept(-KEEP_SECONDS, "", None)
 
 
 class MergedOpenApi:
     """Answers /openapi/*. ``local`` answers for what is ours."""
 
-    def __init__(self, aggregator: Aggregator, local: Handle) -> None:
+    def __init__(
+        self, aggregator: Aggregator, local: Handle, *, keep: float = KEEP_SECONDS
+    ) -> None:
+        self._keep = keep
         self._aggregator = aggregator
         self._local = local
-        self._fetched: dict[tuple[str, str], tuple[float, Obj | None]] = {}
+        self._fetched: dict[tuple[str, str], _Kept] = {}
         self._merged: tuple[str, bytes] = ("", b"")
         """The last merged version 2: what it was made of, and its gzip bytes."""
 
@@ -95,20 +107,23 @@ class MergedOpenApi:
     async def _document(self, service: Obj, path: str) -> Obj | None:
         """A document of an extension server; None where it has none, or does not answer."""
         key, now = (service["metadata"]["uid"], path), asyncio.get_running_loop().time()
-        kept = self._fetched.get(key)
-        if kept is not None and now - kept[0] < _KEEP_SECONDS:
-            return kept[1]
-        if not is_available(service):
-            return kept[1] if kept else None
+        kept = self._fetched.get(key, _UNKNOWN)
+        if now - kept.since < self._keep or not is_available(service):
+            return kept.document
         try:
             async with asyncio.timeout(5):
-                status, document = await self._aggregator.fetch(service, path)
+                answer = await self._aggregator.fetch(service, path, etag=kept.etag)
         except (ApiError, TimeoutError):
-            status, document = 503, None
+            answer = Fetched(503, "", None)
+        if answer.status == 304:
+            kept = kept._replace(since=now)
+        else:
+            document = answer.document if answer.status == 200 else None
+            kept = _Kept(now, answer.etag if document is not None else "", document)
         if len(self._fetched) >= _MAX_KEPT:
             self._fetched.clear()
-        self._fetched[key] = now, document if status == 200 else None
-        return self._fetched[key][1]
+        self._fetched[key] = kept
+        return kept.document
 
 
 def _group_version(path: str) -> GroupVersion:

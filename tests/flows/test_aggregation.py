@@ -18,6 +18,9 @@ from edgek.client.http import Access, HttpTransport
 from edgek.client.transport import Call
 from edgek.kinds import API_SERVICE, CONFIG_MAP, ENDPOINT_SLICE, SERVICE
 from edgek.kinds.api_service import available_condition
+from server.aggregation.openapi import MergedOpenApi
+from server.endpoints.openapi import OpenApi
+from server.request.model import Request
 from server.request.principals import AUTHENTICATED, MASTERS
 from server.run import BOOTSTRAPPER
 from tests.support.https_peer import Peer, https_peer, own_address, service_of, slice_of
@@ -65,6 +68,7 @@ OPENAPI_V2 = {"swagger": "2.0", "info": INFO, "paths": PATHS,
               "definitions": {"com.example.Gauge": GAUGE}}  # fmt: skip
 
 
+ETAG = '"one"'
 DOCUMENTS = {
     ROOT: RESOURCES,
     "/openapi/v3": {
@@ -98,7 +102,9 @@ class Extension:
         if not self.well:
             return web.Response(status=500, text="out of order")
         if request.path in DOCUMENTS:
-            return web.json_response(DOCUMENTS[request.path])
+            if request.headers.get("If-None-Match") == ETAG:
+                return web.Response(status=304)
+            return web.json_response(DOCUMENTS[request.path], headers={"ETag": ETAG})
         if request.path == f"{ROOT}/ws":
             return await self._echo(request)
         if request.method == "POST":
@@ -239,6 +245,17 @@ async def test_kubectl_explains_what_the_extension_server_documents(tmp_path: Pa
         assert "/apis/elsewhere/v1/x" not in whole["paths"]
         assert whole["definitions"]["com.example.Gauge"] == GAUGE
         assert "io.k8s.api.core.v1.Pod" in whole["definitions"]
+
+
+async def test_a_document_that_is_known_is_not_fetched_again(tmp_path: Path) -> None:
+    async with opened(tmp_path) as world:
+        kinds = world.server.running.api.env.kinds.all
+        merged = MergedOpenApi(world.server.running.api.aggregator, OpenApi(kinds).handle, keep=0)
+        for asks in ([], [ETAG], [ETAG]):
+            answer = await merged.handle(Request(method="GET", path="/openapi/v3"))
+            assert answer.obj is not None
+            assert ROOT.strip("/") in answer.obj["paths"]
+            assert world.extension.asked[-1].headers.getall("If-None-Match", []) == asks
 
 
 async def test_nobody_can_claim_to_be_somebody_else(tmp_path: Path) -> None:
