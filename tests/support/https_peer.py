@@ -69,7 +69,9 @@ async def https_peer(
             connections.append(request.transport)
         return await handle(request.clone(client_max_size=max_size))  # type: ignore[arg-type]
 
-    runner = web.ServerRunner(web.Server(noted, access_log=None), shutdown_timeout=0.1)
+    runner = web.ServerRunner(
+        web.Server(noted, access_log=None, handler_cancellation=True), shutdown_timeout=0.1
+    )
     await runner.setup()
     site = web.TCPSite(runner, "0.0.0.0", 0, ssl_context=context_of(pair, client_ca=client_ca))
     await site.start()

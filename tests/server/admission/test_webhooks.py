@@ -1,9 +1,10 @@
 """Admission webhooks through the real server: real HTTPS servers are asked, in order."""
 
+import asyncio
 import base64
 import copy
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,6 +54,8 @@ class World:
     answers: dict[str, Answer]
     api: Api
     asked: list[tuple[str, Obj]] = field(default_factory=list)
+    before: Callable[[Obj], Awaitable[None]] | None = None
+    """Runs before an answer is given."""
 
     async def configure(self, kind: Kind, name: str, *paths: str, **more: Any) -> None:
         """One configuration with a webhook for each path."""
@@ -111,6 +114,8 @@ async def opened(**answers: Answer) -> AsyncIterator[World]:
         review = await request.json()
         path = request.path.strip("/")
         world.asked.append((path, review))
+        if world.before is not None:
+            await world.before(review["request"])
         response = {"uid": review["request"]["uid"]} | world.answers[path](review["request"])
         return web.json_response(
             {"apiVersion": review["apiVersion"], "kind": "AdmissionReview", "response": response}
@@ -454,3 +459,63 @@ async def test_who_opens_a_stream_to_a_pod_is_admitted() -> None:
         "kind": "PodExecOptions", "apiVersion": "v1", "stdin": True, "container": "web",
         "command": ["sh", "-c"],
     }  # fmt: skip
+
+
+async def test_what_is_deleted_cannot_be_changed() -> None:
+    patch = patching({"op": "add", "path": "/data", "value": {}})
+    rules = [CONFIG_MAPS | {"operations": ["DELETE"]}]
+    async with opened(hook=patch) as world:
+        await world.configure(MUTATING_WEBHOOK_CONFIGURATION, "m", "hook", rules=rules)
+        await world.write()
+        with pytest.raises(InternalError) as caught:
+            await world.client.delete(CONFIG_MAP, Key("default", "settings"))
+    assert caught.value.message == (
+        'Internal error occurred: admission webhook "hook.example.com" attempted to modify the '
+        "object, which is not supported for this operation"
+    )
+
+
+async def test_no_webhook_moves_an_object_elsewhere() -> None:
+    moved = patching({"op": "replace", "path": "/metadata/namespace", "value": "kube-system"})
+    async with opened(hook=moved) as world:
+        await world.configure(MUTATING_WEBHOOK_CONFIGURATION, "m", "hook")
+        refused = await world.refusal()
+    assert isinstance(refused, BadRequest)
+    assert "does not match the namespace sent on the request" in refused.message
+
+
+async def test_validating_webhooks_are_asked_at_once_and_the_first_of_them_is_answered() -> None:
+    both = asyncio.Barrier(2)
+
+    async def meet(_: Obj) -> None:
+        async with asyncio.timeout(5):
+            await both.wait()
+
+    def refuse(who: str) -> Answer:
+        return lambda _: {"allowed": False, "status": {"message": who}}
+
+    async with opened(one=refuse("one"), two=refuse("two")) as world:
+        world.before = meet
+        await world.configure(VALIDATING_WEBHOOK_CONFIGURATION, "v", "one", "two")
+        refused = await world.refusal()
+    assert refused.message.endswith("denied the request: one")
+
+
+async def test_a_caller_that_gives_up_does_not_leave_its_webhook_waiting() -> None:
+    asked, left = asyncio.Event(), asyncio.Event()
+
+    async def wait(_: Obj) -> None:
+        asked.set()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            left.set()
+
+    async with opened(hook=allowed) as world:
+        world.before = wait
+        await world.configure(VALIDATING_WEBHOOK_CONFIGURATION, "v", "hook")
+        write = asyncio.create_task(world.write())
+        await asked.wait()
+        write.cancel()
+        async with asyncio.timeout(5):
+            await left.wait()
