@@ -129,4 +129,6 @@ def _check_options(query: Mapping[str, str], kind: str, *, apply: bool) -> None:
 def _agent(request: Request) -> str:
     """As apiserver handlers managerOrUserAgent: what a User-Agent says before its slash."""
     name = request.header("user-agent").partition("/")[0] or request.user.name
-    return "".join(c for c in name if c.isprintable())[:MAX_MANAGER]
+    if not name.isprintable():
+        name = "".join(c for c in name if c.isprintable())
+    return name[:MAX_MANAGER]

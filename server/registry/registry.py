@@ -8,7 +8,7 @@ the server stamps and the kind prepares, validation, admission validates, the st
 import asyncio
 import uuid
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from edgek.aio.clock import Clock
@@ -46,6 +46,7 @@ from server.registry.write import (
     Application,
     How,
     Transform,
+    Update,
     WriteContext,
     attributes_of,
     copy_of,
@@ -107,8 +108,9 @@ class Registry:
         """``obj`` is the caller's own copy. Raises AlreadyExists, Invalid, Forbidden..."""
         meta = obj.setdefault("metadata", {})
         check_namespace(kind, meta, namespace)
+        now = self._now()
         if context.manager:
-            self.fields.created(kind, obj, writer_of(kind, context, MAIN, self._now()))
+            self.fields.created(kind, obj, writer_of(kind, context, MAIN, now))
         else:
             meta.pop("managedFields", None)
         # The name is generated behind admission, which may have another prefix, or a name, for it.
@@ -119,7 +121,8 @@ class Registry:
             if base:
                 meta["name"] = generate_name(base, self.suffix())
             try:
-                return await self._to_the_end(kind, self._create_once(kind, admitted, context))
+                once = self._create_once(kind, admitted, context, now)
+                return await self._to_the_end(kind, once)
             except errors.AlreadyExists as err:
                 if not base:
                     raise
@@ -143,10 +146,12 @@ class Registry:
         check_namespace(kind, obj["metadata"], namespace)
         return attributes
 
-    async def _create_once(self, kind: Kind, admitted: Attributes, context: WriteContext) -> Entry:
-        obj, namespace = admitted.obj, admitted.namespace
-        attributes = replace(admitted, name=obj["metadata"].get("name") or "", ended=[])
-        before_create(kind, obj, now=self._now(), uid=self.new_uid())
+    async def _create_once(
+        self, kind: Kind, attributes: Attributes, context: WriteContext, now: str
+    ) -> Entry:
+        obj, namespace = attributes.obj, attributes.namespace
+        attributes.name, attributes.ended = obj["metadata"].get("name") or "", []
+        before_create(kind, obj, now=now, uid=self.new_uid())
         undo = self._reserve(kind, obj, None, context.user)
         try:
             validate(kind, obj, None, self.checks)
@@ -196,7 +201,7 @@ class Registry:
             check_identity(kind, obj, stored)
             await track_update(self.fields, kind, obj, stored, writer, tracked=how.tracked)
             try:
-                once = self._update_once(kind, key, _Update(old, stored, obj, how), context)
+                once = self._update_once(kind, key, Update(old, stored, obj, how), context)
                 return await self._to_the_end(kind, once)
             except ConditionFailed:
                 await self.store.settle(name_of(kind, key))
@@ -228,7 +233,7 @@ class Registry:
                 if old is None or stored is None:
                     return await self._create_applied(kind, key, obj, application, context), True
                 check_identity(kind, obj, stored)
-                once = self._update_once(kind, key, _Update(old, stored, obj, how), context)
+                once = self._update_once(kind, key, Update(old, stored, obj, how), context)
                 return await self._to_the_end(kind, once), False
             except (ConditionFailed, errors.AlreadyExists):
                 await self.store.settle(name_of(kind, key))
@@ -241,10 +246,11 @@ class Registry:
         await application.may_create()
         check_namespace(kind, obj["metadata"], key.namespace)
         admitted = await self._admit_new(kind, key.namespace, obj, context)
-        return await self._to_the_end(kind, self._create_once(kind, admitted, context))
+        once = self._create_once(kind, admitted, context, self._now())
+        return await self._to_the_end(kind, once)
 
     async def _update_once(
-        self, kind: Kind, key: Key, update: "_Update", context: WriteContext
+        self, kind: Kind, key: Key, update: Update, context: WriteContext
     ) -> Entry:
         obj, old, how = update.obj, update.stored, update.how
         attributes = update_attributes(kind, key, context, how, obj=obj, old=old)
@@ -278,7 +284,7 @@ class Registry:
         return entry
 
     async def _commit_update(
-        self, kind: Kind, key: Key, update: "_Update", context: WriteContext
+        self, kind: Kind, key: Key, update: Update, context: WriteContext
     ) -> Entry:
         obj, old = update.obj, update.old
         name = name_of(kind, key)
@@ -388,11 +394,3 @@ def _warn(kind: Kind, obj: Obj, old: Obj | None, context: WriteContext) -> None:
     if kind.warn is not None:
         known = set(context.warnings)
         context.warnings.extend(text for text in kind.warn(obj, old) if text not in known)
-
-
-@dataclass(frozen=True, slots=True)
-class _Update:
-    old: Entry
-    stored: Obj
-    obj: Obj
-    how: How

@@ -55,6 +55,16 @@ class View:
     put: Callable[[Obj, Obj], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Update:
+    """One update under way: what is stored, as an entry and decoded, and what shall be."""
+
+    old: Entry
+    stored: Obj
+    obj: Obj
+    how: How
+
+
 MAIN = How()
 STATUS = How(subresource="status", prepare=before_status_update)
 
