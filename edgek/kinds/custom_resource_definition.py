@@ -1,17 +1,20 @@
-"""CustomResourceDefinition: a kind of object that users bring along."""
+"""CustomResourceDefinition: a kind of object that users bring along.
+
+What knows of schemas is imported when a definition is written: agents and the command line name
+kinds and never write one.
+"""
 
 from edgek.api.meta import Obj
+from edgek.api.validation import FieldErrors
 from edgek.kinds.columns import cell
-from edgek.kinds.crd_schema_body import tidy_schema
-from edgek.kinds.crd_status import begin_deletion
-from edgek.kinds.crd_validation import validate_definition, validate_definition_update
-from edgek.kinds.custom import storage_version
 from edgek.kinds.kind import NAME, STATUS, Column, Kind
 from edgek.kinds.webhook_client_config import default_client_config
 
 
 def _default(crd: Obj) -> None:
     """As pkg/apis/apiextensions/v1/defaults.go."""
+    from edgek.kinds.crd_schema_body import tidy_schema
+
     spec = crd.setdefault("spec", {})
     names = spec.setdefault("names", {})
     if kind := names.get("kind"):
@@ -30,6 +33,8 @@ def _default(crd: Obj) -> None:
 
 def _prepare(crd: Obj, old: Obj | None) -> None:
     """What has ever been stored in which version is ours to remember."""
+    from edgek.kinds.custom import storage_version
+
     status = {} if old is None else dict(old.get("status") or {})
     if old is None:
         status |= {"conditions": [], "acceptedNames": {"plural": "", "kind": ""}}
@@ -47,6 +52,24 @@ def _prepare_status(crd: Obj, old: Obj | None) -> None:
     if not isinstance(crd.get("status"), dict):
         crd["status"] = dict(old.get("status") or {})
     crd["spec"] = old["spec"]
+
+
+def _validate(crd: Obj, errors: FieldErrors) -> None:
+    from edgek.kinds.crd_validation import validate_definition
+
+    validate_definition(crd, errors)
+
+
+def _validate_update(crd: Obj, old: Obj, errors: FieldErrors) -> None:
+    from edgek.kinds.crd_validation import validate_definition_update
+
+    validate_definition_update(crd, old, errors)
+
+
+def _on_delete(crd: Obj, now: str) -> None:
+    from edgek.kinds.crd_status import begin_deletion
+
+    begin_deletion(crd, now)
 
 
 CUSTOM_RESOURCE_DEFINITION = Kind(
@@ -70,9 +93,9 @@ CUSTOM_RESOURCE_DEFINITION = Kind(
     default=_default,
     prepare=_prepare,
     prepare_status=_prepare_status,
-    validate=validate_definition,
-    validate_update=validate_definition_update,
-    on_delete=begin_deletion,
+    validate=_validate,
+    validate_update=_validate_update,
+    on_delete=_on_delete,
     lean=True,
     example={
         "apiVersion": "apiextensions.k8s.io/v1",

@@ -8,12 +8,14 @@ discovery, OpenAPI, storage prefix, RBAC names, Table output and the CLI's short
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from edgek.api.meta import Obj, get_path
 from edgek.api.time import human_duration, parse_time
 from edgek.api.validation import FieldErrors
-from edgek.schema.schema import Schema
+
+if TYPE_CHECKING:  # not wanted by who only names kinds: agents, the command line
+    from edgek.schema.schema import Schema
 
 ALL_VERBS = (
     "create", "delete", "deletecollection", "get", "list", "patch", "update", "watch",
@@ -131,7 +133,7 @@ class Shape(Protocol):
     """Differs where anything of the description does."""
 
     @property
-    def schema(self) -> Schema: ...
+    def schema(self) -> "Schema": ...
 
     def document(self) -> Obj:
         """As the definition says it (JSONSchemaProps). Never mutate it."""

@@ -6,7 +6,6 @@ from edgek.kinds.certificate_signing_request import validate_signer
 from edgek.kinds.columns import cell
 from edgek.kinds.kind import NAME, Column, Kind
 from edgek.kinds.metadata import METADATA, immutable
-from edgek.pki.bundles import ca_problems
 
 SPEC = FieldPath("spec")
 BUNDLE = SPEC.child("trustBundle")
@@ -27,6 +26,8 @@ ZGGEsxsS/n6xBz436JnszIoybX5uABVxD0lOjtkEwg==
 
 
 def _validate(obj: Obj, errors: FieldErrors) -> None:
+    from edgek.pki.bundles import ca_problems  # late: few ever write one
+
     spec = obj.get("spec") or {}
     signer = spec.get("signerName") or ""
     for problem in _name_problems(obj["metadata"].get("name") or "", signer):
