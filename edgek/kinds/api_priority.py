@@ -34,6 +34,7 @@ _GROUPS = {
     "flowcontrol.apiserver.k8s.io": 16100,
     "internal.apiserver.k8s.io": 16000,
     "resource.k8s.io": 15900,
+    "storagemigration.k8s.io": 15800,
 }
 _VERSIONS = {
     ("", "v1"): 1,
