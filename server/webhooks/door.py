@@ -9,11 +9,9 @@ answers must not choose whom we call next.
 import io
 import random
 import socket
-import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,8 +21,9 @@ from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
 import edgek
-from edgek.client.http import Access, keep_alive, tls_context
+from edgek.client.http import keep_alive
 from server.webhooks.failures import connection_text
+from server.webhooks.trust import Trust, context_of
 from server.webhooks.where import Address, Unroutable
 
 IDLE_SECONDS = 30.0
@@ -52,17 +51,6 @@ class HandshakeRefused(Unreachable):
 
 class TooLarge(Exception):
     """The answer's body is over the limit."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trust:
-    """Whose certificate we take and which we show. ``ca`` is PEM, b"" the system's authorities;
-    ``certificate`` and ``key`` are our own, PEM. Hashable, because contexts are kept by it."""
-
-    ca: bytes = b""
-    certificate: bytes = b""
-    key: bytes = field(default=b"", repr=False)
-    insecure: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +96,7 @@ class Door:
                 data=_body(ask.body),
                 headers=_headers(ask),
                 skip_auto_headers=_NOT_OURS,
-                ssl=_context(ask.trust),
+                ssl=context_of(ask.trust),
                 allow_redirects=False,
                 trace_request_ctx=seen,
             )
@@ -124,7 +112,7 @@ class Door:
                 URL(ask.url, encoded=True),
                 protocols=protocols,
                 headers=_headers(ask),
-                ssl=_context(ask.trust),
+                ssl=context_of(ask.trust),
                 max_msg_size=MAX_MESSAGE,
                 compress=0,
             )
@@ -259,19 +247,6 @@ def _headers(ask: Ask) -> list[tuple[str, str]]:
 async def _note_reuse(session: object, context: Any, params: object) -> None:
     if context.trace_request_ctx is not None:
         context.trace_request_ctx.reused = True
-
-
-@lru_cache(maxsize=64)
-def _context(trust: Trust) -> ssl.SSLContext:
-    return tls_context(
-        Access(
-            server="",
-            ca=trust.ca,
-            client_cert=trust.certificate,
-            client_key=trust.key,
-            insecure=trust.insecure,
-        )
-    )
 
 
 @contextmanager
