@@ -185,8 +185,10 @@ class GarbageCollector:
         while True:
             ref = await self.queue.get()
             try:
-                await self._process(ref)
-                self.queue.forget(ref)
+                if await self._process(ref):
+                    self.queue.add_rate_limited(ref)
+                else:
+                    self.queue.forget(ref)
             except Exception as err:  # the loop outlives any one object
                 level = logging.DEBUG if isinstance(err, Conflict) else logging.WARNING
                 log.log(
@@ -196,21 +198,23 @@ class GarbageCollector:
             finally:
                 self.queue.done(ref)
 
-    async def _process(self, ref: Ref) -> None:
+    async def _process(self, ref: Ref) -> bool:
+        """Whether to look again, though no change may tell of a reason."""
         try:
             item = await self._client.get(ref.kind, ref.key)
         except NotFound:
-            return
+            return False
         if uid(item) != ref.uid:
-            return
+            return False
         if orphans_dependents(item):
             await self._orphan(ref, item)
         elif waits_for_dependents(item):
             await self._hold(ref, item)
         elif owner_references(item) and not is_deleting(item):
-            await self._collect(ref, item)
+            return await self._collect(ref, item)
+        return False
 
-    async def _collect(self, ref: Ref, item: Obj) -> None:
+    async def _collect(self, ref: Ref, item: Obj) -> bool:
         owners = await self._owners(ref, item)
         dependents = [obj for _, obj in self._dependents(ref.uid)]
         plan = plan_item(item, owners, dependents)
@@ -219,6 +223,16 @@ class GarbageCollector:
         if plan.delete:
             log.debug("collecting kind=%s key=%s policy=%s", ref.kind.kind, ref.key, plan.delete)
             await self._delete(ref, item, plan.delete)
+            return False
+        return any(self._is_unseen(ref, item, owner) for owner in owners.solid)
+
+    def _is_unseen(self, ref: Ref, item: Obj, reference: Obj) -> bool:
+        """An owner that is there, but not in our cache yet: should it go before it gets there,
+        as where its kind has just been defined, no change would tell of its end."""
+        kind, cached = self._cached_owner(item, reference)
+        if kind is None or cached is not None or kind not in self._informers:
+            return False
+        return ref.kind.namespaced or not kind.namespaced
 
     async def _owners(self, ref: Ref, item: Obj) -> Owners:
         solid, dangling, waiting = [], [], []
