@@ -131,11 +131,11 @@ class Extension:
         answer = web.StreamResponse(headers={"Content-Type": "application/json"})
         await answer.prepare(request)
         await answer.write(json.dumps({"type": "ADDED", "object": gauge("a")}).encode() + b"\n")
-        while not self.send.is_set():
-            if request.transport is None or request.transport.is_closing():
-                self.left.set()
-                return answer
-            await asyncio.sleep(0.02)
+        try:
+            await self.send.wait()
+        except asyncio.CancelledError:
+            self.left.set()
+            raise
         await answer.write(json.dumps({"type": "ADDED", "object": gauge("b")}).encode() + b"\n")
         return answer
 
