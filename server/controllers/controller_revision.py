@@ -13,6 +13,8 @@ from edgek.api.meta import Obj, annotations, get_path, labels, name, namespace, 
 from edgek.kinds.pods import pod_template_hash
 
 HASH = "controller-revision-hash"
+PLAIN_HASH = "controller.kubernetes.io/hash"
+"""How revisions are labelled whose pods carry their names, not their hashes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +25,12 @@ class History:
     current: Obj | None
     old: list[Obj]
     doubles: list[Obj]
+
+    @property
+    def all(self) -> list[Obj]:
+        """Oldest revision first."""
+        known = [*self.old, *self.doubles, *([self.current] if self.current else [])]
+        return sorted(known, key=lambda r: (revision_of(r), name(r)))
 
     @property
     def next_revision(self) -> int:
@@ -53,8 +61,8 @@ def find_history(owner: Obj, revisions: Iterable[Obj]) -> History:
     )
 
 
-def new_revision(owner: Obj, revision: int) -> Obj:
-    """The object to create for the owner's present template."""
+def new_revision(owner: Obj, revision: int, hash_key: str = HASH) -> Obj:
+    """The object to create for the owner's present template; ``hash_key`` labels it."""
     template = owner["spec"]["template"]
     hash_ = pod_template_hash(template, get_path(owner, "status", "collisionCount"))
     own = get_path(template, "metadata", "labels", default={})
@@ -64,7 +72,7 @@ def new_revision(owner: Obj, revision: int) -> Obj:
         "metadata": {
             "name": f"{name(owner)}-{hash_}",
             "namespace": namespace(owner),
-            "labels": {**own, HASH: hash_},
+            "labels": {**own, hash_key: hash_},
             "annotations": annotations(owner),
             "ownerReferences": [owner_reference(owner)],
         },
@@ -80,3 +88,11 @@ def plan_history_cleanup(owner: Obj, history: History, live_hashes: Set[str]) ->
     unused = [r for r in history.old if hash_label(r) not in live_hashes]
     doubles = [r for r in history.doubles if hash_label(r) not in live_hashes]
     return unused[:surplus] + doubles
+
+
+def plan_truncation(owner: Obj, history: History, live: Set[str]) -> list[Obj]:
+    """The oldest revisions beyond spec.revisionHistoryLimit, where ``live`` names those that a
+    pod or the status is of. As stateful_set_control.go truncateHistory."""
+    limit = get_path(owner, "spec", "revisionHistoryLimit", default=10)
+    unused = [r for r in history.all if name(r) not in live]
+    return unused[: max(0, len(unused) - limit)]

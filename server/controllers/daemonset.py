@@ -7,33 +7,14 @@ pkg/controller/daemon; what to do is decided in daemonset_plan.py and daemonset_
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import replace
 
 from edgek.aio.clock import Clock
-from edgek.api.errors import AlreadyExists, Conflict, NotFound
-from edgek.api.meta import (
-    Key,
-    Obj,
-    is_controlled_by,
-    is_deleting,
-    key_of,
-    name,
-    resource_version,
-    uid,
-)
+from edgek.api.meta import Key, Obj, is_deleting, key_of, uid
 from edgek.control.controller import DONE, Context, ForKind, Mapped, OwnedBy, Reads, Result
 from edgek.kinds import CONTROLLER_REVISION, DAEMON_SET, NODE, POD
 from edgek.kinds.pods import available_after
 from server.controllers.adoption import adopters, claim, index_orphans, selector_of, still_there
-from server.controllers.controller_revision import (
-    History,
-    find_history,
-    hash_label,
-    new_revision,
-    plan_history_cleanup,
-    revision_of,
-    template_patch,
-)
+from server.controllers.controller_revision import History, hash_label, plan_history_cleanup
 from server.controllers.daemonset_nodes import daemon_pod, fit_changed
 from server.controllers.daemonset_plan import (
     DaemonPlan,
@@ -45,6 +26,7 @@ from server.controllers.daemonset_plan import (
     pods_by_node,
 )
 from server.controllers.pod_control import PodControl
+from server.controllers.revision_control import RevisionControl
 
 BURST = 250
 """The most creations and the most deletions in one reconcile (BurstReplicas)."""
@@ -82,9 +64,8 @@ class DaemonSetController:
         self._sets = context.informers.get(DAEMON_SET)
         self._pods = context.informers.get(POD)
         self._nodes = context.informers.get(NODE)
-        self._revisions = context.informers.get(CONTROLLER_REVISION)
+        self._revisions = RevisionControl(context, DAEMON_SET)
         index_orphans(self._pods)
-        index_orphans(self._revisions)
         self._failed = FailedPods(context.clock)
         self._control = PodControl(context, DAEMON_SET, self._source)
         self.watches = (
@@ -102,15 +83,14 @@ class DaemonSetController:
         daemon_set = self._sets.get(key)
         if daemon_set is None or is_deleting(daemon_set):  # the garbage collector's
             return DONE
-        history = await self._history(daemon_set)
+        history, current = await self._revisions.history(daemon_set)
         kinds, selector = (DAEMON_SET, POD), selector_of(daemon_set)
         pods = await claim(self._client, kinds, self._pods, daemon_set, selector)
-        assert history.current is not None
         daemons = Daemons(
             daemon_set=daemon_set,
             nodes=self._nodes.list(),
             pods=pods_by_node(pods),
-            revision_hash=hash_label(history.current),
+            revision_hash=hash_label(current),
             now=self._clock.now(),
             back_off=lambda node: self._failed.left(uid(daemon_set), node),
         )
@@ -164,49 +144,10 @@ class DaemonSetController:
         seconds = [w.total_seconds() for w in waits if w] + look_again
         return Result(requeue_after=min(seconds)) if seconds else DONE
 
-    # The history of templates
-
-    async def _history(self, daemon_set: Obj) -> History:
-        """With the present template's revision made, or made the newest, where it was not."""
-        kinds, selector = (DAEMON_SET, CONTROLLER_REVISION), selector_of(daemon_set)
-        revisions = await claim(self._client, kinds, self._revisions, daemon_set, selector)
-        history = find_history(daemon_set, revisions)
-        current = history.current
-        if current is None:
-            return replace(history, current=await self._snapshot(daemon_set, history))
-        if history.old and revision_of(current) < history.next_revision:  # an undo
-            raised = {**current, "revision": history.next_revision}
-            current = await self._client.update(CONTROLLER_REVISION, raised)
-        return replace(history, current=current)
-
-    async def _snapshot(self, daemon_set: Obj, history: History) -> Obj:
-        wanted = new_revision(daemon_set, history.next_revision)
-        try:
-            return await self._client.create(CONTROLLER_REVISION, wanted)
-        except AlreadyExists:
-            pass
-        try:
-            existing = await self._client.get(CONTROLLER_REVISION, key_of(wanted))
-        except NotFound as err:
-            raise Conflict.of(CONTROLLER_REVISION, name(wanted)) from err
-        same = existing.get("data") == template_patch(daemon_set)
-        if same and is_controlled_by(existing, daemon_set):
-            return existing  # made by us, and not in the cache yet
-        status: Obj = {**(daemon_set.get("status") or {})}
-        status["collisionCount"] = status.get("collisionCount", 0) + 1
-        await self._client.update_status(DAEMON_SET, {**daemon_set, "status": status})
-        raise AlreadyExists.of(CONTROLLER_REVISION, name(wanted))
-
     async def _clean_history(self, daemons: Daemons, history: History) -> None:
         pods = (p for found in daemons.pods.values() for p in found)
         live = {hash_label(pod) for pod in pods}
-        surplus = plan_history_cleanup(daemons.daemon_set, history, live)
-        for revision in surplus:
-            only = {"uid": uid(revision), "resourceVersion": resource_version(revision)}
-            try:
-                await self._client.delete(CONTROLLER_REVISION, key_of(revision), preconditions=only)
-            except NotFound:
-                continue
+        await self._revisions.remove(plan_history_cleanup(daemons.daemon_set, history, live))
 
 
 def build(context: Context) -> DaemonSetController:

@@ -7,10 +7,10 @@ a template that can not be admitted) no flood of equal failures follows.
 """
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Sequence
-from typing import Any
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
-from edgek.api.errors import ApiError, NotFound
+from edgek.api.errors import AlreadyExists, ApiError, NotFound
 from edgek.api.meta import (
     Obj,
     controller_of,
@@ -27,6 +27,8 @@ from edgek.control.events import Source
 from edgek.control.expectations import Expectations
 from edgek.kinds import POD
 from edgek.kinds.kind import Kind
+
+T = TypeVar("T")
 
 BURST = 500
 """The most creations or deletions that a plan may ask for at once (BurstReplicas)."""
@@ -62,12 +64,31 @@ def is_namespace_terminating(err: ApiError) -> bool:
     return any(cause.get("reason") == "NamespaceTerminating" for cause in causes)
 
 
+class Words:
+    """What is said of pods in the events of their owner."""
+
+    def created(self, owner: Obj, pod: Obj) -> str:
+        return f"Created pod: {name(pod)}"
+
+    def not_created(self, owner: Obj, pod: Obj, err: object) -> str:
+        return f"Error creating: {err}"
+
+    def deleted(self, owner: Obj, pod: Obj) -> str:
+        return f"Deleted pod: {name(pod)}"
+
+    def not_deleted(self, owner: Obj, pod: Obj, err: object) -> str:
+        return f"Error deleting: {err}"
+
+
 class PodControl:
     """The pods' side of one controller; the owner's uid names its expectations."""
 
-    def __init__(self, context: Context, kind: Kind, source: Source) -> None:
+    def __init__(
+        self, context: Context, kind: Kind, source: Source, words: Words | None = None
+    ) -> None:
         self._client = context.client
         self._source = source
+        self._words = words or Words()
         self._expectations = Expectations(context.clock)
         context.informers.get(POD).on_change(self._observe)
         context.informers.get(kind).on_change(self._forget)
@@ -79,13 +100,11 @@ class PodControl:
     async def create(self, owner: Obj, pods: Sequence[Obj]) -> None:
         """Creates them in slow-start batches; raises the first failure, leaving out the rest."""
         self._expectations.expect_creations(uid(owner), len(pods))
-        at, size = 0, 1
+        at = 0
         try:
-            while at < len(pods):
-                batch = pods[at : at + size]
+            for batch in slow_start(pods):
                 at += len(batch)
-                await _all(self._create(owner, pod) for pod in batch)
-                size *= 2
+                await run_all(self._create(owner, pod) for pod in batch)
         finally:
             for _ in pods[at:]:  # never asked for, so never seen
                 self._expectations.creation_observed(uid(owner))
@@ -93,9 +112,10 @@ class PodControl:
     async def delete(self, owner: Obj, pods: Sequence[Obj]) -> None:
         """Deletes them side by side; raises the first failure after all were tried."""
         self._expectations.expect_deletions(uid(owner), [uid(pod) for pod in pods])
-        await _all(self._delete(owner, pod) for pod in pods)
+        await run_all(self._delete(owner, pod) for pod in pods)
 
     async def _create(self, owner: Obj, pod: Obj) -> None:
+        name_given = "name" in pod["metadata"]
         try:
             created = await self._client.create(POD, pod)
         except BaseException as err:
@@ -103,9 +123,11 @@ class PodControl:
             if isinstance(err, ApiError):
                 if is_namespace_terminating(err):
                     return  # all of it will be gone soon; nobody needs to hear of it
-                self._source.warning(owner, "FailedCreate", f"Error creating: {err}")
+                if not (name_given and isinstance(err, AlreadyExists)):  # the cache was behind
+                    text = self._words.not_created(owner, pod, err)
+                    self._source.warning(owner, "FailedCreate", text)
             raise
-        self._source.normal(owner, "SuccessfulCreate", f"Created pod: {name(created)}")
+        self._source.normal(owner, "SuccessfulCreate", self._words.created(owner, created))
 
     async def _delete(self, owner: Obj, pod: Obj) -> None:
         try:
@@ -115,9 +137,10 @@ class PodControl:
             if isinstance(err, NotFound):
                 return
             if isinstance(err, ApiError):
-                self._source.warning(owner, "FailedDelete", f"Error deleting: {err}")
+                text = self._words.not_deleted(owner, pod, err)
+                self._source.warning(owner, "FailedDelete", text)
             raise
-        self._source.normal(owner, "SuccessfulDelete", f"Deleted pod: {name(pod)}")
+        self._source.normal(owner, "SuccessfulDelete", self._words.deleted(owner, pod))
 
     def _observe(self, old: Obj | None, new: Obj | None) -> None:
         pod = new or old
@@ -135,7 +158,15 @@ class PodControl:
             self._expectations.forget(uid(old))
 
 
-async def _all(coros: Iterable[Coroutine[Any, Any, None]]) -> None:
+def slow_start(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Batches of 1, 2, 4..."""
+    at, size = 0, 1
+    while at < len(items):
+        yield items[at : at + size]
+        at, size = at + size, size * 2
+
+
+async def run_all(coros: Iterable[Coroutine[Any, Any, None]]) -> None:
     """Runs them side by side to their ends, then raises the first error there was."""
     results = await asyncio.gather(*coros, return_exceptions=True)
     for result in results:
