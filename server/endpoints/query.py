@@ -74,6 +74,8 @@ def dry_run(query: Mapping[str, str]) -> bool:
 
 
 _OPTIONS = {"create": "CreateOptions", "update": "UpdateOptions", "patch": "PatchOptions"}
+_PERFORMED = {"PatchOptions": "UpdateOptions"}
+"""What admission is told a request does (patchToUpdateOptions)."""
 _FIELD_VALIDATION = ("", "Ignore", "Strict", "Warn")
 
 
@@ -89,7 +91,7 @@ def write_context(request: Request, *, apply: bool = False) -> WriteContext:
         user=request.user,
         dry_run=query.get("dryRun") == "All",
         manager=manager or _agent(request),
-        options=_options(query, options),
+        options=_options(query, _PERFORMED.get(options, options)),
         warnings=request.warnings,
     )
 

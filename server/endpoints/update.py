@@ -11,7 +11,7 @@ from server.endpoints.negotiate import View, negotiate
 from server.endpoints.query import write_context
 from server.endpoints.route import Target
 from server.registry.create import check_new_identity
-from server.registry.write import MAIN, STATUS, How, WriteContext, copy_of
+from server.registry.write import MAIN, STATUS, How, WriteContext, copy_of, creating
 from server.request.model import Request, Response
 
 CREATED_BY_PUT = frozenset({
@@ -64,7 +64,7 @@ async def _create(
 ) -> Response:
     check_new_identity(target.kind, obj, target.key)
     obj["metadata"].pop("resourceVersion", None)
-    entry = await env.registry.create(target.kind, target.key.namespace, obj, context)
+    entry = await env.registry.create(target.kind, target.key.namespace, obj, creating(context))
     return view.one(entry, status=201)
 
 

@@ -50,6 +50,7 @@ from server.registry.write import (
     WriteContext,
     attributes_of,
     copy_of,
+    creating,
     draft,
     name_of,
     stamp,
@@ -245,6 +246,7 @@ class Registry:
         check_new_identity(kind, obj, key)
         await application.may_create()
         check_namespace(kind, obj["metadata"], key.namespace)
+        context = creating(context)
         admitted = await self._admit_new(kind, key.namespace, obj, context)
         once = self._create_once(kind, admitted, context, self._now())
         return await self._to_the_end(kind, once)

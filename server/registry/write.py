@@ -1,7 +1,7 @@
 """What a write is: who makes it, through which URL, and the object on its way to the store."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -29,6 +29,11 @@ class WriteContext:
     options: Obj = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     annotations: dict[str, str] = field(default_factory=dict)
+
+
+def creating(context: WriteContext) -> WriteContext:
+    """The context of an update that turns out to create, as admission is told of it."""
+    return replace(context, options={**context.options, "kind": "CreateOptions"})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -102,7 +102,7 @@ async def test_a_server_side_dry_run_and_an_apply_are_asked_about_too(tmp_path: 
         obj = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "b"}}
         await world.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(obj))
         assert (world.asked[-1]["operation"], world.asked[-1]["options"]["kind"]) == (
-            "CREATE", "PatchOptions"
+            "CREATE", "CreateOptions"
         )  # fmt: skip
         found = json.loads(await world.kubectl("get", "configmap", "b", "-o", "json"))
         assert found["metadata"]["labels"] == {"seen": "yes"}

@@ -230,3 +230,32 @@ async def test_an_owner_that_is_named_twice_is_kept_once(wire: Wire) -> None:
     made = await wire.ok("POST", MAPS, body)
     assert [o["uid"] for o in made["metadata"]["ownerReferences"]] == ["u1", "u2"]
     assert any("duplicate UID(s) observed: u1" in text for text in wire.warnings)
+
+
+class Listener(Plugin):
+    """Keeps what it was told of each operation."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str]] = []
+
+    async def admit(self, attributes: Attributes) -> None:
+        self.told.append((attributes.operation, attributes.options.get("kind", "")))
+
+    async def validate(self, attributes: Attributes) -> None:
+        """Nothing to refuse."""
+
+
+async def test_admission_is_told_what_a_request_does_and_not_how_it_is_made() -> None:
+    listener = Listener()
+    lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "a"}}
+    leases = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
+    async with open_api(user=ADMIN, plugins=[listener]) as api:
+        wire = Wire(api)
+        await wire.applied(f"{MAPS}/one", config_map(a="1"), "me")
+        await wire.applied(f"{MAPS}/one", config_map(a="2"), "me")
+        await wire.ok("PATCH", f"{MAPS}/one", {"data": {"a": "3"}}, type=MERGE)
+        await wire.ok("PUT", f"{leases}/a", lease)
+    assert listener.told == [
+        ("CREATE", "CreateOptions"), ("UPDATE", "UpdateOptions"), ("UPDATE", "UpdateOptions"),
+        ("CREATE", "CreateOptions"),
+    ]  # fmt: skip
