@@ -79,6 +79,7 @@ _CONTROLLERS = (
     rule("create", "", "configmaps endpoints events namespaces nodes persistentvolumeclaims "
          "persistentvolumes pods podtemplates secrets serviceaccounts serviceaccounts/token "
          "replicationcontrollers services pods/eviction"),
+    rule("create", "apiregistration.k8s.io", "apiservices"),
     rule("create", "apps", "controllerrevisions replicasets"),
     rule("create", "batch", "jobs"),
     rule("create", "discovery.k8s.io", "endpointslices"),

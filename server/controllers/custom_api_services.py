@@ -14,6 +14,7 @@ from edgek.api.meta import Key, Obj, get_path, labels
 from edgek.control.controller import DONE, Context, ForKind, Mapped, Result, Watch
 from edgek.kinds import API_SERVICE, CUSTOM_RESOURCE_DEFINITION
 from edgek.kinds.api_service import AUTO_MANAGED, local_api_service
+from server.controllers.custom_kinds import definitions
 
 
 def served_by(crd: Obj) -> Iterable[tuple[str, str]]:
@@ -38,7 +39,7 @@ class CustomApiServices:
     def __init__(self, context: Context) -> None:
         self._client = context.client
         self._api_services = context.informers.get(API_SERVICE)
-        self._definitions = context.informers.get(CUSTOM_RESOURCE_DEFINITION)
+        self._definitions = definitions(context.informers)
         self.watches: Sequence[Watch] = (
             Mapped(CUSTOM_RESOURCE_DEFINITION, _names),
             ForKind(API_SERVICE, when=_is_managed),

@@ -26,7 +26,7 @@ from edgek.api.meta import (
     uid,
 )
 from edgek.control.controller import Context
-from edgek.control.informer import OWNER, Handler
+from edgek.control.informer import OWNER, Handler, Informer
 from edgek.control.workqueue import WorkQueue
 from edgek.kinds.conversion import each_once
 from edgek.kinds.kind import Kind
@@ -77,6 +77,7 @@ class GarbageCollector:
         self._kinds = {(k.group, k.kind): k for k in self._informers}
         self._custom = CustomKinds(context.informers)
         self._ready = False
+        self._tasks = Tasks(self.name)
         self.queue: WorkQueue[Ref] = WorkQueue()
 
     async def run(self) -> None:
@@ -88,7 +89,7 @@ class GarbageCollector:
         self._ready = True
         for kind, informer in list(self._informers.items()):
             informer.on_change(self._handler(kind))
-        async with Tasks(self.name) as tasks:
+        async with self._tasks as tasks:
             for number in range(WORKERS):
                 tasks.spawn(self._work(), name=f"worker-{number}")
             await tasks.wait()
@@ -103,6 +104,15 @@ class GarbageCollector:
         self._kinds[kind.group, kind.kind] = kind
         if self._ready:
             informer.on_change(self._handler(kind))
+            self._tasks.spawn(self._recheck(kind, informer), name=f"recheck-{kind.plural}")
+
+    async def _recheck(self, kind: Kind, informer: Informer) -> None:
+        """An owner that came and went before its kind was watched: nobody told of its end."""
+        await informer.wait_synced()
+        for other, held in tuple(self._informers.items()):
+            for obj in held.list():
+                if any(self._kind_of(ref) == kind for ref in owner_references(obj)):
+                    self.queue.add(_ref(other, obj))
 
     def _remove(self, kind: Kind) -> None:
         """NB: the name stays known. No object of a kind that is gone can be, so owners of it are

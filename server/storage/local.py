@@ -112,7 +112,7 @@ class LocalStore:
         if found is None:
             config = self._configs.get(name) or SectionConfig()
             found = Section(
-                floor=self._next if floor is None else floor,
+                floor=self.revision_of(name) if floor is None else floor,
                 indexes=dict(config.indexes),
                 lean=config.lean,
             )

@@ -407,6 +407,20 @@ async def test_a_section_nobody_configured_is_kept_and_resumes_across_a_restart(
     await again.close()
 
 
+async def test_a_section_that_comes_up_during_a_flush_can_be_listed_and_watched(
+    store: LocalStore,
+) -> None:
+    """Of a custom kind's first list, while others write."""
+    custom = Name("/example.com/things/", "default", "a")
+    writing = asyncio.create_task(store.commit(write(pod("a"))))
+    await asyncio.sleep(0)
+    at = store.revision_of(custom.section)
+    watcher = store.watch(custom.section, since=at)
+    await store.commit(write(custom))
+    await writing
+    assert [c.new.name for c in await watcher.next()] == ["a"]
+
+
 async def test_a_forgotten_section_ends_its_watches_and_is_not_resumed(store: LocalStore) -> None:
     custom = Name("/example.com/things/", "default", "a")
     entry = await store.commit(write(custom))
