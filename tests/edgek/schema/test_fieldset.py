@@ -76,7 +76,12 @@ def test_elements_are_the_bytes_that_go_writes() -> None:
 
 
 def test_sets_from_outside_are_brought_into_one_form() -> None:
-    given: Fields = {"f:a": {".": {}}, 'k:{"b": 1, "a": 2}': {}, "x:future": {}, 'v: "y"': {"f:z": {}}}
+    given: Fields = {
+        "f:a": {".": {}},
+        'k:{"b": 1, "a": 2}': {},
+        "x:future": {},
+        'v: "y"': {"f:z": {}},
+    }
     assert normalized(given) == {"f:a": {}, 'k:{"a":2,"b":1}': {}, 'v:"y"': {"f:z": {}}}
 
 
