@@ -5,6 +5,7 @@ resolvers here are fewer. Aliases are followed by reference, so that a few lines
 billions of nodes: the count of nodes after following them is bounded, and so is the depth.
 """
 
+import math
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -92,14 +93,31 @@ def _loader() -> Any:
                 out[key] = self.construct_object(value_node, deep=deep)
             return out
 
-    def number(loader: Any, node: Any) -> Any:
-        return (
-            int(node.value.replace("_", "").replace("0o", "0"), 0) if _plain(node) else _octal(node)
-        )
+    def number(loader: Any, node: Any) -> int | float:
+        plain = _plain(node)
+        return _in_range(int(node.value.replace("_", "").replace("0o", "0"), 0) if plain
+                         else _octal(node))  # fmt: skip
 
     Loader.add_constructor("tag:yaml.org,2002:int", number)
-    Loader.add_constructor("tag:yaml.org,2002:float", lambda _, node: float(node.value))
+    Loader.add_constructor("tag:yaml.org,2002:float", lambda _, node: _finite(node.value))
     return Loader
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError("number is out of range")
+    return number
+
+
+def _in_range(number: int) -> int | float:
+    """As JSON is read: what no 64 bits hold is a float."""
+    if -(2**63) <= number < 2**64:
+        return number
+    try:
+        return float(number)
+    except OverflowError:
+        raise ValueError("number is out of range") from None
 
 
 def _plain(node: Any) -> bool:

@@ -76,3 +76,24 @@ def test_hostile_yaml_is_a_bad_request_or_harmless(raw: bytes) -> None:
     except BadRequest:
         return
     assert value in ({"a": ".nan"}, {"a": "08"})
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("18446744073709551615", 2**64 - 1),
+        ("18446744073709551616", float(2**64)),
+        ("-9223372036854775809", float(-(2**63) - 1)),
+        ("0x10000000000000000", float(2**64)),
+    ],
+)
+def test_a_yaml_number_beyond_64_bits_is_a_float_as_in_json(text: str, value: float) -> None:
+    got, _ = decode_yaml(f"n: {text}".encode())
+    assert got == {"n": value}
+    assert type(got["n"]) is type(value)
+
+
+@pytest.mark.parametrize("text", [b"9" * 400, b"1e999", b"-1.0e999"])
+def test_a_yaml_number_that_nothing_holds_is_refused(text: bytes) -> None:
+    with pytest.raises(BadRequest):
+        decode_yaml(b"n: " + text)
