@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 from edgek.api.conditions import find_condition, is_true
-from edgek.api.meta import Obj, get_path, hash_of
+from edgek.api.meta import Key, Obj, get_path, hash_of, key_of
 from edgek.api.quantity import add_resources, parse_quantity
 from edgek.api.time import parse_time
 
@@ -94,6 +94,17 @@ def available_after(
     since = ready.get("lastTransitionTime")
     wait = timedelta(seconds=min_ready_seconds)
     return wait if not since else max(timedelta(0), parse_time(since) + wait - now)
+
+
+def claims_of(pod: Mapping[str, Any]) -> list[Key]:
+    """The claims a pod names, and those that are made for its ephemeral volumes."""
+    key, found = key_of(pod), []
+    for volume in get_path(pod, "spec", "volumes", default=[]):
+        if claim := (volume.get("persistentVolumeClaim") or {}).get("claimName"):
+            found.append(Key(key.namespace, claim))
+        elif volume.get("ephemeral") is not None:
+            found.append(Key(key.namespace, f"{key.name}-{volume.get('name')}"))
+    return found
 
 
 def port_number(pod: Mapping[str, Any], target: int | str, protocol: str = "TCP") -> int | None:

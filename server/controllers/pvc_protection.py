@@ -7,25 +7,14 @@ as there.
 
 from collections.abc import Iterable, Sequence
 
-from edgek.api.meta import Key, Obj, get_path, key_of, name, namespace
+from edgek.api.meta import Key, Obj, key_of
 from edgek.control.controller import DONE, Context, ForKind, Mapped, Result, Watch
 from edgek.kinds import PERSISTENT_VOLUME_CLAIM as CLAIM
 from edgek.kinds import POD
-from edgek.kinds.pods import node_name
+from edgek.kinds.pods import claims_of, node_name
 from server.controllers.storage_protection import protect
 
 BY_CLAIM = "claim"
-
-
-def claims_of(pod: Obj) -> list[Key]:
-    """The claims a pod names, and those that are made for its ephemeral volumes."""
-    found = []
-    for volume in get_path(pod, "spec", "volumes", default=[]):
-        if claim := get_path(volume, "persistentVolumeClaim", "claimName"):
-            found.append(Key(namespace(pod), claim))
-        elif volume.get("ephemeral") is not None:
-            found.append(Key(namespace(pod), f"{name(pod)}-{volume.get('name')}"))
-    return found
 
 
 def _index(pod: Obj) -> Iterable[str]:
