@@ -24,10 +24,12 @@ from edgek.api.meta import (
     resource_version,
     uid,
 )
-from edgek.api.selectors import Selector, from_label_selector
+from edgek.api.selectors import Selector, from_label_selector, from_match_labels
 from edgek.client.client import Client
 from edgek.control.informer import OWNER, Informer
+from edgek.kinds import REPLICATION_CONTROLLER
 from edgek.kinds.kind import Kind
+from server.controllers.garbage_plan import without_finalizer
 
 ORPHANS = "orphans"
 """The index of objects without a controller, by namespace."""
@@ -42,14 +44,25 @@ class Claims:
     release: list[Obj]
 
 
-def plan_claims(owner: Obj, selector: Selector, candidates: Iterable[Obj]) -> Claims:
-    """Pure; an owner that is being deleted neither adopts nor releases."""
+def any_object(obj: Obj) -> bool:
+    return True
+
+
+def plan_claims(
+    owner: Obj,
+    selector: Selector,
+    candidates: Iterable[Obj],
+    *,
+    fits: Callable[[Obj], bool] = any_object,
+) -> Claims:
+    """Pure; an owner that is being deleted neither adopts nor releases. Only what ``fits`` is
+    the owner's, whatever its labels."""
     keep: list[Obj] = []
     adopt: list[Obj] = []
     release: list[Obj] = []
     for obj in candidates:
         ref = controller_of(obj)
-        matches = selector.matches(labels(obj))
+        matches = selector.matches(labels(obj)) and fits(obj)
         if ref is not None and ref.get("uid") == uid(owner):
             if matches:
                 keep.append(obj)
@@ -61,8 +74,11 @@ def plan_claims(owner: Obj, selector: Selector, candidates: Iterable[Obj]) -> Cl
 
 
 def selector_of(owner: Obj) -> Selector:
-    """spec.selector, as workloads have it."""
-    return from_label_selector(get_path(owner, "spec", "selector"))
+    """spec.selector, as workloads have it: a plain map in a ReplicationController."""
+    selector = get_path(owner, "spec", "selector")
+    if owner.get("kind") == REPLICATION_CONTROLLER.kind:
+        return from_match_labels(selector or {})
+    return from_label_selector(selector)
 
 
 def adopters(owners: Informer) -> Callable[[Obj], Iterable[Key]]:
@@ -93,21 +109,31 @@ def candidates(informer: Informer, owner: Obj) -> list[Obj]:
 
 
 async def claim(
-    client: Client, kinds: tuple[Kind, Kind], informer: Informer, owner: Obj, selector: Selector
+    client: Client,
+    kinds: tuple[Kind, Kind],
+    informer: Informer,
+    owner: Obj,
+    selector: Selector,
+    *,
+    finalizer: str = "",
+    fits: Callable[[Obj], bool] = any_object,
 ) -> list[Obj]:
-    """The owner's objects after adopting and releasing; ``kinds`` are owner's and object's."""
+    """The owner's objects after adopting and releasing; ``kinds`` are owner's and object's. A
+    ``finalizer`` comes with adoption and goes with release."""
     owner_kind, kind = kinds
-    plan = plan_claims(owner, selector, candidates(informer, owner))
+    plan = plan_claims(owner, selector, candidates(informer, owner), fits=fits)
     claimed = list(plan.keep)
     if plan.adopt and await _is_alive(client, owner_kind, owner):
         for obj in plan.adopt:
-            refs = [*owner_references(obj), owner_reference(owner)]
-            if (adopted := await _set_owners(client, kind, obj, refs)) is not None:
+            meta: Obj = {"ownerReferences": [*owner_references(obj), owner_reference(owner)]}
+            if finalizer:
+                meta["finalizers"] = [*without_finalizer(obj, finalizer), finalizer]
+            if (adopted := await _set_meta(client, kind, obj, meta)) is not None:
                 claimed.append(adopted)
     for obj in plan.release:
-        await _set_owners(
-            client, kind, obj, [r for r in owner_references(obj) if r.get("uid") != uid(owner)]
-        )
+        refs = [r for r in owner_references(obj) if r.get("uid") != uid(owner)]
+        left = {"finalizers": without_finalizer(obj, finalizer)} if finalizer else {}
+        await _set_meta(client, kind, obj, {"ownerReferences": refs, **left})
     return claimed
 
 
@@ -119,9 +145,9 @@ async def _is_alive(client: Client, kind: Kind, owner: Obj) -> bool:
     return uid(fresh) == uid(owner) and not is_deleting(fresh)
 
 
-async def _set_owners(client: Client, kind: Kind, obj: Obj, refs: list[Obj]) -> Obj | None:
+async def _set_meta(client: Client, kind: Kind, obj: Obj, meta: Obj) -> Obj | None:
     """None where the object is gone, or another one under its name. Raises other Conflicts."""
-    meta = {"ownerReferences": refs, "uid": uid(obj), "resourceVersion": resource_version(obj)}
+    meta = {**meta, "uid": uid(obj), "resourceVersion": resource_version(obj)}
     try:
         return await client.patch(kind, key_of(obj), {"metadata": meta})
     except (NotFound, Invalid):

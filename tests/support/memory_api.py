@@ -22,6 +22,7 @@ from edgek.client.transport import Call, WatchEvent
 from edgek.kinds.kind import Kind
 
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
+DELETE_PRIMITIVES = "$deleteFromPrimitiveList/"
 
 
 class MemoryApi:
@@ -269,12 +270,15 @@ def _finalizers(kind: Kind, obj: Obj) -> list[str]:
 
 
 def _merged(old: Any, patch: Any) -> Any:
-    """RFC 7386."""
+    """RFC 7386, and of strategic merge patches what loops use."""
     if not isinstance(patch, dict):
         return patch
     out = dict(old) if isinstance(old, dict) else {}
     for key, value in patch.items():
-        if value is None:
+        if key.startswith(DELETE_PRIMITIVES):
+            field = key.removeprefix(DELETE_PRIMITIVES)
+            out[field] = [item for item in out.get(field) or () if item not in value]
+        elif value is None:
             out.pop(key, None)
         else:
             out[key] = _merged(out.get(key), value)
