@@ -28,6 +28,7 @@ from server.controllers import (
     replicaset,
     resource_quota,
     service_account,
+    statefulset,
     taint_eviction,
     validating_admission_policy_status,
 )
@@ -41,6 +42,7 @@ ALL: tuple[Builder, ...] = (
     deployment.build,
     replicaset.build,
     daemonset.build,
+    statefulset.build,
     job.build,
     job_orphan_pods.build,
     endpoints.build,

@@ -2,7 +2,7 @@
 
 Owns Pods: creates and deletes its own, adopts orphans its selector matches, releases what it no
 longer matches; never touches a pod of another controller. Writes its own status. As
-pkg/controller/replicaset/replica_set.go.
+pkg/controller/replicaset/replica_set.go; replication_controller.py is the same for its kind.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,8 @@ from edgek.api.selectors import from_match_labels
 from edgek.api.time import format_time
 from edgek.control.controller import DONE, Context, ForKind, Mapped, OwnedBy, Result
 from edgek.control.informer import OWNER
-from edgek.kinds import POD, REPLICA_SET
+from edgek.kinds import POD, REPLICA_SET, REPLICATION_CONTROLLER
+from edgek.kinds.kind import Kind
 from edgek.kinds.pods import available_after, is_active, is_available, is_ready, is_terminal
 from server.controllers.adoption import adopters, claim, index_orphans, selector_of, still_there
 from server.controllers.deletion_order import pods_to_delete
@@ -77,9 +78,10 @@ def replica_set_status(
     }
     # Counts of zero are left out on the wire, but for these two.
     status = {k: v for k, v in status.items() if v or k == "replicas"}
-    gone = len(pods) - len(active)
-    terminating = sum(is_deleting(p) and not is_terminal(p) for p in pods) if gone else 0
-    status["terminatingReplicas"] = terminating
+    if replica_set.get("kind") != REPLICATION_CONTROLLER.kind:  # its status has no such field
+        gone = len(pods) - len(active)
+        terminating = sum(is_deleting(p) and not is_terminal(p) for p in pods) if gone else 0
+        status["terminatingReplicas"] = terminating
     status["observedGeneration"] = generation(replica_set)
     conditions = _conditions(replica_set, failure, now)
     return status | ({"conditions": conditions} if conditions else {})
@@ -108,21 +110,20 @@ def _conditions(replica_set: Obj, failure: Failure | None, now: datetime) -> lis
 
 
 class ReplicaSetController:
-    """Keeps the number of active pods at spec.replicas."""
+    """Keeps the number of active pods of objects of ``kind`` at spec.replicas."""
 
-    name = "replicaset-controller"
-    kind = REPLICA_SET
-
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, kind: Kind, *, name: str, source: str) -> None:
+        self.name = name
+        self.kind = kind
         self._client = context.client
         self._clock = context.clock
-        self._sets = context.informers.get(REPLICA_SET)
+        self._sets = context.informers.get(kind)
         self._pods = context.informers.get(POD)
         index_orphans(self._pods)
-        self._control = PodControl(context, REPLICA_SET, context.events.source(self.name))
+        self._control = PodControl(context, kind, context.events.source(source))
         self.watches = (
-            ForKind(REPLICA_SET),
-            OwnedBy(POD, owner=REPLICA_SET),
+            ForKind(kind),
+            OwnedBy(POD, owner=kind),
             Mapped(POD, adopters(self._sets), when=still_there),
         )
 
@@ -132,7 +133,7 @@ class ReplicaSetController:
             return DONE
         waiting = self._control.waiting(replica_set)
         pods = await claim(
-            self._client, (REPLICA_SET, POD), self._pods, replica_set, selector_of(replica_set)
+            self._client, (self.kind, POD), self._pods, replica_set, selector_of(replica_set)
         )
         failed: ApiError | None = None
         failure = None
@@ -165,7 +166,7 @@ class ReplicaSetController:
     ) -> None:
         status = replica_set_status(replica_set, pods, failure, self._clock.now())
         if status != replica_set.get("status"):
-            await self._client.update_status(REPLICA_SET, {**replica_set, "status": status})
+            await self._client.update_status(self.kind, {**replica_set, "status": status})
 
     def _related(self, replica_set: Obj) -> list[Obj]:
         """Active pods of all ReplicaSets with the same controller: of one Deployment."""
@@ -186,4 +187,5 @@ class ReplicaSetController:
 
 
 def build(context: Context) -> ReplicaSetController:
-    return ReplicaSetController(context)
+    name = "replicaset-controller"
+    return ReplicaSetController(context, REPLICA_SET, name=name, source=name)
