@@ -4,13 +4,15 @@ import pytest
 
 from edgek.api.errors import ServiceUnavailable
 from edgek.api.meta import Key
-from edgek.kinds import DAEMON_SET, DEPLOYMENT, NAMESPACE, NODE, POD, REPLICA_SET
+from edgek.kinds import DAEMON_SET, DEPLOYMENT, NAMESPACE, NODE, POD, REPLICA_SET, STATEFUL_SET
+from edgek.kinds import PERSISTENT_VOLUME_CLAIM as CLAIM
 from server.controllers import (
     daemonset,
     deployment,
     garbage_collector,
     namespace,
     replicaset,
+    statefulset,
 )
 from server.controllers.daemonset_nodes import target_node
 from tests.support.loops import ReadyPods, running
@@ -129,3 +131,43 @@ async def test_a_namespace_is_emptied_wherever_that_was_cut(number):
         await loops.settle(30)
         assert [kind.kind for kind, key in api.objects if key.namespace == "ns"] == []
         assert api.all(NAMESPACE) == []
+
+
+def put_stateful(api, image, **spec):
+    claims = [{"metadata": {"name": "data"}, "spec": {}}]
+    retention = {"whenDeleted": "Delete", "whenScaled": "Delete"}
+    policies = {"volumeClaimTemplates": claims, "persistentVolumeClaimRetentionPolicy": retention}
+    made = workload("db", image, **policies, **spec)
+    old = api.one(STATEFUL_SET, "ns", "db") or {"metadata": {"generation": 0}}
+    meta = {**old["metadata"], **made["metadata"]}
+    api.put(
+        STATEFUL_SET, {**old, **made, "metadata": meta | {"generation": meta["generation"] + 1}}
+    )
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("policy", ["OrderedReady", "Parallel"])
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("number", range(0, 24, 2))
+async def test_a_stateful_set_ends_the_same_wherever_it_was_cut(number, when, policy):
+    api = cluster()
+    put_stateful(api, "v1", replicas=3, podManagementPolicy=policy)
+    stateful = (statefulset.build, garbage_collector.build, ReadyPods)
+    async with running(api, *stateful):
+        pass
+    kept = api.one(CLAIM, "ns", "data-db-0")["metadata"]["uid"]
+    put_stateful(api, "v2", replicas=2, podManagementPolicy=policy)
+    hooks = api.before if when == "before" else api.after
+    hooks.append(dies_at(number))
+    async with running(api, *stateful):
+        pass
+    hooks.clear()
+    async with running(api, *stateful) as loops:
+        await loops.settle(60)
+        pods = {p["metadata"]["name"]: p["spec"]["containers"][0]["image"] for p in api.all(POD)}
+        assert pods == {"db-0": "v2", "db-1": "v2"}
+        assert [c["metadata"]["name"] for c in api.all(CLAIM)] == ["data-db-0", "data-db-1"]
+        assert api.one(CLAIM, "ns", "data-db-0")["metadata"]["uid"] == kept
+        status = api.one(STATEFUL_SET, "ns", "db")["status"]
+        assert status["currentRevision"] == status["updateRevision"]
+        assert status["currentReplicas"] == status["availableReplicas"] == 2

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from edgek.api.errors import Forbidden
-from edgek.kinds import POD, REPLICA_SET
+from edgek.kinds import POD, REPLICA_SET, REPLICATION_CONTROLLER
+from server.controllers import replication_controller
 from server.controllers.replicaset import Failure, build, plan_replicas, replica_set_status
 from tests.support.loops import running
 from tests.support.memory_api import MemoryApi, fail
@@ -182,3 +183,24 @@ async def test_a_deleted_set_makes_no_more_pods(api):
     async with running(api, build):
         [pod] = api.all(POD)
         assert "ownerReferences" not in pod["metadata"]
+
+
+@pytest.mark.looptime
+async def test_a_replication_controller_is_kept_by_the_same_engine(api):
+    owner = replica_set(replicas=2, selector={"app": "web"})
+    api.put(REPLICATION_CONTROLLER, owner)
+    api.put(POD, bare_pod("orphan", app="web"))
+    async with running(api, replication_controller.build) as loops:
+        refs = [p["metadata"]["ownerReferences"][0] for p in api.all(POD)]
+        assert {(r["apiVersion"], r["kind"]) for r in refs} == {("v1", "ReplicationController")}
+        [created] = loops.events("SuccessfulCreate")
+        assert created.startswith("SuccessfulCreate: Created pod: web-")
+        loops.make_ready(*api.all(POD))
+        await loops.settle()
+        assert api.one(REPLICATION_CONTROLLER, "ns", "web")["status"] == {
+            "replicas": 2,
+            "fullyLabeledReplicas": 2,
+            "readyReplicas": 2,
+            "availableReplicas": 2,
+            "observedGeneration": 1,
+        }
