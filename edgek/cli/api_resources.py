@@ -4,7 +4,7 @@ import click
 
 from edgek.cli.cluster import Cluster, cluster_command
 from edgek.cli.printers import aligned
-from edgek.cli.resources import discover
+from edgek.cli.resources import discover, preferred
 
 HEADER = ("NAME", "SHORTNAMES", "APIVERSION", "NAMESPACED", "KIND")
 
@@ -15,7 +15,7 @@ HEADER = ("NAME", "SHORTNAMES", "APIVERSION", "NAMESPACED", "KIND")
 @cluster_command
 async def command(cluster: Cluster, /, output: str | None, no_headers: bool) -> None:
     """List the kinds of objects that the server knows."""
-    kinds = [k for k in await discover(cluster) if k.verbs]
+    kinds = [k for k in preferred(await discover(cluster)) if k.verbs]
     kinds.sort(key=lambda k: (k.group, k.plural))
     if output == "name":
         click.echo("\n".join(f"{k.plural}.{k.group}" if k.group else k.plural for k in kinds))

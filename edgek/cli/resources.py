@@ -56,9 +56,18 @@ async def _find(cluster: Cluster, word: str) -> Sequence[Kind]:
     known = await discover(cluster)
     if found := _named(known, lower):
         return found[:1]
-    if found := [k for k in known if lower in k.categories and "list" in k.verbs]:
+    listed = (k for k in preferred(known) if "list" in k.verbs)
+    if found := [k for k in listed if lower in k.categories]:
         return found
     raise Failure(f'the server doesn\'t have a resource type "{word}"')
+
+
+def preferred(kinds: Iterable[Kind]) -> list[Kind]:
+    """Each resource once, in the version its group prefers; ``kinds`` as ``discover`` has them."""
+    first: dict[tuple[str, str], Kind] = {}
+    for kind in kinds:
+        first.setdefault((kind.group, kind.plural), kind)
+    return list(first.values())
 
 
 def _named(kinds: Iterable[Kind], word: str) -> list[Kind]:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgek.schema import Schema, builtin_types
-from edgek.schema.fieldset import Fields, contains, difference, union
+from edgek.schema.fieldset import Fields, contains, union
 from edgek.schema.merge import merge, remove, with_named
 from edgek.schema.reconcile import reconciled
 from edgek.schema.typed import compare, created, extract
@@ -84,9 +84,13 @@ def test_what_is_applied_is_in_what_comes_out(live: Any, applied: Any) -> None:
 
 
 def _kept(fields: Fields, merged: Any) -> Fields:
-    """Without containers that were applied empty and are not in the result."""
-    empty = [f for f, v in merged.items() if isinstance(v, dict) and v]
-    return difference(fields, {"f:" + f: {} for f in empty})
+    """Without containers, at any depth, that were applied empty and are not in the result."""
+    kept: Fields = {}
+    for element, inner in fields.items():
+        value = merged.get(element.removeprefix("f:")) if isinstance(merged, dict) else None
+        if not (inner == {} and isinstance(value, dict) and value):
+            kept[element] = _kept(inner, value)
+    return kept
 
 
 @given(THINGS)
