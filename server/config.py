@@ -70,6 +70,8 @@ OPTIONS: tuple[Option, ...] = (
            help="Serve also API versions that Kubernetes has removed."),
     Option(name="legacy-service-account-tokens", type=bool, default=False,
            help="Make and take token Secrets of service accounts."),
+    Option(name="autonomous-nodes", type=bool, default=False,
+           help="Pods keep their place on nodes that fall silent, where nothing else is said."),
     *config_identity.OPTIONS,
     *config_audit.OPTIONS,
 )  # fmt: skip
@@ -100,6 +102,7 @@ class ServerConfig:
     disable_agent: bool
     compat_betas: bool
     legacy_service_account_tokens: bool
+    autonomous_nodes: bool
     identity: IdentityConfig
     audit: AuditConfig | None
     debug: bool
@@ -143,6 +146,7 @@ def parse_config(settings: Settings) -> ServerConfig:
         disable_agent=s["disable_agent"],
         compat_betas=s["compat_betas"],
         legacy_service_account_tokens=s["legacy_service_account_tokens"],
+        autonomous_nodes=s["autonomous_nodes"],
         audit=parse_audit(s),
         identity=parse_identity(s, issuer=f"https://kubernetes.default.svc.{domain}"),
         debug=s["debug"],

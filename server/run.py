@@ -40,8 +40,10 @@ from server.controllers import (
     kubernetes_service,
     legacy_token_usage,
     node_ipam,
+    node_lifecycle,
     root_ca,
     service_account_tokens,
+    taint_eviction,
 )
 from server.http import HttpServer
 from server.identity import ServerIdentity, make_data_dir, prepare_identity
@@ -240,6 +242,8 @@ def _informed_builders(config: ServerConfig, identity: ServerIdentity) -> tuple[
         partial(root_ca.build, ca_pem=identity.ca_pem.decode()),
         partial(csr_signing.build, ca=identity.client_ca),
         partial(node_ipam.build, cluster_cidr=str(config.cluster_cidr)),
+        partial(node_lifecycle.build, autonomous=config.autonomous_nodes),
+        partial(taint_eviction.build, autonomous=config.autonomous_nodes),
     )
 
 

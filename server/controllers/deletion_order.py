@@ -5,6 +5,9 @@ scheduled before scheduled, pending before running, not ready before ready, a lo
 ``pod-deletion-cost`` first, then those doubled up with siblings on their node, ready or made for
 a shorter time, restarted more often. Ages are compared by their order of magnitude only, with
 the uid as the tie: so that not always the youngest pods are the victims.
+
+One step is edgek's own, before siblings: pods that kept their place through an outage of their
+node (``autonomy.py``) outlast others, as replacements made meanwhile, and of those the oldest.
 """
 
 import math
@@ -18,6 +21,7 @@ from edgek.api.conditions import find_condition
 from edgek.api.meta import Obj, annotations, get_path, uid
 from edgek.api.time import parse_time
 from edgek.kinds.pods import init_containers, is_ready, is_sidecar, node_name, phase
+from server.controllers.autonomy import has_been_cut_off
 
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 _PHASES = {"Pending": 0, "Unknown": 1, "Running": 2}
@@ -53,6 +57,7 @@ def _rank(pod: Obj, doubled: int) -> _Ranked:
         _PHASES.get(phase(pod), 0),
         ready,
         deletion_cost(pod),
+        has_been_cut_off(pod),
         -doubled,
     )
     return _Ranked(
@@ -96,6 +101,8 @@ def _restarts(pod: Obj) -> tuple[int, int]:
 def _compare(a: _Ranked, b: _Ranked, now: datetime) -> int:
     if a.steps != b.steps:
         return -1 if a.steps < b.steps else 1
+    if has_been_cut_off(a.pod) and a.created and b.created and a.created != b.created:
+        return -1 if a.created > b.created else 1
     if is_ready(a.pod) and a.ready_since != b.ready_since:
         return _younger(a, b, (a.ready_since, b.ready_since), now)
     if a.restarts != b.restarts:

@@ -1,6 +1,9 @@
 """What a node's silence and its conditions mean: conditions, taints, and when to evict; pure.
 
-As pkg/controller/nodelifecycle, with one zone: the cluster.
+As pkg/controller/nodelifecycle, but for one thing: where all nodes of a zone are silent, upstream
+evicts at its normal rate as long as another zone is well. Here none is given up: on the edge a
+zone is a site, and a site falls silent with its link. Zones are those of the topology labels;
+nodes without them are one zone.
 """
 
 from collections.abc import Sequence
@@ -8,8 +11,12 @@ from enum import Enum
 
 from edgek.api import taints as t
 from edgek.api.conditions import find_condition, with_condition
-from edgek.api.meta import Obj, get_path
+from edgek.api.meta import Obj, get_path, labels
 from edgek.api.taints import NO_EXECUTE, NO_SCHEDULE, same_taint
+
+REGION, ZONE = "topology.kubernetes.io/region", "topology.kubernetes.io/zone"
+OLD_REGION = "failure-domain.beta.kubernetes.io/region"
+OLD_ZONE = "failure-domain.beta.kubernetes.io/zone"
 
 WATCHED = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
 
@@ -29,15 +36,24 @@ LARGE_CLUSTER = 50
 
 
 class Disruption(Enum):
-    """How much of the cluster is unreachable, and so how far it is to be believed.
+    """How much of a zone is unreachable, and so how far it is to be believed.
 
-    When all nodes fall silent at once it is this server that has lost them, and evicting
+    When all its nodes fall silent at once it is the link to them that is lost, and evicting
     everything would do all the harm there is.
     """
 
     NORMAL = "Normal"
     PARTIAL = "PartialDisruption"
     FULL = "FullDisruption"
+
+
+def zone_of(node: Obj) -> tuple[str, str]:
+    """Region and zone; as component-helpers node/topology GetZoneKey."""
+    found = labels(node)
+    return (
+        found.get(REGION) or found.get(OLD_REGION) or "",
+        found.get(ZONE) or found.get(OLD_ZONE) or "",
+    )
 
 
 def ready_status(node: Obj) -> str:
@@ -53,7 +69,7 @@ def heartbeat(node: Obj) -> tuple[str, str]:
 
 
 def disruption(nodes: Sequence[Obj]) -> Disruption:
-    """As ComputeZoneState."""
+    """The state of one zone's nodes; as ComputeZoneState."""
     bad = sum(ready_status(node) != "True" for node in nodes)
     if bad and bad == len(nodes):
         return Disruption.FULL

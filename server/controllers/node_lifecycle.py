@@ -5,44 +5,41 @@ Lease or a status the node wrote) only notes the time; one timer per node looks 
 within the grace period. Times are monotonic and of our own observing, so neither a jump of the
 clock nor a restart (Leases are gone then) makes a node look dead: its grace starts anew.
 
-Taints are written here; deleting pods for them is ``taint_eviction``'s.
+Taints are written here, in the order and at the pace of ``node_eviction``; deleting pods for them
+is ``taint_eviction``'s, and what pods of lost nodes show is in ``node_pods``.
 """
 
 import logging
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 
 from edgek.aio.clock import Clock
-from edgek.api.conditions import with_condition
-from edgek.api.errors import Conflict, NotFound
 from edgek.api.meta import Key, Obj, get_path, name, namespace, resource_version
 from edgek.api.time import format_time
 from edgek.control.controller import DONE, Context, Mapped, Result, Watch
 from edgek.control.informer import Informer
 from edgek.kinds import LEASE, NODE, POD
 from edgek.kinds.kind import Kind
-from edgek.kinds.pods import is_ready, node_name
+from edgek.kinds.pods import node_name
+from server.controllers.autonomy import Autonomy, marks_changed
+from server.controllers.node_eviction import EPSILON, EvictionPace, Verdict
 from server.controllers.node_health import (
-    disruption,
-    eviction_interval,
     heartbeat,
-    needs_eviction,
     plan_silence,
     plan_taints,
     ready_status,
+    zone_of,
 )
-from server.controllers.pod_gc import BY_NODE, index_by_node
+from server.controllers.node_pods import PodMarks
 
 log = logging.getLogger(__name__)
 
 GRACE = 50.0
 """As --node-monitor-grace-period: five heartbeats may be lost."""
 LEASES = "kube-node-lease"
-EPSILON = 0.001
 
 
-def build(context: Context, *, grace: float = GRACE) -> "NodeLifecycle":
-    return NodeLifecycle(context, grace=grace)
+def build(context: Context, *, grace: float = GRACE, autonomous: bool = False) -> "NodeLifecycle":
+    return NodeLifecycle(context, grace=grace, autonomy=Autonomy(autonomous))
 
 
 class Heartbeats:
@@ -81,37 +78,47 @@ def _renewed(lease: Obj | None) -> object:
 
 
 class NodeLifecycle:
-    """Writes nodes' Unknown conditions and the taints that follow from conditions."""
+    """Writes nodes' Unknown conditions and the taints that follow from conditions, and has the
+    status of lost nodes' pods written."""
 
     name = "node-lifecycle-controller"
     kind = NODE
 
-    def __init__(self, context: Context, *, grace: float = GRACE) -> None:
+    def __init__(self, context: Context, *, grace: float = GRACE, autonomy: Autonomy) -> None:
         self._client = context.client
         self._clock = context.clock
         self._events = context.events.source("node-controller")
         self._grace = grace
         self._nodes = context.informers.get(NODE)
-        self._pods = context.informers.get(POD)
-        self._pods.add_index(BY_NODE, index_by_node)
+        self._nodes.on_change(self._tell)
+        self._marks = PodMarks(context, autonomy, self._events)
         self._beats = Heartbeats(context.clock, self._nodes)
-        self._next_eviction = 0.0
+        self._pace = EvictionPace(context.clock)
         self.watches: Sequence[Watch] = (
             self._beats,
             Mapped(NODE, self._node_keys, when=self._noted),
             # A pod that says it is ready on a lost node was written before the loss was known.
-            Mapped(POD, lambda pod: [Key("", node_name(pod))] if node_name(pod) else [],
-                   when=lambda old, new: old is None or new is None),
-        )  # fmt: skip
+            Mapped(POD, _node_of, when=lambda o, n: o is None or n is None or marks_changed(o, n)),
+        )
 
     def _noted(self, old: Obj | None, new: Obj | None) -> bool:
-        if new is not None and (old is None or heartbeat(old) != heartbeat(new)):
+        if new is not None and (old is None or _spoke(old, new)):
             self._beats.note(name(new))
         return True
 
+    def _tell(self, old: Obj | None, new: Obj | None) -> None:
+        """Nodes that were there when we started have been told of before."""
+        if old is None and new is not None and self._nodes.synced.is_set():
+            message = f"Node {name(new)} event: Registered Node {name(new)} in Controller"
+            self._events.normal(new, "RegisteredNode", message)
+        if new is None and old is not None:
+            message = f"Node {name(old)} event: Removing Node {name(old)} from Controller"
+            self._events.normal(old, "RemovingNode", message)
+
     def _node_keys(self, node: Obj) -> list[Key]:
         """One node more or less that is well changes what is right for the lost ones."""
-        lost = [n for n in self._nodes.list() if ready_status(n) != "True"]
+        zone = zone_of(node)
+        lost = [n for n in self._nodes.list() if ready_status(n) != "True" and zone_of(n) == zone]
         return [Key("", name(n)) for n in (node, *lost)]
 
     async def reconcile(self, key: Key) -> Result:
@@ -123,8 +130,8 @@ class NodeLifecycle:
         if left <= EPSILON and await self._mark_silent(node):
             return DONE  # comes back here by its own change
         wait = await self._taint(node)
-        if ready_status(node) != "True":
-            await self._mark_pods(key)
+        await self._marks.mark(node)
+        left = self._grace - self._beats.age(key.name)
         waits = [w for w in (wait, left) if w is not None and w > EPSILON]
         return Result(requeue_after=min(waits)) if waits else DONE
 
@@ -152,30 +159,21 @@ class NodeLifecycle:
             await self._client.patch(NODE, Key("", name(node)), body)
         return wait
 
-    def _may_evict(self, node: Obj) -> tuple[bool | None, float | None]:
-        nodes = self._nodes.list()
-        interval = eviction_interval(disruption(nodes), len(nodes))
-        if interval is None:
-            # Full disruption takes back what was given up; as handleDisruption.
-            full = all(ready_status(n) != "True" for n in nodes)
-            return (False if full else None), None
-        if not needs_eviction(node):
-            return None, None
-        now = self._clock.monotonic()
-        if now + EPSILON < self._next_eviction:
-            return None, self._next_eviction - now
-        self._next_eviction = now + interval
-        return True, None
+    def _may_evict(self, node: Obj) -> Verdict:
+        zone = zone_of(node)
+        nodes = [n for n in self._nodes.list() if zone_of(n) == zone]
+        if self._pace.has_come_back(zone, nodes):
+            for other in nodes:
+                self._beats.note(name(other))
+        silent = ready_status(node) == "Unknown"
+        grace_left = self._grace - self._beats.age(name(node)) if silent else 0.0
+        return self._pace.verdict(node, nodes, grace_left=grace_left)
 
-    async def _mark_pods(self, key: Key) -> None:
-        """As MarkPodsNotReady: nobody should call them, whatever they said last."""
-        now = format_time(self._clock.now())
-        for pod in self._pods.by_index(BY_NODE, key.name):
-            if not is_ready(pod):
-                continue
-            condition = {"type": "Ready", "status": "False"}
-            conditions = with_condition(pod["status"]["conditions"], condition, now=now)
-            status = {**pod["status"], "conditions": conditions}
-            self._events.warning(pod, "NodeNotReady", "Node is not ready")
-            with suppress(NotFound, Conflict):
-                await self._client.update_status(POD, {**pod, "status": status})
+
+def _spoke(old: Obj, new: Obj) -> bool:
+    """Unknown is what we write of a node; none says so of itself."""
+    return ready_status(new) != "Unknown" and heartbeat(old) != heartbeat(new)
+
+
+def _node_of(pod: Obj) -> list[Key]:
+    return [Key("", node_name(pod))] if node_name(pod) else []

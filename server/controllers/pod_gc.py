@@ -1,15 +1,18 @@
 """Pod garbage collector: pods that nobody will finish are removed.
 
-As pkg/controller/podgc, but by events and timers, not by a tick. Three sorts: pods of a node that
-is gone (after a quarantine, should the node come back), pods that are being deleted but never got
-a node (nobody would confirm their end), and finished pods beyond a threshold, the oldest first.
+As pkg/controller/podgc, but by events and timers, not by a tick. Four sorts: pods of a node that
+is gone (after a quarantine, should the node come back), pods that are being deleted on a node that
+people say is out of service, or that never got a node (nobody would confirm their end), and
+finished pods beyond a threshold, the oldest first.
 """
 
 from collections.abc import Sequence
 from contextlib import suppress
 
+from edgek.api.conditions import is_true
 from edgek.api.errors import Conflict, NotFound
-from edgek.api.meta import Key, Obj, is_deleting, key_of, uid
+from edgek.api.meta import Key, Obj, get_path, is_deleting, key_of, uid
+from edgek.api.taints import OUT_OF_SERVICE
 from edgek.api.time import format_time
 from edgek.control.controller import DONE, Context, ForKind, Mapped, Result, Watch
 from edgek.control.informer import Informer
@@ -56,6 +59,18 @@ def failed_status(pod: Obj, *, now: str) -> Obj:
     return {**status, "phase": "Failed", "conditions": [*others, condition]}
 
 
+def terminated_status(pod: Obj) -> Obj:
+    """Of a pod on a node that is out of service: it had been told to end before."""
+    return {**(pod.get("status") or {}), "phase": "Failed"}
+
+
+def _out_of_service(node: Obj | None) -> bool:
+    """As gcTerminating: not ready, and people say it will not come back as it was."""
+    if node is None or is_true(get_path(node, "status", "conditions"), "Ready"):
+        return False
+    return any(t.get("key") == OUT_OF_SERVICE for t in get_path(node, "spec", "taints", default=()))
+
+
 class PodGarbageCollector:
     """Keys are those of nodes (gone or not), or ``CLUSTER``; "" is the node of unscheduled pods."""
 
@@ -71,7 +86,12 @@ class PodGarbageCollector:
         self._pods.add_index(BY_NODE, index_by_node)
         self._missing: dict[str, float] = {}
         self.watches: Sequence[Watch] = (
-            ForKind(NODE, when=lambda old, new: old is None or new is None),
+            ForKind(
+                NODE,
+                when=lambda old, new: (
+                    _out_of_service(old) != _out_of_service(new) or old is None or new is None
+                ),
+            ),
             Mapped(POD, self._keys, when=_matters),
         )
 
@@ -93,8 +113,13 @@ class PodGarbageCollector:
 
     async def _node(self, key: Key) -> Result:
         orphans = self._pods.by_index(BY_NODE, key.name)
-        if self._nodes.get(key) is not None or not orphans:
+        node = self._nodes.get(key)
+        if node is not None or not orphans:
             self._missing.pop(key.name, None)
+            for pod in orphans if _out_of_service(node) else ():
+                if is_deleting(pod):
+                    await self._fail(pod, terminated_status(pod))
+                    await self._remove(pod)
             return DONE
         now = self._clock.monotonic()
         left = self._missing.setdefault(key.name, now) + QUARANTINE - now
@@ -103,7 +128,7 @@ class PodGarbageCollector:
         if await self._exists(key):  # asked, not looked up: what follows cannot be undone
             return DONE
         for pod in orphans:
-            await self._fail(pod)
+            await self._fail(pod, failed_status(pod, now=format_time(self._clock.now())))
             await self._remove(pod)
         self._missing.pop(key.name, None)
         return DONE
@@ -115,10 +140,9 @@ class PodGarbageCollector:
             return False
         return True
 
-    async def _fail(self, pod: Obj) -> None:
+    async def _fail(self, pod: Obj, status: Obj) -> None:
         if is_terminal(pod):
             return
-        status = failed_status(pod, now=format_time(self._clock.now()))
         with suppress(NotFound, Conflict):
             await self._client.update_status(POD, {**pod, "status": status})
 

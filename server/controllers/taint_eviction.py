@@ -1,7 +1,8 @@
 """Taint eviction: pods leave nodes whose NoExecute taints they do not tolerate (any longer).
 
 As pkg/controller/tainteviction. ``tolerationSeconds`` count from when this controller first saw
-the pod under those taints, on the monotonic clock; one delay per such pod, and none else.
+the pod under those taints, on the monotonic clock; one delay per such pod, and none else. The
+taint of a silent node means nothing to autonomous pods (``autonomy.py``).
 """
 
 from collections.abc import Sequence
@@ -16,13 +17,14 @@ from edgek.api.time import format_time
 from edgek.control.controller import DONE, Context, ForKind, Mapped, Result, Watch
 from edgek.kinds import NODE, POD
 from edgek.kinds.pods import is_terminal, node_name
+from server.controllers.autonomy import Autonomy, marks_changed
 from server.controllers.pod_gc import BY_NODE, index_by_node
 
 FOREVER = float("inf")
 
 
-def build(context: Context) -> "TaintEviction":
-    return TaintEviction(context)
+def build(context: Context, *, autonomous: bool = False) -> "TaintEviction":
+    return TaintEviction(context, Autonomy(autonomous))
 
 
 def no_execute(node: Obj | None) -> list[Obj]:
@@ -52,7 +54,8 @@ class TaintEviction:
     name = "taint-eviction-controller"
     kind = POD
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, autonomy: Autonomy) -> None:
+        self._autonomy = autonomy
         self._client = context.client
         self._clock = context.clock
         self._events = context.events.source("taint-eviction-controller")
@@ -62,7 +65,7 @@ class TaintEviction:
         self._waiting: dict[Key, _Waiting] = {}
         self.watches: Sequence[Watch] = (
             ForKind(POD, when=_pod_matters),
-            Mapped(NODE, self._pods_on, when=lambda o, n: no_execute(o) != no_execute(n)),
+            Mapped(NODE, self._pods_on, when=_node_matters),
         )
 
     def _pods_on(self, node: Obj) -> list[Key]:
@@ -71,7 +74,7 @@ class TaintEviction:
     async def reconcile(self, key: Key) -> Result:
         pod = self._pods.get(key)
         node = None if pod is None else self._nodes.get(Key("", node_name(pod)))
-        taints = no_execute(node)
+        taints = [] if pod is None else self._autonomy.evicting(no_execute(node), pod, node)
         if pod is None or is_deleting(pod) or is_terminal(pod) or not taints:
             self._cancel(key, pod)
             return DONE
@@ -113,8 +116,14 @@ class TaintEviction:
             await self._client.delete(POD, key, preconditions={"uid": uid(pod)})
 
 
+def _node_matters(old: Obj | None, new: Obj | None) -> bool:
+    if no_execute(old) != no_execute(new):
+        return True
+    return old is not None and new is not None and marks_changed(old, new)
+
+
 def _pod_matters(old: Obj | None, new: Obj | None) -> bool:
-    if old is None or new is None:
+    if old is None or new is None or marks_changed(old, new):
         return True
     return (node_name(old), old["spec"].get("tolerations"), is_deleting(old), is_terminal(old)) != (
         node_name(new), new["spec"].get("tolerations"), is_deleting(new), is_terminal(new)

@@ -249,3 +249,76 @@ async def test_healthy_nodes_cost_no_writes() -> None:
         await asyncio.sleep(3600)
         assert api.writes == []
         await stop(task)
+
+
+def zoned(name: str, zone: str) -> Obj:
+    return well(name, labels={"topology.kubernetes.io/zone": zone})
+
+
+@pytest.mark.looptime
+async def test_a_zone_that_is_lost_whole_keeps_its_pods_and_others_are_judged_apart() -> None:
+    api = MemoryApi()
+    for name, zone in (("a1", "a"), ("a2", "a"), ("b1", "b"), ("b2", "b"), ("b3", "b")):
+        api.put(NODE, zoned(name, zone))
+    api.put(POD, runs("site", "a1"))
+    api.put(POD, runs("web", "b1"))
+    async with running(api, *BUILDERS) as loops:
+        task = asyncio.create_task(beat(loops, "b2", "b3"))
+        await asyncio.sleep(900)
+        assert taints_of(api, "a1") == taints_of(api, "a2") == {"unreachable:NoSchedule"}
+        assert api.one(POD, "default", "site") is not None
+        assert api.one(POD, "default", "web") is None
+        await stop(task)
+
+
+@pytest.mark.looptime
+async def test_after_a_zone_was_lost_its_other_nodes_have_a_grace_to_be_heard_of() -> None:
+    api = MemoryApi()
+    for name in ("a1", "a2", "a3"):
+        api.put(NODE, zoned(name, "a"))
+    async with running(api, *BUILDERS) as loops:
+        await asyncio.sleep(600)
+        assert taints_of(api, "a2") == {"unreachable:NoSchedule"}
+        for name in ("a1", "a3"):
+            back = deep_copy(api.one(NODE, "", name) or {})
+            back["status"] = well(name)["status"]
+            back["status"]["conditions"][0]["lastHeartbeatTime"] = "2026-01-01T01:00:00Z"
+            api.put(NODE, back)
+        task = asyncio.create_task(beat(loops, "a1", "a3"))
+        await asyncio.sleep(40)
+        assert taints_of(api, "a2") == {"unreachable:NoSchedule"}
+        await asyncio.sleep(20)
+        assert taints_of(api, "a2") == {"unreachable:NoSchedule", "unreachable:NoExecute"}
+        await stop(task)
+
+
+@pytest.mark.looptime
+async def test_each_zone_gives_up_nodes_at_a_pace_of_its_own() -> None:
+    api = MemoryApi()
+    for zone in "ab":
+        for number in range(6):
+            api.put(NODE, zoned(f"{zone}{number}", zone))
+    async with running(api, *BUILDERS) as loops:
+        alive = [f"{z}{i}" for z in "ab" for i in range(2, 6)]
+        task = asyncio.create_task(beat(loops, *alive))
+        await asyncio.sleep(51)
+        lost = [n for n in ("a0", "a1", "b0", "b1")
+                if "unreachable:NoExecute" in taints_of(api, n)]  # fmt: skip
+        assert sorted(n[0] for n in lost) == ["a", "b"]
+        await stop(task)
+
+
+@pytest.mark.looptime
+async def test_nodes_that_come_and_go_are_told_of_and_those_there_at_the_start_are_not() -> None:
+    api = MemoryApi()
+    api.put(NODE, well("n1"))
+    async with running(api, *BUILDERS) as loops:
+        assert loops.events() == []
+        api.put(NODE, well("n2"))
+        await loops.settle()
+        api.remove(NODE, "", "n2")
+        await loops.settle()
+        assert loops.events() == [
+            "RegisteredNode: Node n2 event: Registered Node n2 in Controller",
+            "RemovingNode: Node n2 event: Removing Node n2 from Controller",
+        ]
