@@ -29,6 +29,7 @@ from server.controllers import (
     replication_controller,
     resource_quota,
     service_account,
+    stale_disruption,
     statefulset,
     validating_admission_policy_status,
 )
@@ -47,6 +48,7 @@ ALL: tuple[Builder, ...] = (
     job_orphan_pods.build,
     statefulset.build,
     disruption.build,
+    stale_disruption.build,
     endpoints.build,
     endpoint_slice.build,
     endpoint_slice_mirroring.build,
