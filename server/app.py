@@ -191,6 +191,19 @@ def _no_verbs(*_: object) -> VerbTable:
     return {}
 
 
+def section_config(kind: Kind) -> SectionConfig:
+    paths = INDEXED.get(kind.plural, ()) if not kind.group else ()
+    return SectionConfig(
+        durability=kind.durability,
+        lean=kind.lean,
+        indexes={path: _reader_of(kind, path) for path in paths},
+    )
+
+
+def _reader_of(kind: Kind, path: str) -> Callable[[Obj], str]:
+    return lambda obj: kind.read_field(obj, path)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Parts:
     """What ``build_api`` is given because it needs keys, sockets or the cluster's identity."""
@@ -206,6 +219,8 @@ class Parts:
     webhooks: Callable[[StoreReader], WebhookClient] = WebhookClient
     aggregator: Callable[[StoreReader], Aggregator] = Aggregator
     audit: Audit | None = None
+    section: Callable[[Kind], SectionConfig] = section_config
+    """How a kind is kept."""
 
 
 def build_api(config: ApiConfig, parts: Parts) -> Api:
@@ -213,7 +228,7 @@ def build_api(config: ApiConfig, parts: Parts) -> Api:
     store = LocalStore(
         parts.engine,
         lazy_engine=parts.lazy_engine,
-        sections={k.storage_prefix: section_config(k) for k in ALL if not k.virtual},
+        sections={k.storage_prefix: parts.section(k) for k in ALL if not k.virtual},
         decode=orjson.loads,
     )
     reader = StoreReader(store)
@@ -277,19 +292,6 @@ def quota_writer(store: LocalStore, clock: Clock) -> WriteStatus:
         await unadmitted.update(RESOURCE_QUOTA, key, transform, context, how=STATUS)
 
     return write
-
-
-def section_config(kind: Kind) -> SectionConfig:
-    paths = INDEXED.get(kind.plural, ()) if not kind.group else ()
-    return SectionConfig(
-        durability=kind.durability,
-        lean=kind.lean,
-        indexes={path: _reader_of(kind, path) for path in paths},
-    )
-
-
-def _reader_of(kind: Kind, path: str) -> Callable[[Obj], str]:
-    return lambda obj: kind.read_field(obj, path)
 
 
 def hooks(config: ApiConfig, reader: StoreReader) -> Mapping[Kind, Hook]:
