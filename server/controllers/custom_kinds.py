@@ -9,6 +9,7 @@ from collections.abc import Callable
 from edgek.api.meta import Obj, annotations, name
 from edgek.control.informer import Informer, Informers, Keep, whole
 from edgek.kinds import CUSTOM_RESOURCE_DEFINITION as CRD
+from edgek.kinds.built_in import is_built_in
 from edgek.kinds.crd_status import APPROVAL
 from edgek.kinds.custom import kinds_of
 from edgek.kinds.kind import Kind
@@ -41,8 +42,9 @@ def definitions(informers: Informers) -> Informer:
 
 
 def kind_of(crd: Obj) -> Kind | None:
-    """The one version of a definition that control loops speak: what is stored, if it is served."""
-    kinds = kinds_of(crd)
+    """The one version of a definition that control loops speak: what is stored, if it is served.
+    None where it is not served at all."""
+    kinds = [k for k in kinds_of(crd) if not is_built_in(k.group, k.plural)]
     stored = [v["name"] for v in crd["spec"]["versions"] if v.get("storage")]
     return next((k for k in kinds if k.version in stored), kinds[0] if kinds else None)
 

@@ -16,6 +16,7 @@ from edgek.api.meta import Key, Obj, is_deleting, key_of, name, namespace, resou
 from edgek.api.time import format_time
 from edgek.control.controller import DONE, Context, ForKind, Mapped, Result, Watch
 from edgek.kinds import CUSTOM_RESOURCE_DEFINITION as CRD
+from edgek.kinds.built_in import built_in_names
 from edgek.kinds.crd_status import CLEANUP, Taken, plan_status, terminating
 from edgek.kinds.kind import Kind
 from server.controllers.custom_kinds import definitions, kind_of
@@ -52,12 +53,14 @@ class DefinitionController:
         return DONE
 
     async def _take_names(self, crd: Obj) -> None:
+        group = crd["spec"]["group"]
         others = (
             d["status"].get("acceptedNames") or {}
             for d in self._definitions.list()
-            if d["spec"]["group"] == crd["spec"]["group"] and name(d) != name(crd)
+            if d["spec"]["group"] == group and name(d) != name(crd)
         )
-        status = plan_status(crd, Taken.by(others), now=format_time(self._clock.now()))
+        taken = Taken.by((*built_in_names(group), *others))
+        status = plan_status(crd, taken, now=format_time(self._clock.now()))
         if status != crd["status"]:
             await self._write_status(crd, status)
 

@@ -12,6 +12,7 @@ from edgek.aio.clock import Clock
 from edgek.api.meta import Obj
 from edgek.api.time import format_time
 from edgek.kinds import CUSTOM_RESOURCE_DEFINITION as CRD
+from edgek.kinds.built_in import built_in_names
 from edgek.kinds.crd_status import Taken, plan_status
 from server.registry.definitions import Definitions
 from server.registry.hooks import Undo
@@ -31,7 +32,8 @@ class DefinitionHook:
     def reserve(self, obj: Obj, old: Obj | None, user: User) -> Undo:
         name = obj["metadata"].get("name") or ""
         group = obj["spec"].get("group") or ""
-        others = [*self._definitions.accepted_names(group, besides=name)]
+        others = [*built_in_names(group)]
+        others += self._definitions.accepted_names(group, besides=name)
         others += [names for n, (g, names) in self._held.items() if g == group and n != name]
         now = format_time(self._clock.now())
         obj["status"] = plan_status(obj, Taken.by(others), now=now)

@@ -15,6 +15,7 @@ import orjson
 from edgek.api.errors import MethodNotAllowed
 from edgek.api.meta import Obj, is_deleting, name
 from edgek.kinds import CUSTOM_RESOURCE_DEFINITION as CRD
+from edgek.kinds.built_in import is_built_in
 from edgek.kinds.custom import (
     ConversionFor,
     is_established,
@@ -111,7 +112,9 @@ class Definitions:
         before = self._known.get(name(crd))
         if before is not None and replace(before, kinds=()) == known:
             return
-        made = tuple(k for k in self._kinds(crd, entry.raw) if self._is_free(k))
+        # Their names are refused already; but somebody may have written the status himself.
+        found = self._kinds(crd, entry.raw)
+        made = tuple(k for k in found if not is_built_in(k.group, k.plural))
         known = self._known[name(crd)] = replace(known, kinds=made)
         for kind in before.kinds if before else ():
             self._table.remove(kind)
@@ -129,11 +132,6 @@ class Definitions:
         return kinds_of(
             crd, load=load, conversion_for=self._conversion_for, rules_for=self._rules_for
         )
-
-    def _is_free(self, kind: Kind) -> bool:
-        """Built-in resources are not to be had, in whatever version."""
-        found = self._table.find(kind.group, kind.version, kind.plural)
-        return found is None or found.custom
 
     def _drop(self, crd_name: str) -> None:
         known = self._known.pop(crd_name, None)

@@ -9,12 +9,14 @@ import pytest
 from aiohttp import web
 
 from edgek.api import errors
-from edgek.api.meta import Key, Obj, deep_copy
+from edgek.api.meta import Key, Obj, deep_copy, key_of
 from edgek.client.client import Client
 from edgek.kinds import CUSTOM_RESOURCE_DEFINITION as CRD
+from edgek.kinds import INGRESS
 from edgek.kinds.kind import Kind
 from server.admission.chain import Attributes
 from server.app import Api
+from server.controllers.custom_kinds import kind_of
 from server.storage.sqlite import SqliteEngine
 from tests.support.api import admin, open_api
 from tests.support.https_peer import Peer, https_peer
@@ -132,22 +134,30 @@ async def test_of_two_definitions_that_want_one_name_the_first_has_it() -> None:
         assert api.env.kinds.find(GROUP, "v1", "tabs") is None
 
 
-async def test_a_built_in_resource_is_not_to_be_had() -> None:
-    crd = definition(group="networking.k8s.io", names={"plural": "ingresses", "kind": "Ingress"})
+@pytest.mark.parametrize("version_", ["v1", "v9"])
+async def test_a_built_in_resource_is_not_to_be_had_in_any_version(version_: str) -> None:
+    names = {"plural": "ingresses", "kind": "Ingress"}
+    crd = definition(version(version_, storage=True), group="networking.k8s.io", names=names)
     crd["metadata"] = {
         "name": "ingresses.networking.k8s.io",
         "annotations": {"api-approved.kubernetes.io": "https://example.com/pull/1"},
     }
     async with open_api() as api:
         client = admin(api)
+        kept = await client.create(INGRESS, deep_copy(dict(INGRESS.example)))
         for _ in range(2):
-            await client.create(CRD, deep_copy(crd))
-            built_in = api.env.kinds.find("networking.k8s.io", "v1", "ingresses")
-            assert built_in is not None
-            assert not built_in.custom
-            gone = Key("", crd["metadata"]["name"])
-            await client.delete(CRD, gone)
-            await client.patch(CRD, gone, {"metadata": {"finalizers": None}})
+            made = await client.create(CRD, deep_copy(crd))
+            found = {c["type"]: c for c in made["status"]["conditions"]}
+            assert found["NamesAccepted"]["message"] == '"ingresses" is already in use'
+            forged = [{**found["Established"], "status": "True"}]
+            status = {"conditions": forged, "acceptedNames": names | {"listKind": "Ingresses"}}
+            await client.patch(CRD, key_of(crd), {"status": status}, subresource="status")
+            served_ = api.env.kinds.find("networking.k8s.io", version_, "ingresses")
+            assert served_ in (None, INGRESS)
+            assert kind_of(await client.get(CRD, key_of(crd))) is None
+            await client.delete(CRD, key_of(crd))
+            await client.patch(CRD, key_of(crd), {"metadata": {"finalizers": None}})
+        assert await client.get(INGRESS, key_of(kept)) == kept
 
 
 async def test_objects_and_kinds_survive_a_restart(tmp_path: Path) -> None:
