@@ -2,7 +2,7 @@
 
 PyYAML makes dates of timestamps and numbers of ``1:30``; sigs.k8s.io/yaml does neither, so the
 resolvers here are fewer. Aliases are followed by reference, so that a few lines can stand for
-billions of nodes: the count of nodes after following them is bounded, and so is the depth.
+billions of nodes: what there is after following them is bounded in number, text and depth.
 """
 
 import math
@@ -14,6 +14,8 @@ from typing import Any
 from edgek.api.errors import BadRequest
 
 MAX_NODES = 200_000
+MAX_TEXT = 3 * 1024 * 1024
+"""Characters of all keys and values, aliases written out; a body without any has no more."""
 MAX_DEPTH = 128
 _FLOAT = re.compile(r"[-+]?(?:\d+\.\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|\d+[eE][-+]?\d+)")
 _INT = re.compile(r"[-+]?(?:0b[01]+|0o?[0-7]+|0x[0-9a-fA-F]+|[1-9][0-9_]*|0)")
@@ -53,15 +55,23 @@ def _refuse_deep(raw: bytes) -> None:
 
 def _bounded(root: Any) -> Any:
     """``root`` as it is, once it is known to be small when every alias is written out."""
-    count = 0
+    count = text = 0
     stack: list[tuple[Any, int]] = [(root, 0)]
     while stack:
         value, depth = stack.pop()
         count += 1
-        if count > MAX_NODES or depth > MAX_DEPTH:
+        text += _length(value)
+        if count > MAX_NODES or text > MAX_TEXT or depth > MAX_DEPTH:
             raise ValueError("document contains excessive aliasing")
         stack.extend((inner, depth + 1) for inner in _children(value))
     return root
+
+
+def _length(value: Any) -> int:
+    """Of its own text, without its children's."""
+    if isinstance(value, str):
+        return len(value)
+    return sum(map(len, value)) if isinstance(value, dict) else 0
 
 
 def _children(value: Any) -> Iterator[Any]:

@@ -61,6 +61,15 @@ def test_yaml_means_what_it_means_upstream(raw: bytes, value: Any) -> None:
     assert decode_yaml(raw) == (value, [])
 
 
+def test_yaml_that_is_small_only_by_its_aliases_is_refused() -> None:
+    """What is checked and stored has each of them written out."""
+    few = b"a: &x '%s'\nb: [*x, *x]\n" % (b"y" * 1_000_000)
+    assert len(decode_yaml(few)[0]["b"]) == 2
+    for more in (b"c: [*x]\n", b"c: {*x : 1}\n"):
+        with pytest.raises(BadRequest, match="excessive aliasing"):
+            decode_yaml(few + more + b"d: [*x]\n")
+
+
 def test_yaml_tells_keys_that_came_twice() -> None:
     assert decode_yaml(b"a: 1\na: 2\n") == ({"a": 2}, ["a"])
 
