@@ -77,5 +77,5 @@ class Expiry:
             obj = entry.decoded()
             last = {**obj, "metadata": dict(obj["metadata"])}
             with contextlib.suppress(ConditionFailed):
-                op = Op(due.name, stamp(last), expected=due.revision, delete=True)
+                op = Op(due.name, stamp(last, bounded=False), expected=due.revision, delete=True)
                 await self._store.commit(op)

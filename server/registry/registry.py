@@ -372,7 +372,7 @@ class Registry:
         stored = obj if kind.conversion is None else await kind.conversion.store(obj)
         if expected == 0:
             self.check_new(kind)  # in the step of the commit: a definition may be ending by now
-        op = Op(name, stamp(stored), expected=expected, delete=delete)
+        op = Op(name, stamp(stored, bounded=not delete), expected=expected, delete=delete)
         return (await self.served(kind, [await self.store.commit(op)]))[0]
 
     async def _to_the_end(self, kind: Kind, write: Coroutine[Any, Any, T]) -> T:

@@ -6,12 +6,17 @@ from typing import Any
 
 import orjson
 
+from edgek.api.errors import RequestEntityTooLarge
 from edgek.api.meta import Key, Obj
 from edgek.kinds.kind import Kind
 from server.admission.chain import Attributes
 from server.registry.update import before_status_update, before_update
 from server.request.model import User
 from server.storage.store import Encode, Entry, Name
+
+MAX_OBJECT = 3 * 1024 * 1024
+"""Bytes of JSON. Bodies are bounded as they come, but patch by patch an object could grow without
+end. etcd, behind upstream, takes 1.5 MiB."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,13 +146,17 @@ def name_of(kind: Kind, key: Key) -> Name:
     return Name(kind.storage_prefix, key.namespace, key.name)
 
 
-def stamp(obj: Obj) -> Encode:
-    """Puts the commit's revision into the object and encodes it, once for all readers."""
+def stamp(obj: Obj, *, bounded: bool = True) -> Encode:
+    """Puts the commit's revision into the object and encodes it, once for all readers. Where it is
+    ``bounded``, raises RequestEntityTooLarge, but not of one that is to go."""
 
     def encode(revision: int) -> tuple[bytes, Any]:
         obj["metadata"]["resourceVersion"] = str(revision)
+        raw = orjson.dumps(obj)
+        if bounded and len(raw) > MAX_OBJECT and "deletionTimestamp" not in obj["metadata"]:
+            raise RequestEntityTooLarge(f"Request entity too large: limit is {MAX_OBJECT}")
         # orjson leaves room behind what it wrote (8 KB for 1 KB); a copy is as large as it must be.
-        return bytes(memoryview(orjson.dumps(obj))), obj
+        return bytes(memoryview(raw)), obj
 
     return encode
 

@@ -165,8 +165,8 @@ class LocalStore:
         head = self._heads.get(op.name, current.revision if current else 0)
         if (op.expected is not None and op.expected != head) or (op.delete and head == 0):
             raise ConditionFailed(op.name, head)
+        raw, obj = op.encode(self._next + 1)  # may refuse: then nothing has happened
         self._next += 1
-        raw, obj = op.encode(self._next)
         entry = self._entry(op.name, self._next, raw, obj)
         if self._is(op.name.section, "durable"):
             return await self._commit_durable(op, entry)

@@ -83,7 +83,8 @@ class Entry:
 
 
 Encode = Callable[[int], tuple[bytes, Any]]
-"""Given the commit's revision, the bytes to store and the object they stand for."""
+"""Given the commit's revision, the bytes to store and the object they stand for. May raise, to
+refuse."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from edgek.aio.clock import FakeClock
 from edgek.api import errors
 from edgek.api.meta import Key, Obj
 from edgek.client.client import Client
-from edgek.kinds import CONFIG_MAP, DEPLOYMENT, NAMESPACE, POD, SERVICE
+from edgek.kinds import CONFIG_MAP, DEPLOYMENT, NAMESPACE, POD, POD_TEMPLATE, SERVICE
 from server.app import Api
 
 A = Key("default", "a")
@@ -287,3 +287,19 @@ async def test_a_pod_is_bound_once(client: Client) -> None:
     assert bound["status"]["conditions"][0]["type"] == "PodScheduled"
     with pytest.raises(errors.Conflict, match='already assigned to node "n1"'):
         await client.create(POD, binding("n2"), subresource="binding", name="a")
+
+
+async def test_an_object_that_patches_made_too_large_grows_no_more_but_can_go(
+    client: Client,
+) -> None:
+    template = pod(activeDeadlineSeconds=5)
+    made = {"apiVersion": "v1", "kind": "PodTemplate", "metadata": template["metadata"]}
+    made["metadata"]["finalizers"] = ["example.com/hold"]
+    await client.create(POD_TEMPLATE, made | {"template": {"spec": template["spec"]}})
+    [container] = template["spec"]["containers"]
+    spec = {"containers": [{**container, "args": ["x" * 3_000] * 1_000}]}
+    await client.patch(POD_TEMPLATE, A, {"template": {"spec": spec}})
+    with pytest.raises(errors.RequestEntityTooLarge, match="limit is 3145728"):
+        await client.patch(POD_TEMPLATE, A, {"metadata": {"annotations": {"a": "x" * 200_000}}})
+    await client.delete(POD_TEMPLATE, A)
+    assert (await client.get(POD_TEMPLATE, A))["metadata"]["deletionTimestamp"]
