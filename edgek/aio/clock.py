@@ -5,8 +5,9 @@ timestamps come from here, so that both can be steered together.
 """
 
 import asyncio
+import os
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Protocol
 
 
@@ -61,3 +62,17 @@ class FakeClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+def local_zone() -> tzinfo:
+    """This machine's time zone: of ``TZ``, else of /etc/localtime, else UTC."""
+    from zoneinfo import ZoneInfo
+
+    name = os.environ.get("TZ", "").lstrip(":")
+    try:
+        if name:
+            return ZoneInfo(name)
+        with open("/etc/localtime", "rb") as file:
+            return ZoneInfo.from_file(file, key="Local")
+    except (ValueError, OSError, LookupError):
+        return UTC

@@ -91,9 +91,14 @@ def parse_schedule(text: str) -> Schedule:
 
 def _without_zone(text: str) -> str:
     """``TZ=...`` is understood, so that it can be refused in words of its own."""
+    return text.partition(" ")[2].strip() if zone_prefix(text) is not None else text
+
+
+def zone_prefix(text: str) -> str | None:
+    """The time zone's name in ``TZ=Europe/Vienna 0 3 * * *``; None where there is none."""
     if text.startswith(("TZ=", "CRON_TZ=")):
-        return text.partition(" ")[2].strip()
-    return text
+        return text.partition(" ")[0].partition("=")[2]
+    return None
 
 
 def _field(text: str, bounds: Bounds) -> tuple[frozenset[int], bool]:
