@@ -8,6 +8,7 @@ server/run.py. They are plain API clients: nothing here reaches the registry or 
 from edgek.control.controller import Builder
 from server.controllers import (
     clusterrole_aggregation,
+    cronjob,
     csr_approving,
     custom_api_services,
     daemonset,
@@ -31,6 +32,7 @@ from server.controllers import (
     service_account,
     stale_disruption,
     statefulset,
+    ttl_after_finished,
     validating_admission_policy_status,
 )
 
@@ -46,6 +48,8 @@ ALL: tuple[Builder, ...] = (
     daemonset.build,
     job.build,
     job_orphan_pods.build,
+    cronjob.build,
+    ttl_after_finished.build,
     statefulset.build,
     disruption.build,
     stale_disruption.build,
