@@ -1,0 +1,183 @@
+"""A whole cluster on virtual time: the real API, all controllers, the scheduler, told nodes.
+
+Nothing is durable here: every kind is kept as heartbeats are, so no commit needs a thread, and a
+day of the cluster's life passes in a second. Nodes beat as real ones do (the agent's own Lease);
+what their pods do is told by images: ``good`` runs and is ready, ``bad`` runs and never is,
+``done`` ends well, ``fail`` ends with 1. Needs ``@pytest.mark.looptime``.
+"""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from agent.node.lease import NodeLease
+from edgek.aio.clock import FakeClock
+from edgek.aio.tasks import Tasks
+from edgek.api.meta import Key, Obj, get_path, is_deleting, key_of, uid
+from edgek.api.time import format_time
+from edgek.client.client import Client
+from edgek.control.controller import DONE, Context, ForKind, Result, run_controllers
+from edgek.control.events import EventRecorder
+from edgek.control.informer import Informers
+from edgek.kinds import NODE, POD
+from edgek.kinds.kind import Kind
+from server.app import Api, ApiConfig, build_api, section_config
+from server.bootstrap import ClusterFacts, bootstrap
+from server.controllers import ALL, node_ipam, node_lifecycle, taint_eviction
+from server.parts import plugins
+from server.run import BOOTSTRAPPER, CONTROLLER_USER, SCHEDULER_USER, group_versions
+from server.scheduler import scheduler
+from server.storage.local import SectionConfig
+from server.storage.sqlite import SqliteEngine
+from tests.support.api import ADMIN, parts
+
+FACTS = {
+    "cluster_cidr": "10.42.0.0/16",
+    "service_cidr": "10.43.0.0/16",
+    "cluster_dns": "10.43.0.10",
+    "cluster_domain": "cluster.local",
+}
+CONTROLLERS = (
+    *ALL,
+    node_lifecycle.build,
+    taint_eviction.build,
+    partial(node_ipam.build, cluster_cidr=FACTS["cluster_cidr"]),
+)
+ENDINGS = {"done": 0, "fail": 1}
+SETTLE = 1.0
+
+
+def in_memory(kind: Kind) -> SectionConfig:
+    return replace(section_config(kind), durability="volatile")
+
+
+@dataclass
+class ClusterInMemory:
+    api: Api
+    context: Context
+    tasks: Tasks
+    client: Client
+    beats: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+
+    async def settle(self, seconds: float = SETTLE) -> None:
+        """Lets all work that is due within ``seconds`` of virtual time be done."""
+        await asyncio.sleep(seconds)
+
+    # --- nodes -------------------------------------------------------------------------------
+
+    async def add_node(self, name: str, capacity: Obj | None = None, **labels: str) -> None:
+        sizes = {"cpu": "4", "memory": "8Gi", "pods": "110", **(capacity or {})}
+        ready = {"type": "Ready", "status": "True", "reason": "KubeletReady"}
+        ready["lastHeartbeatTime"] = ready["lastTransitionTime"] = self.now
+        status = {"capacity": sizes, "allocatable": sizes, "conditions": [ready]}
+        meta = {"name": name, "labels": {"kubernetes.io/hostname": name, **labels}}
+        await self.client.create(NODE, {"metadata": meta})
+        await self.client.patch(NODE, Key("", name), {"status": status}, subresource="status")
+        self.start_node(name)
+
+    def start_node(self, name: str) -> None:
+        lease = NodeLease(self.client, name, clock=self.context.clock)
+        self.beats[name] = self.tasks.spawn(lease.run(), name=f"node/{name}")
+
+    def stop_node(self, name: str) -> None:
+        """It falls silent; what its pods do from now on nobody learns."""
+        self.beats.pop(name).cancel()
+
+    @property
+    def now(self) -> str:
+        return format_time(self.context.clock.now())
+
+
+class Kubelets:
+    """What the agents of all nodes that are up would write of their pods."""
+
+    name = "kubelets"
+    kind = POD
+    watches = (ForKind(POD),)
+
+    def __init__(self, cluster: ClusterInMemory) -> None:
+        self._cluster = cluster
+        self._pods = cluster.context.informers.get(POD)
+
+    async def reconcile(self, key: Key) -> Result:
+        pod = self._pods.get(key)
+        if pod is None or get_path(pod, "spec", "nodeName") not in self._cluster.beats:
+            return DONE
+        if is_deleting(pod):
+            await self._end(pod)
+        elif get_path(pod, "status", "phase") not in ("Running", "Succeeded", "Failed"):
+            await self._write(pod, status_of(pod, now=self._cluster.now))
+        return DONE
+
+    async def _end(self, pod: Obj) -> None:
+        client = self._cluster.client
+        await client.delete(
+            POD, key_of(pod), grace_period_seconds=0, preconditions={"uid": uid(pod)}
+        )
+
+    async def _write(self, pod: Obj, status: Obj) -> None:
+        body = {"metadata": {"uid": uid(pod)}, "status": status}
+        await self._cluster.client.patch(
+            POD, key_of(pod), body, patch_type="strategic", subresource="status"
+        )
+
+
+def status_of(pod: Obj, *, now: str) -> Obj:
+    """What a pod comes to, by its first container's image."""
+    container = pod["spec"]["containers"][0]
+    image = container["image"]
+    code = ENDINGS.get(image)
+    phase = "Running" if code is None else "Failed" if code else "Succeeded"
+    state: Obj = {"running": {"startedAt": now}}
+    if code is not None:
+        reason = "Error" if code else "Completed"
+        state = {"terminated": {"exitCode": code, "reason": reason, "finishedAt": now}}
+    ready = code is None and image != "bad"
+    word = "True" if ready else "False"
+    told = {"name": container["name"], "image": image, "imageID": "", "ready": ready}
+    return {
+        "phase": phase,
+        "startTime": now,
+        "conditions": [
+            {"type": kind, "status": word, "lastTransitionTime": now}
+            for kind in ("ContainersReady", "Ready")
+        ],
+        "containerStatuses": [{**told, "restartCount": 0, "state": state}],
+    }
+
+
+@asynccontextmanager
+async def cluster_in_memory() -> AsyncIterator[ClusterInMemory]:
+    """Settled and without nodes. Names are counted, so that a story can foretell them."""
+    clock = FakeClock()
+    made = parts(SqliteEngine(":memory:"), clock=clock, plugins=plugins, user=ADMIN)
+    config = ApiConfig(service_cidr=FACTS["service_cidr"], node_ports="30000-32767")
+    api = build_api(config, replace(made, section=in_memory))
+    counted = itertools.count(1)
+    api.env.registry.suffix = lambda: f"{next(counted):05d}"
+    facts = ClusterFacts(**FACTS, extension_authentication={}, group_versions=group_versions(api))
+    try:
+        async with Tasks("cluster") as tasks:
+            await bootstrap(api.client(BOOTSTRAPPER), api.reader, facts)
+            cluster = start_loops(api, clock, tasks)
+            await cluster.settle(5)
+            yield cluster
+    finally:
+        await api.close()
+
+
+def start_loops(api: Api, clock: FakeClock, tasks: Tasks) -> ClusterInMemory:
+    client = api.client(CONTROLLER_USER)
+    informers = Informers(client, tasks)
+    events = EventRecorder(client, clock)
+    tasks.spawn(events.run(), name="events")
+    context = Context(client=client, informers=informers, events=events, clock=clock)
+    scheduling = replace(context, client=api.client(SCHEDULER_USER))
+    cluster = ClusterInMemory(api, context, tasks, api.client(ADMIN))
+    tasks.spawn(run_controllers(context, CONTROLLERS), name="controllers")
+    tasks.spawn(run_controllers(scheduling, (scheduler.build,)), name="scheduler")
+    tasks.spawn(run_controllers(context, (lambda _: Kubelets(cluster),)), name="kubelets")
+    return cluster
