@@ -34,6 +34,8 @@ from server.controllers import (
     statefulset,
     ttl_after_finished,
     validating_admission_policy_status,
+    volume_claims,
+    volumes,
 )
 
 ALL: tuple[Builder, ...] = (
@@ -57,6 +59,8 @@ ALL: tuple[Builder, ...] = (
     endpoint_slice.build,
     endpoint_slice_mirroring.build,
     pod_gc.build,
+    volume_claims.build,
+    volumes.build,
     pvc_protection.build,
     pv_protection.build,
     flow_schema_status.build,

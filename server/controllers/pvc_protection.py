@@ -17,7 +17,7 @@ from server.controllers.storage_protection import protect
 BY_CLAIM = "claim"
 
 
-def _index(pod: Obj) -> Iterable[str]:
+def index_by_claim(pod: Obj) -> Iterable[str]:
     return [str(key) for key in claims_of(pod)]
 
 
@@ -29,7 +29,7 @@ class ClaimProtection:
         self._client = context.client
         self._claims = context.informers.get(CLAIM)
         self._pods = context.informers.get(POD)
-        self._pods.add_index(BY_CLAIM, _index)
+        self._pods.add_index(BY_CLAIM, index_by_claim)
         self.watches: Sequence[Watch] = (
             ForKind(CLAIM),
             Mapped(POD, claims_of, when=lambda old, new: new is None),
