@@ -5,6 +5,7 @@ authentication and tells of those whom it turns away, ``audit`` behind it of eve
 are only there where there is a log.
 """
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
@@ -19,6 +20,9 @@ from server.audit.log import AuditLog
 from server.audit.policy import Policy
 from server.authz.authorizer import Authorizer, Decision
 from server.request.model import Filter, Handler, Request, Response, User, WebSocket
+
+CLIENT_GONE = 499
+"""The code of a request whose client did not wait for the answer, as proxies log it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +81,11 @@ def audit(audit: Audit, authorizer: Authorizer) -> Filter:
                 response = await handler(request)
             except ApiError as err:
                 _note(record, authorizer, err.code, err.to_status())
+                audit.say(record, "ResponseComplete")
+                raise
+            except asyncio.CancelledError:
+                # What was asked for may be done all the same: hanging up must hide nothing.
+                _note(record, authorizer, CLIENT_GONE, None)
                 audit.say(record, "ResponseComplete")
                 raise
             except Exception:

@@ -1,11 +1,13 @@
 """What the audit filters say of requests that end in other ways than with an answer."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from edgek.aio.clock import FakeClock
+from edgek.aio.tasks import cancel_and_wait
 from edgek.api.meta import Obj
 from server.audit.policy import parse_policy
 from server.authz.authorizer import Decision, Verdict
@@ -86,6 +88,21 @@ async def test_a_session_ends_when_its_conversation_does() -> None:
     nobody: Any = None
     await response.upgrade.serve(nobody)
     assert said.stages[-1] == "ResponseComplete"
+
+
+async def test_who_hangs_up_is_told_of_too() -> None:
+    said, begun = Said(), asyncio.Event()
+
+    async def handler(request: Request) -> Response:
+        begun.set()
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable")
+
+    request = asyncio.create_task(answer_of(handler, said))
+    await begun.wait()
+    await cancel_and_wait(request)
+    assert said.stages == ["RequestReceived", "ResponseComplete"]
+    assert said.events[-1]["responseStatus"] == {"metadata": {}, "code": 499}
 
 
 async def test_a_bug_is_a_panic() -> None:
