@@ -27,6 +27,7 @@ SEND_SECONDS = 30.0
 """For a side of a WebSocket to take a message; one that does not ends both."""
 WHOLE = 1024 * 1024
 """Answers up to this size are read before they are passed on, so that both connections stay."""
+REDIRECT = b"the backend attempted to redirect this request, which is not permitted"
 UNAVAILABLE = "the server is currently unable to handle the request"
 _HOP_BY_HOP = frozenset(
     (
@@ -163,6 +164,11 @@ def passed_headers(headers: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 async def _passed_on(request: Request, answer: "Answer") -> Response:
+    if 300 <= answer.status <= 399 and answer.headers.get("Location"):
+        # Clients would follow it with their credentials. As upgradeaware.go
+        # RejectForwardingRedirects.
+        answer.close()
+        return Response(status=502, content_type="text/plain; charset=utf-8", body=REDIRECT)
     headers = {
         name.title(): value  # as the rest of the server looks for them
         for name, value in answer.headers.items()

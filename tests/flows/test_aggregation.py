@@ -118,6 +118,8 @@ class Extension:
             large = web.json_response({"padding": "x" * 3_000_000})
             large.enable_compression()
             return large
+        if request.path == f"{ROOT}/elsewhere":
+            return web.Response(status=302, headers={"Location": "https://example.com/"})
         if request.path.endswith("/gauges"):
             listed = {"kind": "GaugeList", "apiVersion": f"{GROUP}/v1beta1", "metadata": {}}
             return web.json_response(listed | {"items": [gauge("a"), gauge("b")]})
@@ -276,6 +278,12 @@ async def test_nobody_can_claim_to_be_somebody_else(tmp_path: Path) -> None:
         assert request.headers.getall("X-Remote-User") == ["system:admin"]
         assert "x" not in request.headers.getall("X-Remote-Group")
         assert "X-Remote-Extra-Scopes" not in request.headers
+
+
+async def test_a_redirect_is_not_passed_on(tmp_path: Path) -> None:
+    async with opened(tmp_path) as world:
+        said = await world.server.kubectl("get", "--raw", f"{ROOT}/elsewhere", ok=False)
+        assert "the backend attempted to redirect this request, which is not permitted" in said
 
 
 def outside(world: World) -> HttpTransport:
