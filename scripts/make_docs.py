@@ -152,6 +152,19 @@ def _controller_modules() -> Iterator[ModuleType]:
             yield module
 
 
+def controllers_in_full() -> str:
+    """What each says of itself, whole."""
+    return "\n".join(_in_full(module) for module in _controller_modules())
+
+
+def _in_full(module: ModuleType) -> str:
+    title, _, rest = (module.__doc__ or "").strip().partition(": ")
+    paragraphs = (" ".join(text.split()) for text in rest.split("\n\n"))
+    told = "\n\n".join(textwrap.fill(text.replace("``", "`"), 100) for text in paragraphs)
+    file = module.__name__.replace(".", "/")
+    return f"### {title.replace('``', '`')}\n\n`{file}.py`: {told}\n"
+
+
 def _promise(module: ModuleType) -> tuple[str, str]:
     name = module.__name__.replace(".", "/")
     summary = (module.__doc__ or "").split("\n\n")[0].partition(": ")[2]
@@ -161,7 +174,8 @@ def _promise(module: ModuleType) -> tuple[str, str]:
 
 Part = Callable[[], str]
 PARTS: Mapping[str, Mapping[str, Part]] = {
-    "docs/architecture.md": {"controllers": controllers, "layers": layers},
+    "docs/architecture.md": {"layers": layers},
+    "docs/controllers.md": {"promises": controllers, "controllers": controllers_in_full},
     "docs/configuration.md": {
         "server-options": lambda: options_of("server"),
         "agent-options": lambda: options_of("agent"),
