@@ -10,7 +10,7 @@ does, speak of errors as cel-go does, and work on wire-shaped dicts without copy
 from server.cel.cost import Budget
 from server.cel.environment import DYN, Environment, of_type
 from server.cel.errors import CelError, CompileError, OutOfBudget
-from server.cel.program import Program, compile_expression
+from server.cel.program import Program, check_expression, compile_expression
 
 __all__ = [
     "DYN",
@@ -20,6 +20,7 @@ __all__ = [
     "Environment",
     "OutOfBudget",
     "Program",
+    "check_expression",
     "compile_expression",
     "of_type",
 ]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from edgek.schema.schema import Schema
-from server.cel.shapes import ANY
+from server.cel.results import ANY
 
 DYN = ANY
 """A variable of which nothing is known before it is there."""

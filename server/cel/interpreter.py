@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from edgek.schema.schema import Schema
 from server.cel.calls import Calls
 from server.cel.cost import Meter
 from server.cel.errors import CelError, OutOfBudget
+from server.cel.listtypes import operator
 from server.cel.operators import index, optional_select, select
 from server.cel.syntax import Call, Const, Entry, Fold, Ident, ListOf, MapOf, Node, Select
 from server.cel.values import TYPES, Failed, Optional, Struct
@@ -37,11 +39,13 @@ Convert = Callable[[Any], Any]
 @dataclass(frozen=True, kw_only=True)
 class Interpreter:
     """``conversions``: of JSON values by the id of the node that reads them, where a schema says
-    that text is a timestamp, say. ``names``: of fields, where an expression has to escape them."""
+    that text is a timestamp, say. ``names``: of fields, where an expression has to escape them.
+    ``typed``: calls in which a schema says that lists are sets or maps."""
 
     calls: Calls
     conversions: Mapping[int, Convert]
     names: Mapping[int, str]
+    typed: Mapping[int, Schema]
 
     def plan(self, node: Node) -> Step:
         step: Step = getattr(self, "_" + type(node).__name__.lower())(node)
@@ -89,6 +93,10 @@ class Interpreter:
             assert isinstance(field, Const)
             name = self.names.get(node.id, field.value)
             return lambda frame: optional_select(operand(frame), name)
+        if node.id in self.typed:
+            left, right = (self.plan(a) for a in node.args)
+            apply = operator(node.function, self.typed[node.id])
+            return lambda frame: apply(frame.meter, left(frame), right(frame))
         function, nodes = self.calls.resolve(node)
         call, args = self.calls.find(function), [self.plan(a) for a in nodes]
         if len(args) == 1:

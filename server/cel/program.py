@@ -35,7 +35,9 @@ from server.cel.interpreter import Frame, Interpreter, Step
 from server.cel.library import LIBRARIES, OPAQUE
 from server.cel.names import bad_literals, free_variables, located, undeclared
 from server.cel.overload import Table, table_of
-from server.cel.shapes import Shapes, cel_type
+from server.cel.results import cel_type
+from server.cel.shapes import Shapes
+from server.cel.syntax import Tree
 
 _REMEMBERED = 1024
 
@@ -65,16 +67,53 @@ class Program:
             shared.end(meter)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Checked:
+    """An expression that is right: what is known of it before it can be evaluated."""
+
+    text: str
+    tree: Tree
+    result: str
+    schema: Schema
+    variables: frozenset[str]
+    shapes: Shapes
+
+
 @lru_cache(maxsize=_REMEMBERED)
 def compile_expression(text: str, environment: Environment) -> Program:
     """Raises CompileError with all that cel-go would say."""
+    checked = check_expression(text, environment)
+    calls = Calls(table=_table(), variables=environment.variables)
+    shapes = checked.shapes
+    planner = Interpreter(
+        calls=calls, conversions=shapes.conversions, names=shapes.names, typed=shapes.typed
+    )
     try:
-        return _compiled(text, environment)
+        step = planner.plan(checked.tree.root)
     except RecursionError:
-        raise failed("ERROR: <input>:-1:0: expression recursion limit exceeded") from None
+        raise _too_deep() from None
+    return Program(
+        text=text,
+        result=checked.result,
+        schema=checked.schema,
+        variables=checked.variables,
+        step=step,
+    )
 
 
-def _compiled(text: str, environment: Environment) -> Program:
+def check_expression(text: str, environment: Environment) -> Checked:
+    """For those who will not evaluate it, or not yet. Raises CompileError."""
+    try:
+        return _checked(text, environment)
+    except RecursionError:
+        raise _too_deep() from None
+
+
+def _too_deep() -> CompileError:
+    return failed("ERROR: <input>:-1:0: expression recursion limit exceeded")
+
+
+def _checked(text: str, environment: Environment) -> Checked:
     declared = {name: cel_type(s) for name, s in environment.variables.items()}
     tree, result = parse(text, declared, check=not environment.objects)
     shapes = Shapes()
@@ -89,14 +128,13 @@ def _compiled(text: str, environment: Environment) -> Program:
     if schema.type == "any":
         schema = _schema_of(result)
     _check_result(result, environment.results)
-    calls = Calls(table=_table(), variables=environment.variables)
-    planner = Interpreter(calls=calls, conversions=shapes.conversions, names=shapes.names)
-    return Program(
+    return Checked(
         text=text,
+        tree=tree,
         result=result,
         schema=schema,
         variables=free_variables(tree.root),
-        step=planner.plan(tree.root),
+        shapes=shapes,
     )
 
 

@@ -6,31 +6,41 @@ name is turned back, and reading a timestamp, a duration, bytes or a number give
 value must be converted first.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from edgek.schema.schema import Schema
 from server.cel.convert import from_base64, to_double, to_duration, to_timestamp
 from server.cel.escaping import unescape
-from server.cel.signatures import problem, returned
-from server.cel.syntax import Call, Const, Fold, Ident, ListOf, MapOf, Node, Select
-from server.cel.values import Uint
+from server.cel.listtypes import has_list_type
+from server.cel.results import (
+    ANY,
+    BOOL,
+    CEL_TYPES,
+    INT,
+    OPTIONAL,
+    STRING,
+    cel_type,
+    inside,
+    of_constant,
+    optional_of,
+    result_of,
+)
+from server.cel.signatures import problem
+from server.cel.syntax import (
+    Call,
+    Const,
+    Fold,
+    Ident,
+    ListOf,
+    MapOf,
+    Node,
+    Select,
+    is_binding,
+)
+from server.cel.values import Optional
 
-ANY, BOOL, INT, STRING = (Schema(type=t) for t in ("any", "boolean", "int64", "string"))
-CEL_TYPES: Mapping[str, str] = {
-    "string": "string",
-    "int32": "int",
-    "int64": "int",
-    "double": "double",
-    "boolean": "bool",
-    "bytes": "bytes",
-    "time": "timestamp",
-    "micro-time": "timestamp",
-    "date": "timestamp",
-    "duration": "duration",
-    "uint": "uint",
-}
 CONVERSIONS: Mapping[str, Callable[[Any], Any]] = {
     "time": to_timestamp,
     "micro-time": to_timestamp,
@@ -40,36 +50,15 @@ CONVERSIONS: Mapping[str, Callable[[Any], Any]] = {
     "bytes": from_base64,
 }
 _BOOLEAN = frozenset(("_&&_", "_||_", "_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_", "@in", "!_"))
-_KNOWN: Mapping[str, Schema] = {
-    "bool": BOOL,
-    "int": INT,
-    "string": STRING,
-    "double": Schema(type="double"),
-    "timestamp": Schema(type="time"),
-    "duration": Schema(type="duration"),
-}
-_CONSTANTS: Mapping[type, Schema] = {
-    bool: BOOL,
-    int: INT,
-    str: STRING,
-    float: _KNOWN["double"],
-    Uint: Schema(type="uint"),
-}
-
-
-def cel_type(schema: Schema) -> str:
-    """As the compiler is told: ``list<string>``; ``dyn`` for what it cannot check."""
-    if schema.type == "list":
-        return f"list<{cel_type(schema.items or ANY)}>"
-    if schema.type == "map":
-        return f"map<string, {cel_type(schema.items or ANY)}>"
-    return schema.type if "." in schema.type else CEL_TYPES.get(schema.type, "dyn")
+_TYPED = frozenset(("_==_", "_!=_", "@in", "_+_"))
 
 
 def conversion(schema: Schema) -> Callable[[Any], Any] | None:
     """From JSON's value to CEL's, also of the items of a list or map; None where they agree."""
-    if schema.type not in ("list", "map") or schema.items is None:
+    if schema.type not in ("list", "map", OPTIONAL) or schema.items is None:
         return CONVERSIONS.get(schema.type)
+    if schema.type == OPTIONAL:
+        return _within(conversion(schema.items))
     each = CONVERSIONS.get(schema.items.type)
     if each is None:
         return None
@@ -84,25 +73,41 @@ def conversion(schema: Schema) -> Callable[[Any], Any] | None:
     return convert
 
 
+def _within(convert: Callable[[Any], Any] | None) -> Callable[[Any], Any] | None:
+    if convert is None:
+        return None
+
+    def held(value: Any) -> Any:
+        if type(value) is Optional:
+            return Optional(convert(value.value), True) if value.present else value
+        return convert(value)
+
+    return held
+
+
 @dataclass(kw_only=True)
 class Shapes:
-    """The result of one walk: problems by node id, conversions, real field names."""
+    """The result of one walk: problems by node id, conversions, real field names.
+
+    ``known`` has every node that was walked: each once, or nested macros would take exponential
+    time. ``typed``: calls that treat lists as the sets or maps which this schema says they are.
+    """
 
     problems: list[tuple[int, str]] = field(default_factory=list)
     conversions: dict[int, Callable[[Any], Any]] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
-    _known: dict[int, Schema] = field(default_factory=dict)
-    """Every node that was walked: each once, or nested macros would take exponential time."""
+    known: dict[int, Schema] = field(default_factory=dict)
+    typed: dict[int, Schema] = field(default_factory=dict)
 
     def walk(self, node: Node, scope: Mapping[str, Schema]) -> Schema:
         """The schema of the node's value; ANY where nothing is known."""
-        found = self._known[node.id] = self._walk(node, scope)
+        found = self.known[node.id] = self._walk(node, scope)
         return found
 
     def _walk(self, node: Node, scope: Mapping[str, Schema]) -> Schema:
         match node:
             case Const():
-                return _CONSTANTS.get(type(node.value), ANY)
+                return of_constant(node.value)
             case Ident():
                 return self._read(node, scope.get(node.name, ANY))
             case Select():
@@ -112,14 +117,25 @@ class Shapes:
             case Fold():
                 return self._fold(node, scope)
             case ListOf():
-                items = [self.walk(e, scope) for e in node.elements]
-                return Schema(type="list", items=items[0] if len(items) == 1 else ANY)
+                return Schema(type="list", items=self._common(node.elements, scope))
             case MapOf():
-                for entry in node.entries:
-                    self.walk(entry.value, scope)
-                    if isinstance(entry.key, Node):
-                        self.walk(entry.key, scope)
+                return self._map(node, scope)
         return ANY
+
+    def _common(self, nodes: Iterable[Node], scope: Mapping[str, Schema]) -> Schema:
+        """What the items of a literal have in common."""
+        items = [self.walk(node, scope) for node in nodes]
+        if not items or any(i.type != items[0].type for i in items):
+            return ANY
+        return items[0] if len(items) == 1 or items[0].type in CEL_TYPES else ANY
+
+    def _map(self, node: MapOf, scope: Mapping[str, Schema]) -> Schema:
+        values = self._common([entry.value for entry in node.entries], scope)
+        keys = [entry.key for entry in node.entries]
+        types = [self.walk(key, scope).type for key in keys if isinstance(key, Node)]
+        if node.name or not types or set(types) != {"string"}:
+            return ANY
+        return Schema(type="map", items=values)
 
     def _read(self, node: Node, schema: Schema) -> Schema:
         convert = conversion(schema)
@@ -128,8 +144,11 @@ class Shapes:
         return schema
 
     def _select(self, node: Select, scope: Mapping[str, Schema]) -> Schema:
-        found = self._field(node, node.field, self.walk(node.operand, scope))
-        return BOOL if node.test else self._read(node, found)
+        operand = self.walk(node.operand, scope)
+        found = self._field(node, node.field, inside(operand))
+        if node.test:
+            return BOOL
+        return self._read(node, optional_of(found) if operand.type == OPTIONAL else found)
 
     def _field(self, node: Node, name: str, of: Schema) -> Schema:
         if of.type == "map":
@@ -149,23 +168,28 @@ class Shapes:
 
     def _call(self, node: Call, scope: Mapping[str, Schema]) -> Schema:
         if node.function == "_?._":
-            self._field(node, getattr(node.args[1], "value", ""), self.walk(node.args[0], scope))
-            return ANY
+            operand = inside(self.walk(node.args[0], scope))
+            found = self._field(node, getattr(node.args[1], "value", ""), operand)
+            return self._read(node, optional_of(found))
         args = [self.walk(a, scope) for a in node.args]
         if node.function == "_[_]":
-            return self._read(node, args[0].items or ANY)
-        if node.function == "_?_:_":
-            return args[1] if args[1].type == args[2].type else ANY
-        types = [cel_type(a) for a in args]
-        wrong = problem(node.function, types, member=node.member)
+            found = inside(args[0]).items or ANY
+            return self._read(node, optional_of(found) if args[0].type == OPTIONAL else found)
+        wrong = problem(node.function, [cel_type(a) for a in args], member=node.member)
         if wrong is not None:
             self.problems.append((node.id, wrong))
             return ANY
+        if node.function in _TYPED:
+            self._note_type(node, args)
         if node.function in _BOOLEAN:
             return BOOL
-        if node.function == "_+_":
-            return args[0] if args[0].type == args[1].type else ANY
-        return _KNOWN.get(returned(node.function, types), ANY)
+        found = result_of(node.function, args)
+        return self._read(node, found) if node.function == "_[?_]" else found
+
+    def _note_type(self, node: Call, args: Sequence[Schema]) -> None:
+        decides = (args[1].items or ANY) if node.function == "@in" else args[0]
+        if has_list_type(decides) and (node.function != "_+_" or decides.type == "list"):
+            self.typed[node.id] = decides
 
     def _fold(self, node: Fold, scope: Mapping[str, Schema]) -> Schema:
         over = self.walk(node.range, scope)
@@ -175,12 +199,15 @@ class Shapes:
                 "(must be list, map, or dynamic)"
             )
             self.problems.append((node.range.id, text))
+        init = self.walk(node.init, scope)
         items, key = over.items or ANY, STRING if over.type == "map" else INT
         names = {node.iter_var: items if over.type == "list" else key if over.items else ANY}
         if node.iter_var2:
             names = {node.iter_var: key if over.items else ANY, node.iter_var2: items}
-        inner = {**scope, **names, node.accu_var: ANY}
-        inner[node.accu_var] = self._accumulated(node, inner)
+        bound = init if is_binding(node) else ANY
+        inner = {**scope, **names, node.accu_var: bound}
+        if bound is ANY:
+            inner[node.accu_var] = self._accumulated(node, inner)
         self.walk(node.condition, inner)
         return self.walk(node.result, inner)
 
@@ -191,5 +218,5 @@ class Shapes:
         if isinstance(node.init, ListOf) and node.step.function in ("_+_", "_?_:_"):
             added = node.step if node.step.function == "_+_" else node.step.args[1]
             if isinstance(added, Call) and len(added.args) == 2:
-                return self._known.get(added.args[1].id, ANY)
+                return self.known.get(added.args[1].id, ANY)
         return ANY

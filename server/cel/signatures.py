@@ -50,8 +50,15 @@ def _fits(function: str, bases: Sequence[str]) -> bool:
 def returned(function: str, types: Sequence[str]) -> str:
     """The type of the result where all overloads that fit agree, else dyn."""
     bases = [base(t) for t in types]
-    found = {o.returns for o in _by_name().get(function, ()) if _takes(o, bases)}
+    taking = [o for o in _by_name().get(function, ()) if _takes(o, bases)]
+    exact = [o for o in taking if all(map(_exact, o.args, types))]
+    found = {o.returns for o in exact or taking}
     return found.pop() if len(found) == 1 else DYN
+
+
+def _exact(wanted: str, given: str) -> bool:
+    """``list<int>`` and not just any list."""
+    return wanted in (given, DYN) or len(base(wanted)) == 1 or "<" not in given
 
 
 def _takes(overload: Overload, bases: Sequence[str]) -> bool:

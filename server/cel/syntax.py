@@ -84,6 +84,21 @@ class Fold(Node):
     result: Node
 
 
+ACCUMULATORS = ("@result", "__result__")
+
+
+def is_binding(node: Fold) -> bool:
+    """A comprehension over nothing that gives a value a name: optMap, cel.bind."""
+    condition = node.condition
+    return (
+        isinstance(node.range, ListOf)
+        and not node.range.elements
+        and isinstance(condition, Const)
+        and condition.value is False
+        and node.accu_var not in ACCUMULATORS
+    )
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Tree:
     """``positions``: where in the text a node's operator stands."""
