@@ -13,7 +13,8 @@ from typing import Any
 
 from server.scheduler.plugins import CLUSTER, FILTERS, SCORES
 from server.scheduler.pod_info import pod_info
-from server.scheduler.ranking import Profile, Rankings
+from server.scheduler.ranking import Profile
+from server.scheduler.rankings import Rankings
 from server.scheduler.snapshot import Snapshot
 
 

@@ -2,72 +2,24 @@
 
 As framework.PodInfo upstream. Pods of one ReplicaSet differ in
 nothing here but name and uid, which is what ``shape_of`` says: equal shapes get equal verdicts
-on every node, and ``ranking`` keeps those.
+on every node, and ``ranking`` keeps those. What a pod asks for is in ``demands``.
 """
 
-import json
-from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
-from fractions import Fraction
-from functools import lru_cache
-from typing import Any, NamedTuple
+from collections.abc import Hashable, Iterator, Mapping
+from typing import NamedTuple
 
-from edgek.api.meta import Key, Obj, controller_of, key_of, labels, uid
-from edgek.api.quantity import milli, value
-from edgek.kinds.pods import is_sidecar, pod_requests
+from edgek.api.meta import Key, Obj, controller_of, is_deleting, key_of, labels, uid
+from edgek.kinds.pods import claims_of, is_sidecar
+from server.scheduler.affinity import Kin, PodTerms, parse_terms
+from server.scheduler.demands import demands
 
-# As framework/types.go: what a container without requests counts for in scores, so that
-# pods that ask for nothing still do not all land on one node.
-DEFAULTS = {"cpu": "100m", "memory": "200Mi"}
-
-Amounts = dict[str, int]
-"""cpu in thousandths, everything else in whole units."""
+DISKS = ("gcePersistentDisk", "awsElasticBlockStore", "iscsi", "rbd")
 
 
 class HostPort(NamedTuple):
     ip: str
     protocol: str
     port: int
-
-
-@lru_cache(maxsize=4096)
-def amount(resource: str, text: str | int | float) -> int:
-    return milli(text) if resource == "cpu" else value(text)
-
-
-def amounts(resources: Mapping[str, Any] | None) -> Amounts:
-    return {name: amount(name, text) for name, text in (resources or {}).items()}
-
-
-@lru_cache(maxsize=256)
-def _demands(text: str) -> tuple[Amounts, int, int]:
-    """Requests, and the cpu and memory that scores go by, of the parts of a spec in ``text``.
-
-    Pods of one template share the answer, so adding up exact quantities is done once for all.
-    """
-    spec = json.loads(text)
-    requests = _whole(pod_requests({"spec": spec}))
-    for container in (*spec["containers"], *spec["initContainers"]):
-        resources = container["resources"] = container.get("resources") or {}
-        resources["requests"] = DEFAULTS | (resources.get("requests") or {})
-    padded = _whole(pod_requests({"spec": spec}))
-    return requests, padded.get("cpu", 0), padded.get("memory", 0)
-
-
-def _whole(exact: Mapping[str, Fraction]) -> Amounts:
-    return {
-        name: -(-number * (1000 if name == "cpu" else 1) // 1) for name, number in exact.items()
-    }
-
-
-def _demanding(spec: Obj) -> str:
-    """The parts of a spec that say what the pod asks for."""
-    kept = ("resources", "restartPolicy")
-    parts: Obj = {name: spec.get(name) for name in ("resources", "overhead")}
-    for field in ("containers", "initContainers"):
-        found = spec.get(field) or ()
-        parts[field] = [{name: c[name] for name in kept if name in c} for c in found]
-    return json.dumps(parts)
 
 
 def host_ports(spec: Obj) -> frozenset[HostPort]:
@@ -91,8 +43,16 @@ def _group(pod: Obj) -> Hashable:
     return (key_of(pod).namespace, frozenset(named.items())) if named else None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PodInfo:
+def disks_of(spec: Obj) -> Iterator[Obj]:
+    """The volumes named in the pod itself that two pods of a node may not share."""
+    for volume in spec.get("volumes") or ():
+        if any(kind in volume for kind in DISKS):
+            yield volume
+
+
+class PodInfo(NamedTuple):
+    """NB: a tuple because one is made for every pod, and that costs a third of a dataclass."""
+
     pod: Obj
     key: Key
     uid: str
@@ -102,6 +62,10 @@ class PodInfo:
     score_memory: int
     ports: frozenset[HostPort]
     group: Hashable
+    kin: Kin
+    terms: PodTerms | None
+    claims: tuple[Key, ...]
+    disks: tuple[Obj, ...]
 
     @property
     def spec(self) -> Obj:
@@ -112,13 +76,19 @@ class PodInfo:
     def namespace(self) -> str:
         return self.key.namespace
 
+    @property
+    def has_volumes(self) -> bool:
+        """Of the kinds that bear on where it can be."""
+        return bool(self.claims or self.disks)
+
 
 def pod_info(pod: Obj) -> PodInfo:
-    spec = pod["spec"]
-    requests, score_cpu, score_memory = _demands(_demanding(spec))
+    spec, key = pod["spec"], key_of(pod)
+    requests, score_cpu, score_memory = demands(pod)
+    has_volumes = bool(spec.get("volumes"))
     return PodInfo(
         pod=pod,
-        key=key_of(pod),
+        key=key,
         uid=uid(pod),
         priority=spec.get("priority") or 0,
         requests=requests,
@@ -126,11 +96,18 @@ def pod_info(pod: Obj) -> PodInfo:
         score_memory=score_memory,
         ports=host_ports(spec),
         group=_group(pod),
+        kin=Kin(key.namespace, frozenset(labels(pod).items()), is_deleting(pod)),
+        terms=parse_terms(spec, key.namespace) if spec.get("affinity") else None,
+        claims=tuple(claims_of(pod)) if has_volumes else (),
+        disks=tuple(disks_of(spec)) if has_volumes else (),
     )
 
 
-def shape_of(info: PodInfo) -> Hashable:
-    """All that plugins look at. Most of it as text: comparing that costs less than parsing."""
+def shape_of(info: PodInfo, *, by_labels: bool = False) -> Hashable:
+    """All that plugins look at. Most of it as text: comparing that costs less than parsing.
+
+    ``by_labels``: pods that are placed say something of others by their labels.
+    """
     spec = info.spec
     spread, affinity = spec.get("topologySpreadConstraints"), spec.get("affinity")
     return (
@@ -138,7 +115,9 @@ def shape_of(info: PodInfo) -> Hashable:
         tuple(info.requests.items()),
         info.ports,
         info.group,
-        repr((labels(info.pod), spread, affinity)) if spread or affinity else "",
+        info.kin.labels if by_labels or spread or affinity else None,
+        repr((spread, affinity)) if spread or affinity else "",
         repr((spec.get("nodeSelector"), spec.get("tolerations"))),
         tuple([c.get("image") for c in spec.get("containers") or ()]),
+        (info.claims, repr(info.disks)) if info.has_volumes else None,
     )

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from edgek.api.meta import Key, Obj
-from server.scheduler.plugins.plugin import Change
+from server.scheduler.changes import Change
 
 # As scheduler DefaultPodInitialBackoffSeconds and DefaultPodMaxBackoffSeconds.
 INITIAL_BACKOFF = 1.0
@@ -88,7 +88,8 @@ class SchedulingQueue:
         for key in list(self._waiting):
             queued = self._pods[key]
             # No plugin refused it: there were no nodes at all.
-            if queued.refused_by & helped or (not queued.refused_by and change & Change.NODE):
+            nodes = not queued.refused_by and change & Change.NODE_ADDED
+            if nodes or queued.refused_by & helped:
                 self._ready(key, queued)
 
     # What the scheduler says

@@ -11,16 +11,24 @@ Pure: reads a Snapshot, changes nothing in it.
 
 import heapq
 import random
-from collections import Counter, OrderedDict
-from collections.abc import Hashable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from edgek.api.node_selector import named_nodes
-from server.scheduler.plugins.node_affinity import REASON as NOT_NAMED
-from server.scheduler.plugins.plugin import ClusterPlugin, Filter, Reasons, Score, Weighing
-from server.scheduler.pod_info import PodInfo, shape_of
-from server.scheduler.snapshot import NodeInfo, Snapshot
+from server.scheduler.node_info import NodeInfo
+from server.scheduler.plugins.node_affinity import CONFLICT, OTHERS
+from server.scheduler.plugins.plugin import (
+    ClusterPlugin,
+    Filter,
+    Reasons,
+    Score,
+    Unresolvable,
+    Weighing,
+)
+from server.scheduler.pod_info import PodInfo
+from server.scheduler.snapshot import Snapshot
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -30,12 +38,16 @@ MAX_SHAPES = 32
 NO_NODES = "no nodes available to schedule pods"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Unschedulable:
-    """Why no node would do, for users, and which plugins said so, for the queue."""
+    """Why no node would do, for users, and which plugins said so, for the queue.
+
+    ``curable``: the nodes where it could help if other pods were gone.
+    """
 
     message: str
-    plugins: frozenset[str]
+    plugins: frozenset[str] = frozenset()
+    curable: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -43,8 +55,13 @@ class Refusal:
     plugin: str
     reasons: Reasons
 
+    @property
+    def curable(self) -> bool:
+        return not isinstance(self.reasons, Unresolvable)
+
 
 Verdict = float | Refusal
+Weighings = list[tuple[ClusterPlugin, Weighing]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,24 +73,47 @@ class Profile:
     cluster: Sequence[ClusterPlugin]
 
 
-def explain(refusals: Iterable[Refusal], *, nodes: int) -> Unschedulable:
+def counted(reasons: Iterable[Iterable[str]], *, nodes: int) -> str:
     """As framework.FitError: every reason with its count, sorted as text."""
-    counts: Counter[str] = Counter()
-    plugins = set()
-    for refusal in refusals:
-        plugins.add(refusal.plugin)
-        counts.update(refusal.reasons)
+    counts = Counter(reason for each in reasons for reason in each)
     shown = ", ".join(sorted(f"{number} {reason}" for reason, number in counts.items()))
-    end = f" {shown}." if shown else ""
-    return Unschedulable(f"0/{nodes} nodes are available:{end}", frozenset(plugins))
+    return told(shown, nodes=nodes)
+
+
+def told(why: str, *, nodes: int) -> str:
+    end = f" {why}." if why else ""
+    return f"0/{nodes} nodes are available:{end}"
+
+
+def explain(refusals: Mapping[str, Refusal], *, nodes: int, others: int = 0) -> Unschedulable:
+    """``others``: how many nodes more are refused for not being named by the pod."""
+    reasons: list[Reasons] = [refusal.reasons for refusal in refusals.values()]
+    plugins = {refusal.plugin for refusal in refusals.values()}
+    if others:
+        reasons += [OTHERS] * others
+        plugins.add("NodeAffinity")
+    return Unschedulable(
+        message=counted(reasons, nodes=nodes),
+        plugins=frozenset(plugins),
+        curable=frozenset(name for name, refusal in refusals.items() if refusal.curable),
+    )
 
 
 class Ranking:
-    """The verdicts on all nodes for one pod shape."""
+    """The verdicts on all nodes for one pod shape. ``barred`` nodes are refused beforehand."""
 
-    def __init__(self, pod: PodInfo, snapshot: Snapshot, profile: Profile, rng: random.Random):
+    def __init__(
+        self,
+        pod: PodInfo,
+        snapshot: Snapshot,
+        profile: Profile,
+        rng: random.Random,
+        *,
+        barred: Mapping[str, Refusal] | None = None,
+    ) -> None:
         self._snapshot = snapshot
         self._rng = rng
+        self._barred = barred or {}
         self._checks = _prepared((f.name, f.prepare(pod)) for f in profile.filters)
         self._rates = _prepared((s.weight, s.prepare(pod)) for s in profile.scores)
         self._cluster = _prepared((p, p.prepare(pod)) for p in profile.cluster)
@@ -87,12 +127,31 @@ class Ranking:
         return self._only is not None
 
     def best(self) -> str | Unschedulable:
+        weighings = self._weighings()
         self._refresh()
-        return self._weighed() if self._cluster else self._top()
+        return self._weighed(weighings) if weighings else self._top()
+
+    def check(self, info: NodeInfo) -> Refusal | None:
+        """Whether this one node would do, as it is now."""
+        if self._only is not None and info.name not in self._only:
+            return Refusal("NodeAffinity", OTHERS)
+        for plugin, check in self._checks:
+            if reasons := check(info):
+                return Refusal(plugin, reasons)
+        for p, weighing in self._weighings():
+            if weighing.refused:
+                return Refusal(p.name, Unresolvable((weighing.refused,)))
+            if weighing.check is not None and (reasons := weighing.check(info)):
+                return Refusal(p.name, reasons)
+        return None
+
+    # Each node alone
 
     def _refresh(self) -> None:
+        if self._seen == self._snapshot.generation:
+            return
         if self._only is not None:
-            found = [self._snapshot.node(node_name) for node_name in self._only]
+            found = [self._snapshot.node(node_name) for node_name in sorted(self._only)]
             changed: Iterable[NodeInfo] = [info for info in found if info is not None]
         else:
             changed = self._snapshot.changed_since(self._seen)
@@ -108,6 +167,8 @@ class Ranking:
         for plugin, check in self._checks:
             if reasons := check(info):
                 return Refusal(plugin, reasons)
+        if self._barred and (refusal := self._barred.get(info.name)) is not None:
+            return refusal
         return sum([weight * rate(info) for weight, rate in self._rates])
 
     def _rebuild(self) -> None:
@@ -124,72 +185,77 @@ class Ranking:
             if verdicts[node_name] == -score:
                 return node_name
             heapq.heappop(heap)
-        return self._refused(self._verdicts.values())
+        return self._refused({})
 
-    def _weighed(self) -> str | Unschedulable:
+    # Nodes against each other
+
+    def _weighings(self) -> Weighings:
+        found = []
+        for plugin, weigh in self._cluster:
+            if (weighing := weigh(self._snapshot)) is not None:
+                found.append((plugin, weighing))
+        return found
+
+    def _weighed(self, weighings: Weighings) -> str | Unschedulable:
         """Local verdicts, then the cluster plugins over the nodes these leave."""
-        weighings = [(p, prepared(self._snapshot)) for p, prepared in self._cluster]
-        verdicts = [self._weigh(n, v, weighings) for n, v in self._verdicts.items()]
-        good = [v for v in verdicts if not isinstance(v, Refusal)]
-        if good:
-            return max(good)[2]
-        return self._refused(v for v in verdicts if isinstance(v, Refusal))
+        if (at_once := self._refused_by(weighings)) is not None:
+            return at_once
+        good: list[tuple[float, NodeInfo]] = []
+        refused: dict[str, Refusal] = {}
+        checks = [(p.name, w.check) for p, w in weighings if w.check is not None]
+        for node_name, verdict in self._verdicts.items():
+            info = self._snapshot.node(node_name)
+            if info is None or isinstance(verdict, Refusal):
+                continue
+            refusal = _first(checks, info)
+            if refusal is None:
+                good.append((verdict, info))
+            else:
+                refused[node_name] = refusal
+        return self._chosen(good, weighings) if good else self._refused(refused)
 
-    def _weigh(
-        self, node_name: str, verdict: Verdict, weighings: list[tuple[ClusterPlugin, Weighing]]
-    ) -> tuple[float, float, str] | Refusal:
-        info = self._snapshot.node(node_name)
-        if isinstance(verdict, Refusal) or info is None:
-            return verdict if isinstance(verdict, Refusal) else Refusal("", ())
+    def _chosen(self, good: list[tuple[float, NodeInfo]], weighings: Weighings) -> str:
+        nodes, rng = [info for _, info in good], self._rng
+        found = [(p.weight, w.rates(nodes)) for p, w in weighings if w.rates is not None]
+        rates = _prepared(found)
+        totals = [
+            (score + sum([weight * rate(info) for weight, rate in rates]), rng.random(), info.name)
+            for score, info in good
+        ]
+        return max(totals)[2]
+
+    # No node
+
+    def _refused_by(self, weighings: Weighings) -> Unschedulable | None:
+        """By what is wrong with the pod, wherever it would go."""
+        number = len(self._snapshot)
         for plugin, weighing in weighings:
-            if weighing.check is not None and (reasons := weighing.check(info)):
-                return Refusal(plugin.name, reasons)
-            if weighing.rate is not None:
-                verdict += plugin.weight * weighing.rate(info)
-        return (verdict, self._rng.random(), node_name)
+            if weighing.refused and number:
+                message = told(weighing.refused, nodes=number)
+                return Unschedulable(message=message, plugins=frozenset((plugin.name,)))
+        return None
 
-    def _refused(self, verdicts: Iterable[Verdict]) -> Unschedulable:
-        if not len(self._snapshot):
-            return Unschedulable(NO_NODES, frozenset())
-        refusals = [v for v in verdicts if isinstance(v, Refusal)]
-        if self._only is not None:
-            refusals += self._others(len(refusals))
-        return explain(refusals, nodes=len(self._snapshot))
+    def _refused(self, more: Mapping[str, Refusal]) -> Unschedulable:
+        number = len(self._snapshot)
+        if not number:
+            return Unschedulable(message=NO_NODES)
+        if self._only is not None and not self._only:
+            plugins = frozenset(("NodeAffinity",))
+            return Unschedulable(message=told(CONFLICT, nodes=number), plugins=plugins)
+        refusals = {n: v for n, v in self._verdicts.items() if isinstance(v, Refusal)}
+        refusals |= more
+        others = number - len(refusals) if self._only is not None else 0
+        return explain(refusals, nodes=number, others=others)
 
-    def _others(self, looked_at: int) -> list[Refusal]:
-        """A pod that names its nodes: the others are refused for not being those."""
-        return [Refusal("NodeAffinity", NOT_NAMED)] * (len(self._snapshot) - looked_at)
+
+def _first(
+    checks: Sequence[tuple[str, Callable[[NodeInfo], Reasons]]], info: NodeInfo
+) -> Refusal | None:
+    for plugin, check in checks:
+        if reasons := check(info):
+            return Refusal(plugin, reasons)
+    return None
 
 
 def _prepared(pairs: Iterable[tuple[A, B | None]]) -> list[tuple[A, B]]:
     return [(a, b) for a, b in pairs if b is not None]
-
-
-class Rankings:
-    """The rankings of the shapes last seen, no more than MAX_SHAPES."""
-
-    def __init__(
-        self, snapshot: Snapshot, profile: Profile, *, rng: random.Random | None = None
-    ) -> None:
-        self._snapshot = snapshot
-        self._profile = profile
-        self._rng = rng or random.Random()
-        self._kept: OrderedDict[Hashable, Ranking] = OrderedDict()
-
-    def place(self, pod: PodInfo) -> str | Unschedulable:
-        """The name of the node for the pod, or why there is none."""
-        shape = shape_of(pod)
-        ranking = self._kept.get(shape)
-        if ranking is None:
-            ranking = Ranking(pod, self._snapshot, self._profile, self._rng)
-            if ranking.names_nodes:  # a DaemonSet's pod: no other has this shape
-                return ranking.best()
-            self._kept[shape] = ranking
-            if len(self._kept) > MAX_SHAPES:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(shape)
-        return ranking.best()
-
-    def clear(self) -> None:
-        """A node is gone, or there is nothing to do for now: verdicts are cheap to make anew."""
-        self._kept.clear()

@@ -3,32 +3,42 @@
 Deciding is synchronous and assumes its outcome at once, so the next pod sees it; writing the
 binding takes as long as the disk does and runs beside, many at a time, which is what lets the
 datastore put them into one commit. What comes back from the API server is always taken as the
-truth, whatever was assumed.
+truth, whatever was assumed (``following``).
 
-It watches all pods and nodes through the shared informers and keeps nothing else.
+A pod that fits nowhere says why, and less important ones may have to go for it
+(``preemption``). It watches pods and nodes through the shared informers, and what plugins ask
+of namespaces and storage; it keeps nothing else.
 """
 
 import asyncio
 import logging
+from collections.abc import Mapping
 
 from edgek.aio.tasks import Tasks
 from edgek.api.errors import ApiError, Conflict, NotFound
-from edgek.api.meta import Key, Obj, is_deleting, key_of, labels, name, uid
+from edgek.api.meta import Key
 from edgek.control.controller import Context
-from edgek.kinds import NODE, POD
-from edgek.kinds.pods import is_terminal
-from server.scheduler.binding import bind, report
+from edgek.kinds import POD_DISRUPTION_BUDGET
+from server.scheduler.binding import bind, patch_status, report
+from server.scheduler.changes import Change
+from server.scheduler.following import DEFAULT_NAME, Follower, scheduler_name
 from server.scheduler.plugins import CLUSTER, FILTERS, SCORES
-from server.scheduler.plugins.plugin import Change
+from server.scheduler.plugins.volumes import unbound_claims
 from server.scheduler.pod_info import PodInfo, pod_info
+from server.scheduler.preempting import outdone, preempt
+from server.scheduler.preemption import NoPreemption, Preemption, plan_preemption
 from server.scheduler.queue import QueuedPod, SchedulingQueue
-from server.scheduler.ranking import Profile, Rankings, Unschedulable
+from server.scheduler.ranking import Profile, Unschedulable
+from server.scheduler.rankings import Rankings
 from server.scheduler.snapshot import Snapshot
+from server.scheduler.volume_binding import VolumeBinder, VolumesNotBound, bind_volumes
+from server.scheduler.volume_choice import VolumeChoice, choose_volumes
 
 log = logging.getLogger(__name__)
 
-NAME = "default-scheduler"
 DEFAULT_PROFILE = Profile(filters=FILTERS, scores=SCORES, cluster=CLUSTER)
+PROFILES: Mapping[str, Profile] = {DEFAULT_NAME: DEFAULT_PROFILE}
+"""By spec.schedulerName; pods of other names are left to others."""
 
 MAX_WRITES = 64
 """Bindings and conditions under way at once; then deciding waits."""
@@ -36,25 +46,15 @@ DECISIONS_PER_TURN = 16
 """After so many decisions in a row the event loop's other work gets a turn."""
 
 
-def helped_by(profile: Profile) -> dict[str, Change]:
+def helped_by(profiles: Mapping[str, Profile]) -> dict[str, Change]:
+    """Plugin -> the changes that may turn its refusal."""
     out: dict[str, Change] = {}
-    pairs = [(f.name, f.helped_by) for f in profile.filters]
-    pairs += [(p.name, p.helped_by) for p in profile.cluster]
-    for plugin, changes in pairs:
-        out[plugin] = out.get(plugin, Change(0)) | changes
+    for profile in profiles.values():
+        pairs = [(p.name, p.helped_by) for p in profile.filters]
+        pairs += [(p.name, p.helped_by) for p in profile.cluster]
+        for plugin, changes in pairs:
+            out[plugin] = out.get(plugin, Change(0)) | changes
     return out
-
-
-def is_ours(pod: Obj) -> bool:
-    """Waits for a node, from us, now: gated pods and dying ones wait for nothing."""
-    spec = pod["spec"]
-    return (
-        not spec.get("nodeName")
-        and (spec.get("schedulerName") or NAME) == NAME
-        and not spec.get("schedulingGates")
-        and not is_deleting(pod)
-        and not is_terminal(pod)
-    )
 
 
 def build(context: Context) -> "Scheduler":
@@ -66,20 +66,20 @@ class Scheduler:
 
     name = "scheduler"
 
-    def __init__(self, context: Context, *, profile: Profile = DEFAULT_PROFILE) -> None:
+    def __init__(self, context: Context, *, profiles: Mapping[str, Profile] = PROFILES) -> None:
         self._context = context
-        self._events = context.events.source(NAME)
+        self._events = {name: context.events.source(name) for name in profiles}
         self._snapshot = Snapshot()
-        self._rankings = Rankings(self._snapshot, profile)
-        self._queue = SchedulingQueue(helped_by(profile), time=context.clock.monotonic)
+        self._rankings = {name: Rankings(self._snapshot, p) for name, p in profiles.items()}
+        self._queue = SchedulingQueue(helped_by(profiles), time=context.clock.monotonic)
+        self._volumes = VolumeBinder(context.client, self._snapshot.storage)
+        self._budgets = context.informers.get(POD_DISRUPTION_BUDGET)
         self._slots = asyncio.Semaphore(MAX_WRITES)
 
     async def run(self) -> None:
-        nodes, pods = self._context.informers.get(NODE), self._context.informers.get(POD)
-        await nodes.wait_synced()
-        await pods.wait_synced()
-        nodes.on_change(self._node_changed)
-        pods.on_change(self._pod_changed)
+        follower = Follower(self._snapshot, self._queue, self._rankings, self._volumes)
+        await self._budgets.wait_synced()
+        await follower.follow(self._context.informers)
         try:
             async with Tasks(self.name) as tasks:
                 await self._schedule(tasks)
@@ -102,89 +102,130 @@ class Scheduler:
         """One pod's node. NB: holds one of ``_slots``; the write it starts gives it back."""
         try:
             pod = pod_info(queued.pod)
-            placed = self._rankings.place(pod)
+            placed = self._rankings[scheduler_name(queued.pod)].place(pod)
+            if isinstance(placed, Unschedulable):
+                plan = self._plan_preemption(pod, placed)
         except Exception:  # a pod we cannot read must not stop all others
             log.exception("scheduling failed kind=Pod key=%s", key)
             self._queue.failed(key, queued)
             self._slots.release()
             return
-        if isinstance(placed, Unschedulable):
+        if not isinstance(placed, Unschedulable):
+            self._assume(tasks, key, queued, pod, placed)
+        elif isinstance(plan, Preemption):
             self._queue.refused(key, queued, placed.plugins)
-            tasks.spawn(self._refused(pod.pod, placed), name=f"report {key}")
+            self._snapshot.nominate(pod, plan.node)
+            tasks.spawn(self._preempt(key, queued, pod, placed, plan), name=f"preempt {key}")
         else:
-            self._snapshot.assume(pod, placed)
-            tasks.spawn(self._bind(key, queued, pod, placed), name=f"bind {key}")
+            self._queue.refused(key, queued, placed.plugins)
+            tasks.spawn(self._refused(pod, placed, plan), name=f"report {key}")
 
-    async def _bind(self, key: Key, queued: QueuedPod, pod: PodInfo, node_name: str) -> None:
+    def _plan_preemption(self, pod: PodInfo, why: Unschedulable) -> Preemption | NoPreemption:
+        if not len(self._snapshot):
+            return NoPreemption(message="")
+        rankings = self._rankings[scheduler_name(pod.pod)]
+        return plan_preemption(
+            pod, why, self._snapshot, fitting=rankings.fitting, budgets=self._budgets.list()
+        )
+
+    def _assume(
+        self, tasks: Tasks, key: Key, queued: QueuedPod, pod: PodInfo, node_name: str
+    ) -> None:
+        choice = self._choose_volumes(pod, node_name) if pod.claims else None
+        self._snapshot.assume(pod, node_name)
+        if choice is not None:
+            self._volumes.assume(choice)
+        tasks.spawn(self._bind(key, queued, pod, node_name, choice), name=f"bind {key}")
+
+    def _choose_volumes(self, pod: PodInfo, node_name: str) -> VolumeChoice | None:
+        """What the filter found for the node; nothing changed since."""
+        storage, node = self._snapshot.storage, self._snapshot.node(node_name)
+        unbound = unbound_claims(pod, storage)
+        return choose_volumes(unbound, node, storage) if unbound and node is not None else None
+
+    # Binding
+
+    async def _bind(
+        self,
+        key: Key,
+        queued: QueuedPod,
+        pod: PodInfo,
+        node_name: str,
+        choice: VolumeChoice | None,
+    ) -> None:
+        events = self._events[scheduler_name(pod.pod)]
         try:
+            if choice is not None:
+                await bind_volumes(self._volumes, pod.uid, choice, self._slots)
             await bind(self._context.client, pod.pod, node_name)
         except (NotFound, Conflict) as err:
             # Gone, or bound by someone else: the informer tells which. Should it be neither
             # (a node that is just being deleted), the pod is still in the queue.
             log.debug("binding refused kind=Pod key=%s node=%s err=%s", key, node_name, err)
-            self._undo(key, queued, pod)
-        except ApiError as err:
+            self._undo(key, queued, pod, choice)
+        except (ApiError, VolumesNotBound) as err:
             log.warning("binding failed kind=Pod key=%s node=%s err=%s", key, node_name, err)
-            self._events.warning(pod.pod, "FailedScheduling", f"binding rejected: {err}")
-            self._undo(key, queued, pod)
+            if key in self._queue:
+                events.warning(pod.pod, "FailedScheduling", _binding_failed(err))
+            self._undo(key, queued, pod, choice)
         else:
-            self._events.normal(pod.pod, "Scheduled", f"Successfully assigned {key} to {node_name}")
+            events.normal(pod.pod, "Scheduled", f"Successfully assigned {key} to {node_name}")
         finally:
             self._slots.release()
 
-    def _undo(self, key: Key, queued: QueuedPod, pod: PodInfo) -> None:
+    def _undo(self, key: Key, queued: QueuedPod, pod: PodInfo, choice: VolumeChoice | None) -> None:
         self._snapshot.forget(pod.uid)
+        if choice is not None:
+            self._volumes.revert(choice)
         self._queue.failed(key, queued)
         self._queue.changed(Change.POD_GONE)
 
-    async def _refused(self, pod: Obj, why: Unschedulable) -> None:
-        self._events.warning(pod, "FailedScheduling", why.message)
+    # Refusing
+
+    async def _refused(self, pod: PodInfo, why: Unschedulable, plan: NoPreemption) -> None:
+        message = f"{why.message} {plan.message}" if plan.message else why.message
+        nominated = None
+        if plan.forget and self._snapshot.withdraw(pod.uid):
+            nominated = ""
+            self._queue.changed(Change.POD_GONE)
         try:
-            await report(self._context.client, self._context.clock, pod, why)
-        except ApiError as err:  # the event has told it; the next refusal tells it again
-            log.debug("status write failed kind=Pod key=%s err=%s", key_of(pod), err)
+            await self._report(pod, message, nominated=nominated)
         finally:
             self._slots.release()
 
-    # Following
+    async def _report(self, pod: PodInfo, message: str, *, nominated: str | None) -> None:
+        self._events[scheduler_name(pod.pod)].warning(pod.pod, "FailedScheduling", message)
+        context = self._context
+        try:
+            await report(context.client, context.clock, pod.pod, message, nominated=nominated)
+        except ApiError as err:  # the event has told it; the next refusal tells it again
+            log.debug("status write failed kind=Pod key=%s err=%s", pod.key, err)
 
-    def _node_changed(self, old: Obj | None, new: Obj | None) -> None:
-        if new is not None:
-            if self._snapshot.set_node(new):
-                self._queue.changed(Change.NODE)
-        elif old is not None:
-            self._snapshot.remove_node(name(old))
-            self._rankings.clear()
+    async def _preempt(
+        self, key: Key, queued: QueuedPod, pod: PodInfo, why: Unschedulable, plan: Preemption
+    ) -> None:
+        """NB: the nomination is told first; when victims are gone, all shall know for whom."""
+        context, events = self._context, self._events[scheduler_name(pod.pod)]
+        try:
+            await self._report(pod, why.message, nominated=plan.node)
+            await self._withdraw(outdone(pod, plan.node, self._snapshot))
+            await preempt(context.client, context.clock, events, pod, plan)
+        except ApiError as err:
+            log.warning("preemption failed kind=Pod key=%s node=%s err=%s", key, plan.node, err)
+            self._queue.failed(key, queued)
+        finally:
+            self._slots.release()
 
-    def _pod_changed(self, old: Obj | None, new: Obj | None) -> None:
-        if new is None:
-            if old is not None:
-                self._queue.remove(key_of(old))
-                self._gone(uid(old))
-        elif new["spec"].get("nodeName"):
-            self._queue.remove(key_of(new))
-            if self._snapshot.set_pod(new):
-                self._queue.changed(Change.POD_GONE)
-            if old is not None and not old["spec"].get("nodeName"):
-                self._queue.changed(Change.POD_PLACED)
-        elif is_ours(new):
-            self._enqueue(old, new)
-        else:
-            self._queue.remove(key_of(new))
-
-    def _gone(self, pod_uid: str) -> None:
-        if self._snapshot.remove_pod(pod_uid):
-            self._queue.changed(Change.POD_GONE)
-
-    def _enqueue(self, old: Obj | None, new: Obj) -> None:
-        """Our own condition on the pod must not bring it back, or it would never rest."""
-        key = key_of(new)
-        known = old is not None and key in self._queue
-        if known and old is not None and _same_wish(old, new):
-            self._queue.touch(key, new)
-        else:
-            self._queue.set(key, new)
+    async def _withdraw(self, pods: list[PodInfo]) -> None:
+        for pod in pods:
+            self._snapshot.withdraw(pod.uid)
+            try:
+                await patch_status(self._context.client, pod.pod, {"nominatedNodeName": None})
+            except (NotFound, Conflict) as err:
+                log.debug("nomination stays kind=Pod key=%s err=%s", pod.key, err)
 
 
-def _same_wish(old: Obj, new: Obj) -> bool:
-    return old["spec"] == new["spec"] and labels(old) == labels(new)
+def _binding_failed(err: Exception) -> str:
+    if isinstance(err, VolumesNotBound):
+        return f'running PreBind plugin "VolumeBinding": binding volumes: {err}'
+    return f"binding rejected: {err}"

@@ -6,97 +6,25 @@ and ``forget`` undoes it when the binding fails. Nothing here waits or does I/O.
 
 Every change of a node stamps it with a new ``generation`` and moves it to the end of
 ``nodes``, so that a reader asks only for what changed since it last looked.
+
+``without`` and ``with_pods`` are what-ifs: inside them the snapshot is of another cluster, and
+after them of this one again. No one else looks meanwhile, for nothing here waits.
 """
 
-from collections import Counter, OrderedDict
-from collections.abc import Hashable, Iterable, Iterator, Mapping
-from dataclasses import replace
-from typing import Any
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
-from edgek.api.meta import Obj, is_deleting, labels, name
+from edgek.api.meta import Key, Obj, is_deleting, labels, name
 from edgek.kinds.pods import is_terminal
-from server.scheduler.pod_info import Amounts, HostPort, PodInfo, amounts, pod_info
+from server.scheduler.affinity import AffinityIndex
+from server.scheduler.changes import Change
+from server.scheduler.demands import given
+from server.scheduler.node_info import NodeInfo, bump
+from server.scheduler.pod_info import PodInfo, pod_info
+from server.scheduler.storage import Storage
 
-
-class NodeInfo:
-    """One node and the pods on it. ``node`` is None while only its pods are known."""
-
-    __slots__ = (
-        "allocatable",
-        "generation",
-        "groups",
-        "images",
-        "labels",
-        "name",
-        "node",
-        "pods",
-        "ports",
-        "requested",
-        "score_cpu",
-        "score_memory",
-        "taints",
-        "unschedulable",
-    )
-
-    def __init__(self, node_name: str) -> None:
-        self.name = node_name
-        self.node: Obj | None = None
-        self.generation = 0
-        self.allocatable: Amounts = {}
-        self.labels: Mapping[str, str] = {}
-        self.taints: list[Obj] = []
-        self.unschedulable = False
-        self.images: dict[str, int] = {}
-        self.pods: dict[str, PodInfo] = {}
-        self.requested: Amounts = {}
-        self.score_cpu = 0
-        self.score_memory = 0
-        self.ports: Counter[HostPort] = Counter()
-        self.groups: Counter[Hashable] = Counter()
-
-    def set_node(self, node: Obj | None) -> bool:
-        """Whether anything that scheduling looks at differs from before."""
-        before = self._facts() if self.node is not None else None
-        self.node = node
-        spec, status = (node or {}).get("spec") or {}, (node or {}).get("status") or {}
-        self.allocatable = amounts(status.get("allocatable"))
-        self.labels = labels(node) if node else {}
-        self.taints = spec.get("taints") or []
-        self.unschedulable = bool(spec.get("unschedulable"))
-        self.images = {
-            text: image.get("sizeBytes") or 0
-            for image in status.get("images") or ()
-            for text in image.get("names") or ()
-        }
-        return before is None or node is None or before != self._facts()
-
-    def _facts(self) -> tuple[Any, ...]:
-        return (self.allocatable, self.labels, self.taints, self.unschedulable, self.images)
-
-    def add(self, pod: PodInfo) -> None:
-        self.pods[pod.uid] = pod
-        self._count(pod, 1)
-
-    def remove(self, pod: PodInfo) -> None:
-        del self.pods[pod.uid]
-        self._count(pod, -1)
-
-    def _count(self, pod: PodInfo, sign: int) -> None:
-        requested = self.requested
-        for resource, number in pod.requests.items():
-            requested[resource] = requested.get(resource, 0) + sign * number
-        self.score_cpu += sign * pod.score_cpu
-        self.score_memory += sign * pod.score_memory
-        _tally(self.groups, (pod.group,) if pod.group is not None else (), sign)
-        _tally(self.ports, pod.ports, sign)
-
-
-def _tally(counter: "Counter[Any]", keys: Iterable[Any], sign: int) -> None:
-    """Counts up or down; a key that reaches nothing is dropped, so that nothing grows."""
-    for key in keys:
-        counter[key] += sign
-        if counter[key] <= 0:
-            del counter[key]
+__all__ = ["NodeInfo", "Snapshot"]
 
 
 class Snapshot:
@@ -108,6 +36,14 @@ class Snapshot:
         self._where: dict[str, NodeInfo] = {}
         self._assumed: set[str] = set()
         self._ready = 0
+        self.priorities: dict[int, int] = {}
+        self.affinity = AffinityIndex()
+        self.claims: dict[Key, int] = {}
+        """How many placed pods name a claim."""
+        self.namespaces: dict[str, Mapping[str, str]] = {}
+        self.nominated: dict[str, tuple[PodInfo, str]] = {}
+        """Pods for which others had to go, and the node they are to get."""
+        self.storage = Storage()
 
     def __len__(self) -> int:
         """Nodes that exist (not those known only from their pods)."""
@@ -141,14 +77,28 @@ class Snapshot:
 
     # Nodes
 
-    def set_node(self, node: Obj) -> bool:
-        """Adds or updates a node; False when nothing that matters changed."""
+    def set_node(self, node: Obj) -> Change:
+        """Adds or updates a node; what of it changed that matters."""
         info = self._info(name(node))
         self._ready += info.node is None
-        if not info.set_node(node):
-            return False
-        self._touch(info)
-        return True
+        with self._unindexed(info):
+            change = info.set_node(node)
+        if change:
+            self._touch(info)
+        return change
+
+    @contextmanager
+    def _unindexed(self, info: NodeInfo) -> Iterator[None]:
+        """What pods say of others is kept by the labels of their node, which may change now."""
+        for pod in info.affine.values():
+            self._index(pod, info, -1)
+        yield
+        for pod in info.affine.values():
+            self._index(pod, info, 1)
+
+    def _index(self, pod: PodInfo, info: NodeInfo, sign: int) -> None:
+        if pod.terms is not None:
+            self.affinity.count(pod.terms, info.labels, sign)
 
     def remove_node(self, node_name: str) -> None:
         """NB: readers that keep verdicts by node must forget that one's themselves. A node
@@ -157,7 +107,8 @@ class Snapshot:
         if info is None or info.node is None:
             return
         self._ready -= 1
-        info.set_node(None)
+        with self._unindexed(info):
+            info.set_node(None)
         self._drop_shell(info)
 
     def _drop_shell(self, info: NodeInfo) -> None:
@@ -179,17 +130,17 @@ class Snapshot:
         if uid in self._assumed:
             self.remove_pod(uid)
 
-    def set_pod(self, pod: Obj) -> bool:
-        """The informer's word on a pod with a node; whether room on a node was freed."""
+    def set_pod(self, pod: Obj) -> Change:
+        """The informer's word on a pod with a node; how it differs from what was known of it."""
         uid, node_name = pod["metadata"].get("uid") or "", pod["spec"]["nodeName"]
         if is_terminal(pod):
             return self.remove_pod(uid)
         self._assumed.discard(uid)
         if self._same(uid, pod):
-            return False
-        freed = self.remove_pod(uid)
+            return Change(0)
+        change = self.remove_pod(uid)
         self._place(pod_info(pod), self._info(node_name))
-        return freed
+        return change | Change.POD_PLACED
 
     def _same(self, uid: str, pod: Obj) -> bool:
         """Whether the pod is where it was and asks for what it did: most updates are of status."""
@@ -199,23 +150,111 @@ class Snapshot:
         known = info.pods[uid]
         if not _same_demands(known.pod, pod):
             return False
-        info.pods[uid] = replace(known, pod=pod)  # lets go of the old version's memory
+        info.pods[uid] = fresh = known._replace(pod=pod)  # lets go of the old version's memory
+        if fresh.terms is not None:
+            info.affine[uid] = fresh
         return True
 
     def _place(self, pod: PodInfo, info: NodeInfo) -> None:
         self.remove_pod(pod.uid)
-        info.add(pod)
         self._where[pod.uid] = info
-        self._touch(info)
+        self.nominated.pop(pod.uid, None)
+        self._enter(pod, info)
 
-    def remove_pod(self, uid: str) -> bool:
+    def remove_pod(self, uid: str) -> Change:
+        """POD_GONE where it was there."""
         self._assumed.discard(uid)
         info = self._where.pop(uid, None)
         if info is None:
-            return False
-        info.remove(info.pods[uid])
-        self._touch(info)
+            return Change(0)
+        self._leave(info.pods[uid], info)
         self._drop_shell(info)
+        return Change.POD_GONE
+
+    def _enter(self, pod: PodInfo, info: NodeInfo) -> None:
+        info.add(pod)
+        self._count(pod, info, 1)
+
+    def _leave(self, pod: PodInfo, info: NodeInfo) -> None:
+        info.remove(pod)
+        self._count(pod, info, -1)
+
+    def _count(self, pod: PodInfo, info: NodeInfo, sign: int) -> None:
+        if pod.terms is not None:
+            self._index(pod, info, sign)
+        bump(self.priorities, pod.priority, sign)
+        for claim in pod.claims:
+            bump(self.claims, claim, sign)
+        self._touch(info)
+
+    # What if
+
+    @contextmanager
+    def with_pods(self, pods: Iterable[tuple[PodInfo, str]]) -> Iterator[None]:
+        """As if these pods were on these nodes already."""
+        placed = [(pod, self._info(node_name)) for pod, node_name in pods]
+        for pod, info in placed:
+            self._enter(pod, info)
+        try:
+            yield
+        finally:
+            for pod, info in placed:
+                self._leave(pod, info)
+                self._drop_shell(info)
+
+    @contextmanager
+    def without(self, pods: Sequence[PodInfo]) -> Iterator[Callable[[PodInfo], None]]:
+        """As if these pods were gone; the function given takes one back in (or out again)."""
+        out: dict[str, PodInfo] = {}
+
+        def turn(pod: PodInfo) -> None:
+            info = self._where[pod.uid]
+            if out.pop(pod.uid, None) is not None:
+                self._enter(pod, info)
+            else:
+                out[pod.uid] = pod
+                self._leave(pod, info)
+
+        for pod in pods:
+            turn(pod)
+        try:
+            yield turn
+        finally:
+            for pod in list(out.values()):
+                turn(pod)
+
+    # Nominations
+
+    def nominate(self, pod: PodInfo, node_name: str) -> None:
+        """The node is kept for the pod, from those that are less important."""
+        if not self.has(pod.uid):
+            self.nominated[pod.uid] = (pod, node_name)
+
+    def withdraw(self, uid: str) -> bool:
+        return self.nominated.pop(uid, None) is not None
+
+    def ghosts(self, pod: PodInfo) -> list[tuple[PodInfo, str]]:
+        """The nominated pods that this one has to make way for, and their nodes."""
+        return [
+            (other, node_name)
+            for other, node_name in self.nominated.values()
+            if other.uid != pod.uid
+            and other.priority >= pod.priority
+            and self.node(node_name) is not None
+        ]
+
+    # Namespaces
+
+    def set_namespace(self, namespace: str, its: Mapping[str, str] | None) -> bool:
+        """Whether its labels changed. NB: tallies that went by them must be made anew."""
+        before = self.namespaces.get(namespace)
+        if its is None:
+            self.namespaces.pop(namespace, None)
+        else:
+            self.namespaces[namespace] = its
+        if before == its:
+            return False
+        self.affinity.version += 1
         return True
 
 
@@ -225,4 +264,5 @@ def _same_demands(old: Obj, new: Obj) -> bool:
         labels(old) == labels(new)
         and is_deleting(old) == is_deleting(new)
         and old["spec"].get("containers") == new["spec"].get("containers")
+        and given(old) == given(new)
     )

@@ -4,9 +4,9 @@ As imagelocality, without the share of nodes that have the image: on slow links 
 hand is what counts, and spreading keeps one node from getting everything.
 """
 
+from server.scheduler.node_info import NodeInfo
 from server.scheduler.plugins.plugin import Rate
 from server.scheduler.pod_info import PodInfo
-from server.scheduler.snapshot import NodeInfo
 
 MB = 1024 * 1024
 LEAST = 23 * MB

@@ -2,11 +2,14 @@
 
 from edgek.api.meta import get_path
 from edgek.api.node_selector import parse_required, parse_term
-from server.scheduler.plugins.plugin import PASS, Check, Rate, Reasons
+from server.scheduler.node_info import NodeInfo
+from server.scheduler.plugins.plugin import PASS, Check, Rate, Reasons, Unresolvable
 from server.scheduler.pod_info import PodInfo
-from server.scheduler.snapshot import NodeInfo
 
-REASON = ("node(s) didn't match Pod's node affinity/selector",)
+REASON = Unresolvable(("node(s) didn't match Pod's node affinity/selector",))
+OTHERS = Unresolvable(("node(s) didn't satisfy plugin(s) [NodeAffinity]",))
+"""Of the nodes that a pod which names its nodes does not name."""
+CONFLICT = "pod affinity terms conflict"
 _PREFERRED = ("affinity", "nodeAffinity", "preferredDuringSchedulingIgnoredDuringExecution")
 
 

@@ -4,15 +4,17 @@ As the scheduler framework's Filter and Score, but ``prepare`` answers None wher
 the plugin nothing to look at (upstream's Skip), so that most pods meet two or three checks.
 
 Local plugins look at one node alone; their verdicts are kept until that node changes. Cluster
-plugins weigh nodes against each other and run each time.
+plugins weigh nodes against each other, or look at more than nodes, and run each time; what they
+prepare may still find nothing to say.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import Flag, auto
 
+from server.scheduler.changes import NODE, Change
+from server.scheduler.node_info import NodeInfo
 from server.scheduler.pod_info import PodInfo
-from server.scheduler.snapshot import NodeInfo, Snapshot
+from server.scheduler.snapshot import Snapshot
 
 Reasons = tuple[str, ...]
 Check = Callable[[NodeInfo], Reasons]
@@ -22,20 +24,17 @@ Rate = Callable[[NodeInfo], float]
 PASS: Reasons = ()
 
 
-class Change(Flag):
-    """What can happen that helps a pod no node would take."""
+class Unresolvable(tuple[str, ...]):
+    """Reasons that stay, whatever pods go: upstream's UnschedulableAndUnresolvable."""
 
-    NODE = auto()
-    """A node is new, or differs in labels, taints, room or being schedulable."""
-    POD_GONE = auto()
-    POD_PLACED = auto()
+    __slots__ = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Filter:
     name: str
     prepare: Callable[[PodInfo], Check | None]
-    helped_by: Change = Change.NODE
+    helped_by: Change = NODE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,15 +46,23 @@ class Score:
 
 @dataclass(frozen=True, kw_only=True)
 class Weighing:
-    """What a cluster plugin made of the snapshot: either part may be absent."""
+    """What a cluster plugin made of the snapshot: any part may be absent.
+
+    ``rates`` gets the nodes that are left to choose from. ``refused``: no node will do, and
+    why, in a sentence (upstream's PreFilter).
+    """
 
     check: Check | None = None
-    rate: Rate | None = None
+    rates: Callable[[Sequence[NodeInfo]], Rate | None] | None = None
+    refused: str = ""
+
+
+Prepared = Callable[[Snapshot], Weighing | None] | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterPlugin:
     name: str
-    weight: float
-    prepare: Callable[[PodInfo], Callable[[Snapshot], Weighing] | None]
-    helped_by: Change = Change.NODE | Change.POD_GONE | Change.POD_PLACED
+    prepare: Callable[[PodInfo], Prepared]
+    weight: float = 0
+    helped_by: Change

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
+from server.scheduler.node_info import NodeInfo
 from server.scheduler.plugins.plugin import PASS, Check, Reasons
 from server.scheduler.pod_info import HostPort, PodInfo
-from server.scheduler.snapshot import NodeInfo
 
 REASON = ("node(s) didn't have free ports for the requested pod ports",)
 ANY = "0.0.0.0"

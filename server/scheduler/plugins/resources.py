@@ -1,8 +1,8 @@
 """NodeResourcesFit and NodeResourcesBalancedAllocation: room, much of it, evenly used."""
 
-from server.scheduler.plugins.plugin import PASS, Check, Rate, Reasons
+from server.scheduler.node_info import NodeInfo
+from server.scheduler.plugins.plugin import PASS, Check, Rate, Reasons, Unresolvable
 from server.scheduler.pod_info import PodInfo
-from server.scheduler.snapshot import NodeInfo
 
 
 def check_resources(pod: PodInfo) -> Check | None:
@@ -24,7 +24,9 @@ def check_resources(pod: PodInfo) -> Check | None:
         ]
         if len(node.pods) >= node.allocatable.get("pods", 0):
             short.insert(0, "Too many pods")
-        return tuple(short)
+        # What the node would lack even when it is empty, no preemption can give it.
+        never = any(number > node.allocatable.get(name, 0) for name, number in wanted)
+        return Unresolvable(short) if never else tuple(short)
 
     return check
 

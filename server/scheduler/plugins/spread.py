@@ -6,21 +6,33 @@ By default pods of one controller are spread over nodes, softly and locally (``r
 """
 
 import math
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgek.api.meta import Obj, is_deleting, labels
+from edgek.api.meta import Obj, labels
 from edgek.api.node_selector import NodeMatch, parse_required
 from edgek.api.selectors import Requirement, Selector, from_label_selector
 from edgek.api.taints import untolerated
-from server.scheduler.plugins.plugin import PASS, Check, Rate, Reasons, Weighing
+from server.scheduler.affinity import Kin
+from server.scheduler.node_info import NodeInfo
+from server.scheduler.plugins.plugin import (
+    PASS,
+    Check,
+    Prepared,
+    Rate,
+    Reasons,
+    Unresolvable,
+    Weighing,
+)
 from server.scheduler.pod_info import PodInfo
-from server.scheduler.snapshot import NodeInfo, Snapshot
+from server.scheduler.snapshot import Snapshot
+from server.scheduler.tally import Tally
 
 REASON = ("node(s) didn't match pod topology spread constraints",)
-MISSING_LABEL = ("node(s) didn't match pod topology spread constraints (missing required label)",)
+MISSING_LABEL = Unresolvable(
+    ("node(s) didn't match pod topology spread constraints (missing required label)",)
+)
 
 NOTHING = Selector((Requirement("", "Exists"),))
 
@@ -88,88 +100,92 @@ def _constraint(wire: Mapping[str, Any], pod: PodInfo) -> Constraint:
     )
 
 
-class _Domains:
-    """Matching pods per domain of one constraint; each node is counted when it changed only."""
+class _Domains(Tally):
+    """Matching pods per domain of one constraint. Only nodes that have the label of each of
+    ``keys`` make domains, as upstream."""
 
-    def __init__(self, constraint: Constraint, pod: PodInfo) -> None:
+    def __init__(self, constraint: Constraint, pod: PodInfo, keys: Sequence[str]) -> None:
+        selector, namespace = constraint.selector, pod.namespace
+
+        def matches(kin: Kin) -> bool:
+            same = kin.namespace == namespace and not kin.deleting
+            return same and selector.matches(dict(kin.labels))
+
+        def counts(node: NodeInfo) -> bool:
+            has = node.labels
+            return all(key in has for key in keys) and constraint.counts_node(node)
+
+        super().__init__(constraint.key, matches, counts_node=counts)
         self.constraint = constraint
-        self._namespace = pod.namespace
-        self.adds = int(constraint.selector.matches(labels(pod.pod)))
-        self._by_node: dict[str, tuple[int, int]] = {}
-        self.counts: Counter[str] = Counter()
-
-    def recount(self, nodes: Sequence[NodeInfo], keys: Sequence[str]) -> None:
-        """Only nodes that have every constraint's label make domains, as upstream."""
-        counts: Counter[str] = Counter()
-        for node in nodes:
-            if all(key in node.labels for key in keys) and self.constraint.counts_node(node):
-                counts[node.labels[self.constraint.key]] += self._on(node)
-        self.counts = counts
-
-    def _on(self, node: NodeInfo) -> int:
-        known = self._by_node.get(node.name)
-        if known is None or known[0] != node.generation:
-            matches, namespace = self.constraint.selector.matches, self._namespace
-            number = sum(
-                p.namespace == namespace and not is_deleting(p.pod) and matches(labels(p.pod))
-                for p in node.pods.values()
-            )
-            known = self._by_node[node.name] = (node.generation, number)
-        return known[1]
+        self.adds = int(selector.matches(labels(pod.pod)))
 
     def fewest(self) -> int:
         if len(self.counts) < self.constraint.min_domains:
             return 0
         return min(self.counts.values(), default=0)
 
-    def of(self, node: NodeInfo) -> int:
-        return self.counts[node.labels[self.constraint.key]]
 
-
-def spread_constraints(pod: PodInfo) -> Callable[[Snapshot], Weighing] | None:
+def spread_constraints(pod: PodInfo) -> Prepared:
     wires = pod.spec.get("topologySpreadConstraints")
     if not wires:
         return None
-    domains = [_Domains(_constraint(wire, pod), pod) for wire in wires]
-    hard = [d for d in domains if d.constraint.hard]
-    soft = [d for d in domains if not d.constraint.hard]
+    constraints = [_constraint(wire, pod) for wire in wires]
+    hard = _domains([c for c in constraints if c.hard], pod)
+    soft = _domains([c for c in constraints if not c.hard], pod)
 
     def weigh(snapshot: Snapshot) -> Weighing:
-        nodes = snapshot.nodes()
-        for part in (hard, soft):
-            keys = [d.constraint.key for d in part]
-            for d in part:
-                d.recount(nodes, keys)
+        for domains in (*hard, *soft):
+            domains.follow(snapshot)
         return Weighing(
-            check=_checker(hard) if hard else None, rate=_rater(soft, nodes) if soft else None
+            check=_checker(hard) if hard else None, rates=_raters(soft) if soft else None
         )
 
     return weigh
 
 
+def _domains(constraints: Sequence[Constraint], pod: PodInfo) -> list[_Domains]:
+    keys = [c.key for c in constraints]
+    return [_Domains(c, pod, keys) for c in constraints]
+
+
 def _checker(hard: Sequence[_Domains]) -> Check:
-    limits = [(d, d.fewest() + d.constraint.max_skew - d.adds) for d in hard]
+    limits = [(d.key, d.counts, d.fewest() + d.constraint.max_skew - d.adds) for d in hard]
 
     def check(node: NodeInfo) -> Reasons:
-        for d, most in limits:
-            if d.constraint.key not in node.labels:
+        has = node.labels
+        for key, counts, most in limits:
+            value = has.get(key)
+            if value is None:
                 return MISSING_LABEL
-            if d.of(node) > most:
+            if counts[value] > most:
                 return REASON
         return PASS
 
     return check
 
 
-def _rater(soft: Sequence[_Domains], nodes: Sequence[NodeInfo]) -> Rate:
+def _raters(soft: Sequence[_Domains]) -> Callable[[Sequence[NodeInfo]], Rate]:
     """As podtopologyspread scoring: the more domains, the more a pod in one of them weighs."""
-    weights = [(d, math.log(len(d.counts) + 2), d.constraint.max_skew - 1) for d in soft]
 
-    def cost(node: NodeInfo) -> float | None:
-        if any(d.constraint.key not in node.labels for d, _, _ in weights):
-            return None
-        return sum(d.of(node) * weight + extra for d, weight, extra in weights)
+    def rates(nodes: Sequence[NodeInfo]) -> Rate:
+        weights = [(d, math.log(_size(d, nodes) + 2), d.constraint.max_skew - 1) for d in soft]
 
+        def cost(node: NodeInfo) -> float | None:
+            if any(d.key not in node.labels for d in soft):
+                return None
+            return round(sum([d.of(node) * weight + extra for d, weight, extra in weights]))
+
+        return _scaled(cost, nodes)
+
+    return rates
+
+
+def _size(domains: _Domains, nodes: Sequence[NodeInfo]) -> int:
+    """How many domains there are to choose from."""
+    return len({node.labels[domains.key] for node in nodes if domains.key in node.labels})
+
+
+def _scaled(cost: Callable[[NodeInfo], float | None], nodes: Sequence[NodeInfo]) -> Rate:
     costs = [c for c in map(cost, nodes) if c is not None]
     most, least = max(costs, default=0.0), min(costs, default=0.0)
 

@@ -1,11 +1,11 @@
 """TaintToleration: hard taints keep pods away, soft ones make a node the last choice."""
 
 from edgek.api.taints import PREFER_NO_SCHEDULE, tolerated, untolerated
-from server.scheduler.plugins.plugin import PASS, Check, Rate, Reasons
+from server.scheduler.node_info import NodeInfo
+from server.scheduler.plugins.plugin import PASS, Check, Rate, Reasons, Unresolvable
 from server.scheduler.pod_info import PodInfo
-from server.scheduler.snapshot import NodeInfo
 
-REASON = ("node(s) had untolerated taint(s)",)
+REASON = Unresolvable(("node(s) had untolerated taint(s)",))
 
 
 def check_taints(pod: PodInfo) -> Check | None:

@@ -1,11 +1,11 @@
 """NodeUnschedulable: cordoned nodes take no pods but those that tolerate it."""
 
 from edgek.api.taints import NO_SCHEDULE, UNSCHEDULABLE, tolerated
-from server.scheduler.plugins.plugin import PASS, Check, Reasons
+from server.scheduler.node_info import NodeInfo
+from server.scheduler.plugins.plugin import PASS, Check, Reasons, Unresolvable
 from server.scheduler.pod_info import PodInfo
-from server.scheduler.snapshot import NodeInfo
 
-REASON = ("node(s) were unschedulable",)
+REASON = Unresolvable(("node(s) were unschedulable",))
 _TAINT = {"key": UNSCHEDULABLE, "effect": NO_SCHEDULE}
 
 

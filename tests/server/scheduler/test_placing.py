@@ -7,7 +7,8 @@ import pytest
 
 from server.scheduler.plugins import CLUSTER, FILTERS, SCORES
 from server.scheduler.pod_info import pod_info
-from server.scheduler.ranking import Profile, Rankings, Unschedulable
+from server.scheduler.ranking import Profile, Unschedulable
+from server.scheduler.rankings import Rankings
 from server.scheduler.snapshot import Snapshot
 from tests.support.cluster import node, pod
 
@@ -124,7 +125,9 @@ def test_init_containers_count_with_their_peak_and_sidecars_throughout() -> None
     def asks(cpu: str, **more: str) -> dict[str, Any]:
         return {"name": "c", "resources": {"requests": {"cpu": cpu}}, **more}
 
-    spec = {"initContainers": [asks("1", restartPolicy="Always"), asks("3"), asks("2")]}
+    spec: dict[str, Any] = {
+        "initContainers": [asks("1", restartPolicy="Always"), asks("3"), asks("2")]
+    }
     assert pod_info(pod("web", cpu="1", **spec)).requests == {"cpu": 4000}
     assert pod_info(pod("web", cpu="4", **spec)).requests == {"cpu": 5000}
 
@@ -154,7 +157,7 @@ def test_a_daemon_pod_goes_to_the_node_it_names_or_nowhere() -> None:
     assert cluster.place(pod("ds-b", **named("b"))) == "b"
     assert cluster.why(pod("ds-c", **named("c"))) == (
         "0/3 nodes are available: 1 Too many pods, "
-        "2 node(s) didn't match Pod's node affinity/selector."
+        "2 node(s) didn't satisfy plugin(s) [NodeAffinity]."
     )
 
 

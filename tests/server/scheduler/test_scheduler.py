@@ -67,7 +67,10 @@ async def test_a_pod_no_node_takes_says_why_and_then_causes_no_more_writes(
     api.put(NODE, node("n1", cpu="1"))
     api.put(POD, pod("big", cpu="2"))
     start()
-    message = "0/1 nodes are available: 1 Insufficient cpu."
+    message = (
+        "0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available: "
+        "1 Preemption is not helpful for scheduling."
+    )
     await until(lambda: condition(api, "big").get("message") == message)
     assert condition(api, "big")["reason"] == "Unschedulable"
     await until(lambda: events(api, "FailedScheduling") == [message])
