@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from server.webhooks.door import Answer, Door
 
 CONNECTIONS = 64
+TO_ONE = 16
+"""Of them to one webhook: one that hangs must not keep the others from being asked."""
 MAX_ANSWER = 3 * 1024 * 1024
 """As much as a request's body may have: an answer is about one object. Where it is about many
 (conversion of a list), four times what was asked."""
@@ -117,7 +119,7 @@ class WebhookClient:
         from server.webhooks.door import Door
 
         if self._door is None:
-            self._door = Door(lookup(self._reader), connections=CONNECTIONS)
+            self._door = Door(lookup(self._reader), connections=CONNECTIONS, to_one=TO_ONE)
         return self._door
 
 

@@ -67,9 +67,12 @@ class Ask:
 
 
 class Door:
-    def __init__(self, lookup: Lookup, *, connections: int) -> None:
+    """``connections`` in all, of them ``to_one`` to any one peer (0: no bound of its own)."""
+
+    def __init__(self, lookup: Lookup, *, connections: int, to_one: int = 0) -> None:
         self._lookup = lookup
         self._connections = connections
+        self._to_one = to_one
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
@@ -125,6 +128,7 @@ class Door:
                 resolver=_Resolver(self._lookup),
                 use_dns_cache=False,
                 limit=self._connections,
+                limit_per_host=self._to_one,
                 keepalive_timeout=IDLE_SECONDS,
             )
             trace = aiohttp.TraceConfig()

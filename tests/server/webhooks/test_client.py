@@ -9,11 +9,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from aiohttp import web
 
+from edgek.aio.tasks import cancel_and_wait
 from edgek.api.meta import Obj
 from edgek.kinds import ENDPOINT_SLICE, SERVICE
 from edgek.pki.certificates import Profile, new_ca, new_pair
 from server.request.fake import FakeReader
-from server.webhooks.client import CallFailed, ClientCertificate, WebhookClient
+from server.webhooks.client import (
+    CONNECTIONS,
+    TO_ONE,
+    CallFailed,
+    ClientCertificate,
+    WebhookClient,
+)
 from tests.support.https_peer import Peer, https_peer, service_of, slice_of
 
 HOOK: Obj = {"service": {"namespace": "default", "name": "hook", "path": "/check"}}
@@ -62,6 +69,28 @@ async def test_a_url_is_called_as_it_is() -> None:
     async with https_peer(echo) as peer, client(FakeReader()) as calls:
         answer = await calls.call(peer.config("/x/y"), {}, timeout=2.5)
     assert answer["path"] == "/x/y?timeout=2.5s"
+
+
+async def test_a_webhook_that_hangs_holds_up_no_other() -> None:
+    async def hang(request: web.Request) -> web.StreamResponse:
+        arrived.append(request)
+        if len(arrived) == TO_ONE:
+            full.set()
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable")
+
+    arrived: list[object] = []
+    full = asyncio.Event()
+    async with https_peer(hang) as bad, https_peer(echo) as good, client(FakeReader()) as calls:
+        waiting = [
+            asyncio.create_task(calls.call(bad.config(), {}, timeout=30))
+            for _ in range(2 * CONNECTIONS)
+        ]
+        async with asyncio.timeout(10):
+            await full.wait()
+            assert (await calls.call(good.config(), {"a": 1}, timeout=5))["got"] == {"a": 1}
+        await cancel_and_wait(*waiting)
+        assert len(arrived) == TO_ONE
 
 
 async def test_connections_are_kept_and_one_that_was_closed_meanwhile_is_no_failure() -> None:
