@@ -54,6 +54,7 @@ from server.endpoints.subresources.whole import (
 )
 from server.endpoints.update import update, update_status
 from server.endpoints.watch import watch
+from server.fieldmanager.entries import without_entries
 from server.fieldmanager.manager import FieldManager
 from server.filters.audit import Audit, audit, audit_refused
 from server.filters.authentication import authentication
@@ -230,6 +231,7 @@ def build_api(config: ApiConfig, parts: Parts) -> Api:
         lazy_engine=parts.lazy_engine,
         sections={k.storage_prefix: parts.section(k) for k in ALL if not k.virtual},
         decode=orjson.loads,
+        keep=without_entries,
     )
     reader = StoreReader(store)
     rbac = RbacAuthorizer(reader)

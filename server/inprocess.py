@@ -1,7 +1,8 @@
 """The transport of the control loops that live in the server: ``handle`` without a socket.
 
-Same filters, same admission; no HTTP and no JSON round trip. Objects are handed over as the
-store's own dicts: receivers must not mutate them, and bodies given are copied before use.
+Same filters, same admission; no HTTP and no JSON round trip. Lists and watches hand over the
+store's own dicts: receivers must not mutate them, and find no managedFields in them, which would
+be much of the memory. Single objects come whole. Bodies given are copied before use.
 """
 
 import asyncio

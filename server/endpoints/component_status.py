@@ -47,5 +47,5 @@ async def get_component(env: Env, request: Request, target: Target) -> Response:
 
 async def list_components(env: Env, request: Request, target: Target) -> Response:
     selection = Selection.of(target.kind, "", request.query)
-    found = [entry for entry in map(_entry, COMPONENTS) if selection.matches(entry.decoded())]
+    found = [entry for entry in map(_entry, COMPONENTS) if selection.matches(entry.shared())]
     return negotiate(env, request, target.kind).many(found, ListMeta(""))

@@ -62,7 +62,7 @@ def _answer(view: View, target: Target, entry: Entry, *, gone: bool) -> Response
     details: dict[str, Any] = {"name": entry.name, "kind": kind.plural}
     if kind.group:
         details["group"] = kind.group
-    details["uid"] = entry.decoded()["metadata"]["uid"]
+    details["uid"] = entry.shared()["metadata"]["uid"]
     return Response(
         obj={
             "kind": "Status",

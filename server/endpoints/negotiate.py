@@ -76,7 +76,7 @@ class ObjectView:
 
     def many(self, entries: Sequence[Entry], meta: ListMeta) -> Response:
         if self.in_process:
-            items = [e.decoded() for e in entries]
+            items = [e.shared() for e in entries]
             return Response(obj={**self._head(meta), "items": items})
         items = [e.raw for e in entries] or [b""]
         # Head and end go into the one join: another one would copy the whole list again.

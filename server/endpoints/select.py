@@ -45,7 +45,7 @@ class Selection:
     async def entries(self, registry: Registry) -> Sequence[Entry]:
         """What matches now, in order; "now" is before the first wait."""
         found = await registry.served(self.kind, self.candidates(registry))
-        return [e for e in found if self.matches(e.decoded())] if self else found
+        return [e for e in found if self.matches(e.shared())] if self else found
 
     def candidates(self, registry: Registry) -> Sequence[Entry]:
         """All that can match now, as it is stored, in order."""

@@ -157,7 +157,7 @@ async def _initial(feed: _Feed, candidates: Sequence[Entry]) -> AsyncIterator[Ch
         shown = await feed.converter.served(plan.selection.kind, candidates[start : start + BATCH])
         chunk = []
         for entry in shown:
-            if not plan.selection or plan.selection.matches(entry.decoded()):
+            if not plan.selection or plan.selection.matches(entry.shared()):
                 chunk.append(_one(plan, "ADDED", entry, first=first))
                 first = False
         if chunk:
@@ -197,8 +197,8 @@ def _seen(selection: Selection, change: Change) -> tuple[str, Entry] | None:
     """The change as a watcher with this selection sees it; None where it does not."""
     if not selection:
         return change.type, change.new
-    was = change.old is not None and selection.matches(change.old.decoded())
-    is_ = change.type != "DELETED" and selection.matches(change.new.decoded())
+    was = change.old is not None and selection.matches(change.old.shared())
+    is_ = change.type != "DELETED" and selection.matches(change.new.shared())
     if is_:
         return ("MODIFIED" if was else "ADDED"), change.new
     if not was or change.old is None:
@@ -222,7 +222,7 @@ def _left(old: Entry, new: Entry) -> Entry:
 
 def _one(plan: _Plan, type_: str, entry: Entry, *, first: bool) -> tuple[WatchEvent | None, bytes]:
     if plan.in_process:
-        return WatchEvent(type_, entry.decoded()), b""
+        return WatchEvent(type_, entry.shared()), b""
     return None, plan.view.line(type_, entry, first=first)
 
 

@@ -64,6 +64,17 @@ def held_by(live: Mapping[str, Any]) -> Entries:
     return entries
 
 
+def without_entries(obj: Obj) -> Obj:
+    """The object as those see it to whom it is the same who owns a field. Not a copy where there
+    are no entries."""
+    meta = obj.get("metadata")
+    if not meta or "managedFields" not in meta:
+        return obj
+    bare = dict(meta)
+    del bare["managedFields"]
+    return {**obj, "metadata": bare}
+
+
 def to_start_from(live: Obj, given: Any, *, subresource: str) -> Entries:
     """The entries that a write starts from: those of the body where it may and does bring its
     own, else the stored ones, so that clients which do not know managedFields keep them. An empty

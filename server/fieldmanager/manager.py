@@ -26,6 +26,7 @@ from server.fieldmanager.entries import (
     held_by,
     in_order,
     to_start_from,
+    without_entries,
 )
 from server.fieldmanager.last_applied import KUBECTL, allowed_conflicts, with_last_applied
 from server.fieldmanager.reset import reset_fields, skipped, skipped_meta
@@ -95,7 +96,7 @@ class FieldManager:
         base = live if live is not None else _EMPTY
         start = _of_today(kind, held_by(base), base)
         start = start or self._before_first_apply(kind, live, writer)
-        bare = _without_entries(base)
+        bare = without_entries(base)
         ignored = reset_fields(kind, writer.subresource, bare, config)
         versions = _Versions(kind, writer.subresource, self.find)
         result = await apply(bare, start, config, versions=versions, writer=writer, ignored=ignored)
@@ -133,13 +134,6 @@ def _of_today(kind: Kind, entries: Entries, live: Obj) -> Entries:
         out.append(entry if after is before else {**entry, "fieldsV1": after})
     same = all(a is b for a, b in zip(out, entries, strict=True))
     return entries if same else out
-
-
-def _without_entries(obj: Obj) -> Obj:
-    meta = obj.get("metadata")
-    if not meta or "managedFields" not in meta:
-        return obj
-    return {**obj, "metadata": {k: v for k, v in meta.items() if k != "managedFields"}}
 
 
 def _set(obj: Obj, entries: Entries) -> None:

@@ -100,7 +100,7 @@ class Definitions:
             log.exception("a definition is not served name=%s", change.new.name)
 
     def _put(self, entry: Entry) -> None:
-        crd: Obj = entry.decoded()
+        crd: Obj = entry.shared()
         known = _Known(
             group=crd["spec"]["group"],
             accepted=(crd.get("status") or {}).get("acceptedNames") or {},

@@ -15,14 +15,14 @@ class StoreReader:
 
     def get(self, kind: Kind, key: Key) -> Obj | None:
         entry = self._store.get(Name(kind.storage_prefix, key.namespace, key.name))
-        obj: Obj | None = entry.decoded() if entry is not None else None
+        obj: Obj | None = entry.shared() if entry is not None else None
         return obj
 
     def list(self, kind: Kind, namespace: str = "") -> Iterable[Obj]:
-        return (e.decoded() for e in self._store.entries(kind.storage_prefix, namespace))
+        return (e.shared() for e in self._store.entries(kind.storage_prefix, namespace))
 
     def indexed(self, kind: Kind, path: str, value: str) -> Iterable[Obj]:
-        return (e.decoded() for e in self._store.indexed(kind.storage_prefix, path, value))
+        return (e.shared() for e in self._store.indexed(kind.storage_prefix, path, value))
 
     def revision(self, kind: Kind) -> int:
         return self._store.last_change(kind.storage_prefix)

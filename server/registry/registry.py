@@ -321,14 +321,15 @@ class Registry:
         False where something else than this deletion has been admitted (an eviction)."""
         for _ in range(_UPDATE_TRIES):
             old = await self.get(kind, key)
+            stored = old.decoded()
             if admitted:
-                await self._admit_delete(kind, key, old, context)
-            plan = plan_delete(kind, old.decoded(), options=options, now=self.clock.now())
+                await self._admit_delete(kind, key, stored, context)
+            plan = plan_delete(kind, stored, options=options, now=self.clock.now())
             if not plan.remove and plan.marked is None:
                 return old, False
             try:
                 if plan.remove:
-                    removal = self._remove(kind, old, old.decoded(), context)
+                    removal = self._remove(kind, old, stored, context)
                     return await self._to_the_end(kind, removal), True
                 assert plan.marked is not None
                 return await self._mark(kind, old, plan.marked, context), False
@@ -336,8 +337,8 @@ class Registry:
                 await self.store.settle(name_of(kind, key))
         raise errors.Conflict.of(kind, key.name)
 
-    async def _admit_delete(self, kind: Kind, key: Key, old: Entry, context: WriteContext) -> None:
-        attributes = attributes_of("DELETE", kind, key, context, old=old.decoded())
+    async def _admit_delete(self, kind: Kind, key: Key, old: Obj, context: WriteContext) -> None:
+        attributes = attributes_of("DELETE", kind, key, context, old=old)
         await self.chain.admit(attributes)
         await self.chain.validate(attributes)
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-from server.storage.section import Follower, Index, Section
+from server.storage.section import Follower, Index, Keep, Section, whole
 from server.storage.store import (
     Change,
     ConditionFailed,
@@ -57,7 +57,9 @@ class _Pending:
 
 
 class LocalStore:
-    """Opened by ``LocalStore(...)``, which loads everything; ``close`` flushes what is lazy."""
+    """Opened by ``LocalStore(...)``, which loads everything; ``close`` flushes what is lazy.
+
+    ``keep`` is what of a decoded object is held for readers in this process."""
 
     def __init__(
         self,
@@ -66,11 +68,13 @@ class LocalStore:
         lazy_engine: Engine | None = None,
         sections: Mapping[str, SectionConfig],
         decode: Callable[[bytes], Any],
+        keep: Keep = whole,
     ) -> None:
         self._engine = engine
         self._lazy = lazy_engine
         self._configs = dict(sections)
         self._decode = decode
+        self._keep = keep
         self._sections: dict[str, Section] = {}
         self._heads: dict[Name, int] = {}  # revisions given but not visible yet; 0: deleted
         self._queue: list[_Pending] = []
@@ -115,6 +119,7 @@ class LocalStore:
                 floor=self.revision_of(name) if floor is None else floor,
                 indexes=dict(config.indexes),
                 lean=config.lean,
+                keep=self._keep,
             )
             self._sections[name] = found
         return found
@@ -167,7 +172,7 @@ class LocalStore:
             raise ConditionFailed(op.name, head)
         raw, obj = op.encode(self._next + 1)  # may refuse: then nothing has happened
         self._next += 1
-        entry = self._entry(op.name, self._next, raw, obj)
+        entry = self._entry(op.name, self._next, raw, self._keep(obj))
         if self._is(op.name.section, "durable"):
             return await self._commit_durable(op, entry)
         self._show(op, entry)

@@ -14,9 +14,15 @@ HISTORY = 1024
 BOOKMARK_SECONDS = 60.0
 
 Index = Callable[[Any], str]
+Keep = Callable[[Any], Any]
+"""What of a decoded object is held in memory."""
 Follower = Callable[[Change], None]
 """Called as a change becomes visible, in the same step: who follows is never behind a reader.
 Must not raise."""
+
+
+def whole(obj: Any) -> Any:
+    return obj
 
 
 class _Space:
@@ -58,6 +64,7 @@ class Section:
         indexes: dict[str, Index] | None = None,
         history: int = HISTORY,
         lean: bool = False,
+        keep: Keep = whole,
     ) -> None:
         """``lean``: history holds bytes only, for objects that are large and seldom watched."""
         self.floor = floor
@@ -67,6 +74,7 @@ class Section:
         self._history: deque[Change] = deque()
         self._history_size = history
         self._lean = lean
+        self._keep = keep
         self._index_of = indexes or {}
         self._indexed: dict[tuple[str, str], dict[tuple[str, str], Entry]] = {}
         self._watchers: dict[tuple[str, str] | None, set[SectionWatcher]] = {}
@@ -92,14 +100,14 @@ class Section:
     def load(self, entry: Entry) -> None:
         """Puts an entry without telling anyone: at start only."""
         self._spaces.setdefault(entry.namespace, _Space()).put(entry)
-        self._reindex(None, entry, entry.decoded() if self._index_of else None)
+        self._reindex(None, entry, entry.shared() if self._index_of else None)
 
     def apply(self, change: Change) -> None:
         """Makes the change visible and tells the watchers."""
         new, old = change.new, change.old
         self.revision = new.revision
         self._remember(change)
-        decoded = new.decoded()
+        decoded = new.shared()
         targets = self._targets(old, decoded)
         if change.type == "DELETED":
             self._remove(new)
@@ -137,7 +145,7 @@ class Section:
     def _targets(self, old: Entry | None, decoded: Any) -> set[tuple[str, str] | None]:
         targets: set[tuple[str, str] | None] = {None}
         if self._watchers.keys() - targets:
-            before = old.decoded() if old is not None else None
+            before = old.shared() if old is not None else None
             for path, read in self._index_of.items():
                 targets.add((path, read(decoded)))
                 if before is not None:
@@ -163,7 +171,7 @@ class Section:
     def _reindex(self, old: Entry | None, new: Entry | None, decoded: Any) -> None:
         for path, read in self._index_of.items():
             if old is not None:
-                bucket = (path, read(old.decoded()))
+                bucket = (path, read(old.shared()))
                 found = self._indexed[bucket]
                 found.pop((old.namespace, old.name), None)
                 if not found:
@@ -199,7 +207,7 @@ class Section:
         self.keep_decoded = True
         for space in self._spaces.values():
             for entry in space.entries.values():
-                entry.obj = entry.decoded()
+                entry.obj = self._keep(entry.decoded())
 
 
 def _only(spaces: dict[str, _Space]) -> _Space | None:

@@ -55,7 +55,8 @@ class Entry:
     """One stored object at one revision; immutable.
 
     ``raw`` is its JSON with the revision in it, the same bytes on disk, in lists and in watches.
-    ``obj`` is the decoded object where it is kept at hand; ``decoded()`` works always.
+    ``obj``, where it is held, is the object as readers in this process share it: what of it
+    nobody but its writers needs may be missing.
     """
 
     __slots__ = ("_decode", "name", "namespace", "obj", "raw", "revision")
@@ -78,7 +79,11 @@ class Entry:
         self._decode = decode
 
     def decoded(self) -> Any:
-        """The object, shared or not: never mutate it."""
+        """The whole object, read anew."""
+        return self._decode(self.raw)
+
+    def shared(self) -> Any:
+        """The object for those who only read: never mutate it."""
         return self.obj if self.obj is not None else self._decode(self.raw)
 
 

@@ -101,7 +101,7 @@ class _Eviction:
         """A pod without a budget that changes under our hands is looked at again, unless the
         client has said which state of it is meant."""
         for last in (False,) * (TRIES - 1) + (True,):
-            pod = (await self.env.registry.get(POD, self.key)).decoded()
+            pod = (await self.env.registry.get(POD, self.key)).shared()
             try:
                 return await self._carry_out(pod)
             except errors.Conflict:
@@ -114,7 +114,7 @@ class _Eviction:
 
     async def _carry_out(self, pod: Obj) -> None:
         entries = self.env.registry.entries(POD_DISRUPTION_BUDGET, self.key.namespace)
-        plan = plan_eviction(pod, [entry.decoded() for entry in entries])
+        plan = plan_eviction(pod, [entry.shared() for entry in entries])
         if plan.budget is not None:
             await self._take(plan.budget)
         guarded = plan.unchanged and not self._version

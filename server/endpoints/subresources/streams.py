@@ -21,7 +21,7 @@ def _verb(stream: PodStream, backend: Backend, *, connect: Options | None = None
     async def handle(env: Env, request: Request, target: Target) -> Response:
         if connect is not None:
             await admit_connect(env, request, target, connect(request))
-        pod = (await env.registry.get(target.kind, target.key)).decoded()
+        pod = (await env.registry.get(target.kind, target.key)).shared()
         return await stream(request, pod, backend)
 
     return handle

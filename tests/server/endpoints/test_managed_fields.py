@@ -1,14 +1,18 @@
 """Every way to write an object tells who wrote what; what changes nothing is no write."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from edgek.aio.clock import FakeClock
-from edgek.api.meta import Obj
+from edgek.aio.tasks import Tasks
+from edgek.api.meta import Key, Obj
+from edgek.control.informer import Informers
+from edgek.kinds import CONFIG_MAP
 from server.admission.chain import Attributes, Plugin
-from tests.support.api import ADMIN, open_api
+from tests.support.api import ADMIN, admin, open_api
 from tests.support.wire import JSON_PATCH, MERGE, STRATEGIC, Wire, owners
 
 MAPS = "/api/v1/namespaces/default/configmaps"
@@ -259,3 +263,25 @@ async def test_admission_is_told_what_a_request_does_and_not_how_it_is_made() ->
         ("CREATE", "CreateOptions"), ("UPDATE", "UpdateOptions"), ("UPDATE", "UpdateOptions"),
         ("CREATE", "CreateOptions"),
     ]  # fmt: skip
+
+
+async def test_a_control_loop_that_writes_back_what_it_watches_takes_nobodys_fields(
+    wire: Wire,
+) -> None:
+    """What loops share has no managedFields: it would be much of their memory."""
+    client = admin(wire.api)
+    async with Tasks("test") as tasks:
+        informers = Informers(client, tasks)
+        informer = informers.get(CONFIG_MAP)
+        await informers.wait_synced()
+        seen: asyncio.Future[Obj] = asyncio.get_running_loop().create_future()
+        informer.on_change(lambda old, new: seen.set_result(new) if new and not old else None)
+        await wire.ok("POST", MAPS, config_map(a="1"), fieldManager="maker")
+        shared = await seen
+        assert "managedFields" not in shared["metadata"]
+        await client.update(CONFIG_MAP, {**shared, "data": {"a": "1", "b": "2"}})
+    stored = await client.get(CONFIG_MAP, Key("default", "one"))
+    assert owners(stored) == {
+        "maker Update": {"f:data": {".": {}, "f:a": {}}},
+        "admin Update": {"f:data": {"f:b": {}}},
+    }

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from server.storage.local import RESERVE, LocalStore, SectionConfig
+from server.storage.section import whole
 from server.storage.sqlite import SqliteEngine
 from server.storage.store import (
     Change,
@@ -30,14 +31,16 @@ def decode(raw: bytes) -> Any:
     return orjson.loads(raw)
 
 
-def new_store(engine: Any = None, lazy: Any = None) -> LocalStore:
+def new_store(
+    engine: Any = None, lazy: Any = None, *, keep: Callable[[Any], Any] = whole
+) -> LocalStore:
     sections = {
         PODS: SectionConfig(indexes={"node": lambda obj: obj.get("node", "")}),
         LEASES: SectionConfig(durability="volatile"),
         EVENTS: SectionConfig(durability="lazy"),
     }
     engine = engine or SqliteEngine(":memory:")
-    return LocalStore(engine, lazy_engine=lazy, sections=sections, decode=decode)
+    return LocalStore(engine, lazy_engine=lazy, sections=sections, decode=decode, keep=keep)
 
 
 @pytest.fixture
@@ -430,3 +433,17 @@ async def test_a_forgotten_section_ends_its_watches_and_is_not_resumed(store: Lo
     assert watcher.ended
     with pytest.raises(HistoryGone):
         store.watch(custom.section, since=entry.revision)
+
+
+async def test_readers_share_what_is_kept_of_an_object_and_writers_find_all_of_it() -> None:
+    opened = new_store(keep=lambda obj: {k: v for k, v in obj.items() if k != "bulk"})
+    await opened.commit(write(pod("before"), 0, x=1, bulk="b"))
+    opened.keep_decoded(PODS)
+    await opened.commit(write(pod("after"), 0, x=2, bulk="b"))
+    before, after = opened.entries(PODS)[1], opened.entries(PODS)[0]
+    assert (before.shared()["x"], after.shared()["x"]) == (1, 2)
+    for entry in (before, after):
+        assert entry.shared() is entry.shared()
+        assert "bulk" not in entry.shared()
+        assert entry.decoded()["bulk"] == "b"
+    await opened.close()
