@@ -86,6 +86,7 @@ _CONTROLLERS = (
     rule("create", "events.k8s.io", "events"),
     rule("create", LEASES, "leases"),
     rule("create", "networking.k8s.io", "ipaddresses servicecidrs"),
+    rule("create", "storage.k8s.io", "volumeattachments"),
     *_REVIEWS,
     rule("approve sign", CSR_GROUP, "signers"),
     rule("escalate", "rbac.authorization.k8s.io", "clusterroles roles"),
