@@ -196,7 +196,6 @@ def section_config(kind: Kind) -> SectionConfig:
     paths = INDEXED.get(kind.plural, ()) if not kind.group else ()
     return SectionConfig(
         durability=kind.durability,
-        lean=kind.lean,
         indexes={path: _reader_of(kind, path) for path in paths},
     )
 

@@ -41,11 +41,9 @@ LAZY_SECONDS = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class SectionConfig:
-    """``durability``: durable, volatile or lazy. ``indexes``: path -> reader of its value.
-    ``lean``: no object is held decoded."""
+    """``durability``: durable, volatile or lazy. ``indexes``: path -> reader of its value."""
 
     durability: str = "durable"
-    lean: bool = False
     indexes: Mapping[str, Index] = field(default_factory=dict)
 
 
@@ -118,7 +116,6 @@ class LocalStore:
             found = Section(
                 floor=self.revision_of(name) if floor is None else floor,
                 indexes=dict(config.indexes),
-                lean=config.lean,
                 keep=self._keep,
             )
             self._sections[name] = found

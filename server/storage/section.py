@@ -10,7 +10,7 @@ from server.storage.store import Change, Entry, HistoryGone
 from server.storage.watch import SectionWatcher
 
 HISTORY = 1024
-"""Changes kept for resuming watches; an idle kind keeps them for ever."""
+"""Changes kept for resuming watches, as bytes; an idle kind keeps them for ever."""
 BOOKMARK_SECONDS = 60.0
 
 Index = Callable[[Any], str]
@@ -63,17 +63,14 @@ class Section:
         floor: int,
         indexes: dict[str, Index] | None = None,
         history: int = HISTORY,
-        lean: bool = False,
         keep: Keep = whole,
     ) -> None:
-        """``lean``: history holds bytes only, for objects that are large and seldom watched."""
         self.floor = floor
         self.revision = floor
         self.keep_decoded = False
         self._spaces: dict[str, _Space] = {}
         self._history: deque[Change] = deque()
         self._history_size = history
-        self._lean = lean
         self._keep = keep
         self._index_of = indexes or {}
         self._indexed: dict[tuple[str, str], dict[tuple[str, str], Entry]] = {}
@@ -106,14 +103,15 @@ class Section:
         """Makes the change visible and tells the watchers."""
         new, old = change.new, change.old
         self.revision = new.revision
-        self._remember(change)
+        bare = _lean(new)
+        self._remember(Change(change.type, bare, None if old is None else _lean(old)))
         decoded = new.shared()
         targets = self._targets(old, decoded)
         if change.type == "DELETED":
             self._remove(new)
         else:
             if not self.keep_decoded:
-                new = _lean(new)
+                new = bare
             self._spaces.setdefault(new.namespace, _Space()).put(new)
             self._reindex(old, new, decoded)
         for follower in self._followers:
@@ -138,7 +136,7 @@ class Section:
             del self._spaces[entry.namespace]
 
     def _remember(self, change: Change) -> None:
-        self._history.append(_lean_change(change) if self._lean else change)
+        self._history.append(change)
         while len(self._history) > self._history_size:
             self.floor = self._history.popleft().new.revision
 
@@ -214,13 +212,10 @@ def _only(spaces: dict[str, _Space]) -> _Space | None:
     return next(iter(spaces.values()), None)
 
 
-def _lean_change(change: Change) -> Change:
-    old = None if change.old is None else _lean(change.old)
-    return Change(change.type, _lean(change.new), old)
-
-
 def _lean(entry: Entry) -> Entry:
-    """The entry without its decoded object; the change that brought it keeps its own."""
+    """The entry without its decoded object."""
+    if entry.obj is None:
+        return entry
     return Entry(
         entry.name,
         namespace=entry.namespace,
