@@ -32,6 +32,14 @@ def number(*path: str) -> Callable[[Obj], Any]:
     return cell(*path, default=0)
 
 
+def number_column(name: str, *path: str, description: str) -> Column:
+    return Column(name=name, read=number(*path), type="integer", description=description)
+
+
+def count_column(name: str, *path: str, description: str) -> Column:
+    return Column(name=name, read=count(*path), type="integer", description=description)
+
+
 def format_labels(labels: Mapping[str, str] | None) -> str:
     """``a=b,c=d`` in order of keys, or "<none>"."""
     return ",".join(f"{k}={v}" for k, v in sorted((labels or {}).items())) or NONE
@@ -42,11 +50,12 @@ def format_label_selector(selector: Mapping[str, Any] | None) -> str:
     if not selector:
         return NONE
     terms = [f"{k}={v}" for k, v in (selector.get("matchLabels") or {}).items()]
-    terms += [_expression(e) for e in selector.get("matchExpressions") or ()]
+    terms += [format_requirement(e) for e in selector.get("matchExpressions") or ()]
     return ",".join(sorted(terms)) or NONE
 
 
-def _expression(term: Mapping[str, Any]) -> str:
+def format_requirement(term: Mapping[str, Any]) -> str:
+    """One of a selector's matchExpressions as text."""
     values = ",".join(sorted(term.get("values") or ()))
     match term.get("operator"):
         case "Exists":
@@ -56,6 +65,19 @@ def _expression(term: Mapping[str, Any]) -> str:
         case "NotIn":
             return f"{term['key']} notin ({values})"
     return f"{term['key']} in ({values})"
+
+
+def _ready(obj: Obj) -> str:
+    ready = get_path(obj, "status", "readyReplicas", default=0)
+    return f"{ready}/{get_path(obj, 'spec', 'replicas', default=0)}"
+
+
+READY_COLUMN = Column(name="Ready", read=_ready, description="Ready pods of the desired ones.")
+REPLICA_COLUMNS = (
+    number_column("Desired", "spec", "replicas", description="How many pods there should be."),
+    number_column("Current", "status", "replicas", description="How many pods there are."),
+    number_column("Ready", "status", "readyReplicas", description="How many of them are ready."),
+)
 
 
 def containers_of(field: str, *template: str) -> Callable[[Obj], str]:

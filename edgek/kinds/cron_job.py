@@ -7,7 +7,7 @@ from edgek.api.cron import parse_schedule
 from edgek.api.meta import Obj, get_path
 from edgek.api.validation import FieldErrors, FieldPath
 from edgek.kinds.checks import check_enum, check_numbers
-from edgek.kinds.columns import NONE, count, format_label_selector, template_columns
+from edgek.kinds.columns import NONE, count_column, format_label_selector, template_columns
 from edgek.kinds.job import default_job_spec
 from edgek.kinds.job_validation import validate_job_spec
 from edgek.kinds.kind import AGE, NAME, STATUS, Ago, Column, Kind
@@ -131,12 +131,7 @@ CRON_JOB = Kind(
         Column(
             name="Suspend", read=_suspend, type="boolean", description="Whether it is suspended."
         ),
-        Column(
-            name="Active",
-            read=count("status", "active"),
-            type="integer",
-            description="How many of its Jobs run.",
-        ),
+        count_column("Active", "status", "active", description="How many of its Jobs run."),
         Column(name="Last Schedule", read=_last_schedule, description="When it last made a Job."),
         AGE,
         *template_columns("spec", "jobTemplate", "spec", "template", selector=_selector),

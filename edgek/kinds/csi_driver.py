@@ -78,6 +78,11 @@ def _audiences(obj: Obj) -> str:
     return ",".join(request.get("audience") or "" for request in requests) or UNSET
 
 
+def _flag(name: str, field: str, *, default: bool, description: str) -> Column:
+    read = cell("spec", field, default=default)
+    return Column(name=name, read=read, type="boolean", description=description)
+
+
 CSI_DRIVER = Kind(
     group=GROUP,
     version="v1",
@@ -86,29 +91,29 @@ CSI_DRIVER = Kind(
     namespaced=False,
     columns=(
         NAME,
-        Column(
-            name="AttachRequired",
-            read=cell("spec", "attachRequired", default=True),
-            type="boolean",
+        _flag(
+            "AttachRequired",
+            "attachRequired",
+            default=True,
             description="Whether volumes are attached to nodes.",
         ),
-        Column(
-            name="PodInfoOnMount",
-            read=cell("spec", "podInfoOnMount", default=False),
-            type="boolean",
+        _flag(
+            "PodInfoOnMount",
+            "podInfoOnMount",
+            default=False,
             description="Whether the driver is told of the pod.",
         ),
-        Column(
-            name="StorageCapacity",
-            read=cell("spec", "storageCapacity", default=False),
-            type="boolean",
+        _flag(
+            "StorageCapacity",
+            "storageCapacity",
+            default=False,
             description="Whether the driver tells what space it has.",
         ),
         Column(name="TokenRequests", read=_audiences, description="Tokens the driver is given."),
-        Column(
-            name="RequiresRepublish",
-            read=cell("spec", "requiresRepublish", default=False),
-            type="boolean",
+        _flag(
+            "RequiresRepublish",
+            "requiresRepublish",
+            default=False,
             description="Whether volumes are published again and again.",
         ),
         Column(

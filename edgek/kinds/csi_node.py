@@ -3,8 +3,8 @@
 from edgek.api.meta import Obj, get_path
 from edgek.api.validation import FieldErrors, FieldPath, is_qualified_name
 from edgek.kinds.checks import check_not_negative
-from edgek.kinds.columns import count
-from edgek.kinds.kind import AGE, NAME, STATUS, Column, Kind
+from edgek.kinds.columns import count_column
+from edgek.kinds.kind import AGE, NAME, STATUS, Kind
 from edgek.kinds.metadata import immutable
 from edgek.kinds.storage_checks import GROUP, check_driver_name
 from edgek.kinds.strategy import carry, only_status
@@ -73,12 +73,7 @@ CSI_NODE = Kind(
     namespaced=False,
     columns=(
         NAME,
-        Column(
-            name="Drivers",
-            read=count("spec", "drivers"),
-            type="integer",
-            description="How many drivers the node has.",
-        ),
+        count_column("Drivers", "spec", "drivers", description="How many drivers the node has."),
         AGE,
     ),
     subresources=(STATUS,),

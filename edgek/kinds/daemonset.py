@@ -5,7 +5,7 @@ from typing import Any
 from edgek.api.meta import Obj, get_path
 from edgek.api.validation import FieldErrors
 from edgek.kinds.checks import check_enum
-from edgek.kinds.columns import TEMPLATE_COLUMNS, format_labels, number
+from edgek.kinds.columns import TEMPLATE_COLUMNS, format_labels, number_column
 from edgek.kinds.kind import AGE, NAME, STATUS, Column, Kind
 from edgek.kinds.pod_warnings import warn_of_template
 from edgek.kinds.rollout import both_positive, both_zero, check_rolling
@@ -62,7 +62,7 @@ def _node_selector(obj: Obj) -> str:
 
 
 def _count(name: str, field: str, description: str) -> Column:
-    return Column(name=name, read=number("status", field), type="integer", description=description)
+    return number_column(name, "status", field, description=description)
 
 
 DAEMON_SET = Kind(

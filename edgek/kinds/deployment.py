@@ -5,7 +5,7 @@ from typing import Any
 from edgek.api.meta import Obj
 from edgek.api.validation import FieldErrors
 from edgek.kinds.checks import check_enum
-from edgek.kinds.columns import TEMPLATE_COLUMNS, number
+from edgek.kinds.columns import READY_COLUMN, TEMPLATE_COLUMNS, number
 from edgek.kinds.kind import AGE, NAME, SCALE, STATUS, Column, Kind, ScalePaths
 from edgek.kinds.pod_warnings import warn_of_template
 from edgek.kinds.rollout import both_zero, check_rolling
@@ -69,11 +69,6 @@ def _validate_rolling(rolling: Any, errors: FieldErrors) -> None:
         errors.invalid(unavailable, rolling["maxUnavailable"], "may not be 0 when `maxSurge` is 0")
 
 
-def _ready(obj: Obj) -> str:
-    desired = (obj.get("spec") or {}).get("replicas") or 0
-    return f"{(obj.get('status') or {}).get('readyReplicas') or 0}/{desired}"
-
-
 DEPLOYMENT = Kind(
     group="apps",
     version="v1",
@@ -83,7 +78,7 @@ DEPLOYMENT = Kind(
     categories=("all",),
     columns=(
         NAME,
-        Column(name="Ready", read=_ready, description="Ready pods of the desired ones."),
+        READY_COLUMN,
         Column(
             name="Up-to-date",
             read=number("status", "updatedReplicas"),

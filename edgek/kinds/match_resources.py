@@ -17,7 +17,8 @@ from edgek.api.validation import (
 )
 from edgek.kinds.admission_rules import check_rule_with_operations, default_rule
 from edgek.kinds.checks import check_enum, check_label_selector
-from edgek.kinds.columns import format_label_selector
+from edgek.kinds.columns import cell, count_column, format_label_selector
+from edgek.kinds.kind import AGE, NAME, Column
 
 SPEC = FieldPath("spec")
 MATCH_POLICIES = ("Equivalent", "Exact")
@@ -184,14 +185,36 @@ def check_binding(spec: Obj, errors: FieldErrors) -> None:
     check_match_resources(spec.get("matchResources"), SPEC.child("matchResouces"), errors)
 
 
-def param_kind_cell(policy: Obj) -> str:
+def _param_kind(policy: Obj) -> str:
     kind = policy["spec"].get("paramKind")
     return f"{kind.get('apiVersion')}/{kind.get('kind')}" if kind else "<unset>"
 
 
-def param_ref_cell(binding: Obj) -> str:
+def _param_ref(binding: Obj) -> str:
     ref = binding["spec"].get("paramRef") or {}
     if ref.get("name"):
         return f"{ref.get('namespace') or '*'}/{ref['name']}"
     selector = ref.get("selector")
     return "<unset>" if selector is None else format_label_selector(selector)
+
+
+def policy_columns(name: str, field: str, *, description: str) -> tuple[Column, ...]:
+    """``field`` of the spec is the list that the policy is about."""
+    return (
+        NAME,
+        count_column(name, "spec", field, description=description),
+        Column(name="ParamKind", read=_param_kind, description="The kind of the parameters."),
+        AGE,
+    )
+
+
+BINDING_COLUMNS = (
+    NAME,
+    Column(
+        name="PolicyName",
+        read=cell("spec", "policyName", default=""),
+        description="The policy that is bound.",
+    ),
+    Column(name="ParamRef", read=_param_ref, description="The parameters it is given."),
+    AGE,
+)

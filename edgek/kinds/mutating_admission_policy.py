@@ -7,16 +7,15 @@ expressions say when a policy is written.
 from edgek.api.meta import Obj
 from edgek.api.validation import FieldErrors, FieldPath
 from edgek.kinds.checks import check_enum
-from edgek.kinds.columns import cell, count
-from edgek.kinds.kind import AGE, NAME, Column, Kind
+from edgek.kinds.kind import Kind
 from edgek.kinds.match_resources import (
+    BINDING_COLUMNS,
     SPEC,
     check_binding,
     check_policy,
     default_binding,
     default_policy,
-    param_kind_cell,
-    param_ref_cell,
+    policy_columns,
 )
 
 GROUP = "admissionregistration.k8s.io"
@@ -62,17 +61,7 @@ MUTATING_ADMISSION_POLICY = Kind(
     plural="mutatingadmissionpolicies",
     categories=("api-extensions",),
     namespaced=False,
-    columns=(
-        NAME,
-        Column(
-            name="Mutations",
-            read=count("spec", "mutations"),
-            type="integer",
-            description="How many changes are made.",
-        ),
-        Column(name="ParamKind", read=param_kind_cell, description="The kind of the parameters."),
-        AGE,
-    ),
+    columns=policy_columns("Mutations", "mutations", description="How many changes are made."),
     default=default_policy,
     validate=_validate,
     generation=True,
@@ -110,16 +99,7 @@ MUTATING_ADMISSION_POLICY_BINDING = Kind(
     plural="mutatingadmissionpolicybindings",
     categories=("api-extensions",),
     namespaced=False,
-    columns=(
-        NAME,
-        Column(
-            name="PolicyName",
-            read=cell("spec", "policyName", default=""),
-            description="The policy that is bound.",
-        ),
-        Column(name="ParamRef", read=param_ref_cell, description="The parameters it is given."),
-        AGE,
-    ),
+    columns=BINDING_COLUMNS,
     default=default_binding,
     validate=_validate_binding,
     generation=True,

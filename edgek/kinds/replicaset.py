@@ -2,8 +2,8 @@
 
 from edgek.api.meta import Obj
 from edgek.api.validation import FieldErrors
-from edgek.kinds.columns import TEMPLATE_COLUMNS, number
-from edgek.kinds.kind import AGE, NAME, SCALE, STATUS, Column, Kind, ScalePaths
+from edgek.kinds.columns import REPLICA_COLUMNS, TEMPLATE_COLUMNS, number
+from edgek.kinds.kind import AGE, NAME, SCALE, STATUS, Kind, ScalePaths
 from edgek.kinds.pod_warnings import warn_of_template
 from edgek.kinds.strategy import keep_status, only_status
 from edgek.kinds.workload import (
@@ -33,24 +33,7 @@ REPLICA_SET = Kind(
     categories=("all",),
     columns=(
         NAME,
-        Column(
-            name="Desired",
-            read=number("spec", "replicas"),
-            type="integer",
-            description="How many pods there should be.",
-        ),
-        Column(
-            name="Current",
-            read=number("status", "replicas"),
-            type="integer",
-            description="How many pods there are.",
-        ),
-        Column(
-            name="Ready",
-            read=number("status", "readyReplicas"),
-            type="integer",
-            description="How many of them are ready.",
-        ),
+        *REPLICA_COLUMNS,
         AGE,
         *TEMPLATE_COLUMNS,
     ),

@@ -6,8 +6,8 @@ Its selector is a plain map and may change; where it is left out it is the templ
 from edgek.api.meta import Obj, get_path
 from edgek.api.validation import FieldErrors
 from edgek.kinds.checks import check_numbers
-from edgek.kinds.columns import format_labels, number, template_columns
-from edgek.kinds.kind import AGE, NAME, SCALE, STATUS, Column, Kind, ScalePaths
+from edgek.kinds.columns import REPLICA_COLUMNS, format_labels, number, template_columns
+from edgek.kinds.kind import AGE, NAME, SCALE, STATUS, Kind, ScalePaths
 from edgek.kinds.pod_defaults import default_template
 from edgek.kinds.pod_validation import validate_template
 from edgek.kinds.pod_warnings import warn_of_template
@@ -57,10 +57,6 @@ def _validate_template(template: Obj, selector: dict[str, str], errors: FieldErr
     validate_always_restarts(template.get("spec") or {}, "ReplicationController", errors)
 
 
-def _count(name: str, *path: str, description: str) -> Column:
-    return Column(name=name, read=number(*path), type="integer", description=description)
-
-
 def _selector(obj: Obj) -> str:
     return format_labels(get_path(obj, "spec", "selector"))
 
@@ -74,9 +70,7 @@ REPLICATION_CONTROLLER = Kind(
     categories=("all",),
     columns=(
         NAME,
-        _count("Desired", "spec", "replicas", description="How many pods there should be."),
-        _count("Current", "status", "replicas", description="How many pods there are."),
-        _count("Ready", "status", "readyReplicas", description="How many of them are ready."),
+        *REPLICA_COLUMNS,
         AGE,
         *template_columns("spec", "template", selector=_selector),
     ),

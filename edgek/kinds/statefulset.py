@@ -6,11 +6,11 @@ for validation they count as volumes, as the controller will add them.
 
 from typing import Any
 
-from edgek.api.meta import Obj, get_path, resource_version
+from edgek.api.meta import Obj, resource_version
 from edgek.api.validation import FieldErrors, FieldPath, is_dns1123_label
 from edgek.kinds.checks import check_enum, check_not_negative, check_rule
-from edgek.kinds.columns import TEMPLATE_COLUMNS
-from edgek.kinds.kind import AGE, NAME, SCALE, STATUS, Column, Kind, ScalePaths
+from edgek.kinds.columns import READY_COLUMN, TEMPLATE_COLUMNS
+from edgek.kinds.kind import AGE, NAME, SCALE, STATUS, Kind, ScalePaths
 from edgek.kinds.persistent_volume_claim_validation import validate_claim_spec
 from edgek.kinds.pod_warnings import warn_of_template
 from edgek.kinds.rollout import check_at_most_all, check_int_or_percent, is_zero
@@ -137,11 +137,6 @@ def _validate_update(new: Obj, old: Obj, errors: FieldErrors) -> None:
     validate_collision_count(new, old, errors)
 
 
-def _ready(obj: Obj) -> str:
-    ready = get_path(obj, "status", "readyReplicas", default=0)
-    return f"{ready}/{get_path(obj, 'spec', 'replicas', default=0)}"
-
-
 STATEFUL_SET = Kind(
     group="apps",
     version="v1",
@@ -151,7 +146,7 @@ STATEFUL_SET = Kind(
     categories=("all",),
     columns=(
         NAME,
-        Column(name="Ready", read=_ready, description="Ready pods of the desired ones."),
+        READY_COLUMN,
         AGE,
         *TEMPLATE_COLUMNS[:2],
     ),

@@ -7,17 +7,16 @@ expressions say when a policy is written.
 from edgek.api.meta import Obj
 from edgek.api.validation import FieldErrors, FieldPath, is_qualified_name
 from edgek.kinds.checks import check_enum
-from edgek.kinds.columns import cell, count
 from edgek.kinds.conditions_validation import validate_conditions
-from edgek.kinds.kind import AGE, NAME, STATUS, Column, Kind
+from edgek.kinds.kind import STATUS, Kind
 from edgek.kinds.match_resources import (
+    BINDING_COLUMNS,
     SPEC,
     check_binding,
     check_policy,
     default_binding,
     default_policy,
-    param_kind_cell,
-    param_ref_cell,
+    policy_columns,
 )
 from edgek.kinds.strategy import keep_status, only_status
 
@@ -116,16 +115,8 @@ VALIDATING_ADMISSION_POLICY = Kind(
     plural="validatingadmissionpolicies",
     categories=("api-extensions",),
     namespaced=False,
-    columns=(
-        NAME,
-        Column(
-            name="Validations",
-            read=count("spec", "validations"),
-            type="integer",
-            description="How many expressions a request must satisfy.",
-        ),
-        Column(name="ParamKind", read=param_kind_cell, description="The kind of the parameters."),
-        AGE,
+    columns=policy_columns(
+        "Validations", "validations", description="How many expressions a request must satisfy."
     ),
     subresources=(STATUS,),
     default=default_policy,
@@ -159,16 +150,7 @@ VALIDATING_ADMISSION_POLICY_BINDING = Kind(
     plural="validatingadmissionpolicybindings",
     categories=("api-extensions",),
     namespaced=False,
-    columns=(
-        NAME,
-        Column(
-            name="PolicyName",
-            read=cell("spec", "policyName", default=""),
-            description="The policy that is bound.",
-        ),
-        Column(name="ParamRef", read=param_ref_cell, description="The parameters it is given."),
-        AGE,
-    ),
+    columns=BINDING_COLUMNS,
     default=default_binding,
     validate=_validate_binding,
     generation=True,

@@ -8,6 +8,7 @@ from typing import Any
 from edgek.api import errors
 from edgek.api.meta import Obj, get_path, with_path
 from edgek.api.validation import FieldErrors, FieldPath
+from edgek.kinds.columns import format_requirement
 from edgek.kinds.kind import Kind, ScalePaths
 from server.endpoints.apply import APPLY, application_of, read_config
 from server.endpoints.body import media_type, read_typed, schema_for
@@ -47,16 +48,7 @@ def selector_text(selector: Any) -> str:
         return selector or ""
     match = selector.get("matchLabels", selector if "matchExpressions" not in selector else {})
     parts = [f"{k}={v}" for k, v in sorted((match or {}).items())]
-    for term in selector.get("matchExpressions") or ():
-        values = ",".join(sorted(term.get("values") or ()))
-        parts.append(
-            {
-                "In": f"{term['key']} in ({values})",
-                "NotIn": f"{term['key']} notin ({values})",
-                "Exists": term["key"],
-                "DoesNotExist": f"!{term['key']}",
-            }[term["operator"]]
-        )
+    parts += [format_requirement(term) for term in selector.get("matchExpressions") or ()]
     return ",".join(parts)
 
 
