@@ -160,6 +160,15 @@ def check_operator(
     term: Mapping[str, Any], operators: Collection[str], path: FieldPath, errors: FieldErrors
 ) -> None:
     """The operator of a selector's term, and whether it is one that takes values."""
+    check_operator_values(term, path, errors)
+    operator = term.get("operator") or ""
+    if operator not in operators:
+        errors.invalid(path.child("operator"), operator, "not a valid selector operator")
+
+
+def check_operator_values(term: Mapping[str, Any], path: FieldPath, errors: FieldErrors) -> None:
+    """Whether a selector's term has values where its operator takes some; of an operator that is
+    not known here nothing is said."""
     values = term.get("values") or []
     match term.get("operator"):
         case "In" | "NotIn" if not values:
@@ -168,5 +177,3 @@ def check_operator(
         case "Exists" | "DoesNotExist" if values:
             text = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
             errors.forbidden(path.child("values"), text)
-        case operator if operator not in operators:
-            errors.invalid(path.child("operator"), operator or "", "not a valid selector operator")

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from edgek.api.meta import Obj
-from edgek.api.validation import FieldErrors, FieldPath, is_dns1035_label
+from edgek.api.validation import FieldErrors, FieldPath
 from edgek.kinds.checks import check_enum
-from edgek.kinds.webhook_client_config import check_client_config
+from edgek.kinds.webhook_client_config import check_client_config, check_review_versions
 
-REVIEW_VERSIONS = ("v1", "v1beta1")
 Said = Mapping[str, Any]
 
 
@@ -23,7 +22,7 @@ def check_conversion(spec: Said, path: FieldPath, errors: FieldErrors) -> None:
     config, versions = webhook.get("clientConfig"), webhook.get("conversionReviewVersions") or []
     if said.get("strategy") == "Webhook":
         _check_webhook(config, at.child("webhookClientConfig"), errors)
-        _check_review_versions(versions, at.child("conversionReviewVersions"), errors)
+        check_review_versions(versions, at.child("conversionReviewVersions"), errors)
         return
     text = "should not be set when strategy is not set to Webhook"
     if config is not None:
@@ -37,18 +36,3 @@ def _check_webhook(config: Obj | None, path: FieldPath, errors: FieldErrors) -> 
         errors.required(path, "required when strategy is set to Webhook")
     else:
         check_client_config(config, path, errors)
-
-
-def _check_review_versions(versions: list[str], path: FieldPath, errors: FieldErrors) -> None:
-    if not versions:
-        errors.required(path)
-        return
-    for index, version in enumerate(versions):
-        if version in versions[:index]:
-            errors.invalid(path.index(index), version, "duplicate version")
-            continue
-        for problem in is_dns1035_label(version):
-            errors.invalid(path.index(index), version, problem)
-    if not set(versions) & set(REVIEW_VERSIONS):
-        text = "must include at least one of " + ", ".join(REVIEW_VERSIONS)
-        errors.invalid(path, versions, text)

@@ -9,6 +9,7 @@ from typing import Any
 
 from edgek.api.meta import Obj
 from edgek.api.validation import FieldErrors, FieldPath
+from edgek.kinds.checks import check_operator_values
 from edgek.kinds.kind import Kind, Validate
 
 GROUP = "authorization.k8s.io"
@@ -56,14 +57,7 @@ def _validate_selector(selector: Any, path: FieldPath, errors: FieldErrors) -> N
 
 def _validate_requirement(requirement: Obj, path: FieldPath, errors: FieldErrors) -> None:
     """Operators that we do not know are let through: a newer client may mean something by them."""
-    values = requirement.get("values")
-    match requirement.get("operator"):
-        case "In" | "NotIn" if not values:
-            text = "must be specified when `operator` is 'In' or 'NotIn'"
-            errors.required(path.child("values"), text)
-        case "Exists" | "DoesNotExist" if values:
-            text = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
-            errors.forbidden(path.child("values"), text)
+    check_operator_values(requirement, path, errors)
     if not requirement.get("key"):
         errors.required(path.child("key"), "must be specified")
 

@@ -3,15 +3,37 @@
 As apiserver pkg/util/webhook/validation.go.
 """
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from edgek.api.meta import Obj
-from edgek.api.validation import FieldErrors, FieldPath, is_dns1123_subdomain
+from edgek.api.validation import FieldErrors, FieldPath, is_dns1035_label, is_dns1123_subdomain
 from edgek.kinds.checks import PORT_RANGE
 
 DEFAULT_PORT = 443
+REVIEW_VERSIONS = ("v1", "v1beta1")
+"""Of AdmissionReview and of ConversionReview, that the server speaks."""
 _FORM = "; desired format: https://host[/path]"
+
+
+def check_review_versions(
+    versions: Sequence[str], path: FieldPath, errors: FieldErrors, *, missing: str = ""
+) -> None:
+    """What a webhook speaks must be versions, one of them known. ``missing`` says what to name
+    where there is none."""
+    if not versions:
+        errors.required(path, missing)
+        return
+    for index, version in enumerate(versions):
+        if version in versions[:index]:
+            errors.invalid(path.index(index), version, "duplicate version")
+            continue
+        for problem in is_dns1035_label(version):
+            errors.invalid(path.index(index), version, problem)
+    if not set(versions) & set(REVIEW_VERSIONS):
+        text = "must include at least one of " + ", ".join(REVIEW_VERSIONS)
+        errors.invalid(path, list(versions), text)
 
 
 def default_client_config(config: Obj | None) -> None:

@@ -5,29 +5,31 @@ pkg/apis/admissionregistration; server/admission/webhooks/ asks them. What the e
 match conditions say is checked by server/admission/policies/check.py, where CEL is known.
 """
 
-from collections.abc import Sequence
-
 from edgek.api.meta import Obj
 from edgek.api.validation import (
     FieldErrors,
     FieldPath,
-    is_dns1035_label,
     is_dns1123_subdomain,
 )
 from edgek.kinds.admission_rules import check_rule_with_operations, default_rule
 from edgek.kinds.checks import check_enum, check_label_selector
-from edgek.kinds.columns import count
-from edgek.kinds.kind import AGE, NAME, Column, Default, Kind, Validate
+from edgek.kinds.columns import count_column
+from edgek.kinds.kind import AGE, NAME, Default, Kind, Validate
 from edgek.kinds.match_resources import check_conditions
-from edgek.kinds.webhook_client_config import check_client_config, default_client_config
+from edgek.kinds.webhook_client_config import (
+    REVIEW_VERSIONS,
+    check_client_config,
+    check_review_versions,
+    default_client_config,
+)
 
 GROUP = "admissionregistration.k8s.io"
 POLICIES = ("Fail", "Ignore")
 MATCH_POLICIES = ("Equivalent", "Exact")
 REINVOCATION_POLICIES = ("IfNeeded", "Never")
 NO_SIDE_EFFECTS = ("None", "NoneOnDryRun")
-REVIEW_VERSIONS = ("v1", "v1beta1")
 WEBHOOKS = FieldPath("webhooks")
+_NO_VERSION = "must specify one of " + ", ".join(REVIEW_VERSIONS)
 
 
 def _default(obj: Obj) -> None:
@@ -56,7 +58,8 @@ def _validate(obj: Obj, errors: FieldErrors) -> None:
         path, name = WEBHOOKS.index(index), hook.get("name") or ""
         _check_hook(hook, path, errors)
         versions = hook.get("admissionReviewVersions") or []
-        _check_versions(versions, path.child("admissionReviewVersions"), errors)
+        where = path.child("admissionReviewVersions")
+        check_review_versions(versions, where, errors, missing=_NO_VERSION)
         if name and name in names:
             errors.duplicate(path.child("name"), name)
         names.add(name)
@@ -102,21 +105,6 @@ def check_qualified_domain(name: str, path: FieldPath, errors: FieldErrors) -> N
         errors.invalid(path, name, why)
 
 
-def _check_versions(versions: Sequence[str], path: FieldPath, errors: FieldErrors) -> None:
-    known = ", ".join(REVIEW_VERSIONS)
-    if not versions:
-        errors.required(path, f"must specify one of {known}")
-        return
-    for index, version in enumerate(versions):
-        if version in versions[:index]:
-            errors.invalid(path.index(index), version, "duplicate version")
-            continue
-        for problem in is_dns1035_label(version):
-            errors.invalid(path.index(index), version, problem)
-    if not any(version in REVIEW_VERSIONS for version in versions):
-        errors.invalid(path, list(versions), f"must include at least one of {known}")
-
-
 def _configuration(kind: str, plural: str, *, default: Default, validate: Validate) -> Kind:
     return Kind(
         group=GROUP,
@@ -127,11 +115,8 @@ def _configuration(kind: str, plural: str, *, default: Default, validate: Valida
         namespaced=False,
         columns=(
             NAME,
-            Column(
-                name="Webhooks",
-                read=count("webhooks"),
-                type="integer",
-                description="How many webhooks this configuration has.",
+            count_column(
+                "Webhooks", "webhooks", description="How many webhooks this configuration has."
             ),
             AGE,
         ),

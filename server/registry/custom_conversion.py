@@ -10,9 +10,9 @@ from typing import Any, Protocol
 
 from edgek.api.errors import InternalError
 from edgek.api.meta import Obj, get_path
-from edgek.kinds.crd_conversion_validation import REVIEW_VERSIONS
 from edgek.kinds.custom import ConversionFor, storage_version
 from edgek.kinds.kind import Conversion, Kind
+from edgek.kinds.webhook_client_config import REVIEW_VERSIONS
 from server.registry.registry import copy_of
 from server.webhooks.client import CallFailed
 

@@ -15,12 +15,12 @@ from edgek.api.errors import ApiError, Refused
 from edgek.api.meta import Obj
 from edgek.kinds import NAMESPACE
 from edgek.kinds.kind import Kind
+from edgek.kinds.webhook_client_config import REVIEW_VERSIONS
 from server.admission.asked import object_type, resource_type, user_info
 from server.admission.chain import Attributes
 from server.admission.webhooks.hooks import Hook
 
 GROUP = "admission.k8s.io"
-VERSIONS = ("v1", "v1beta1")
 
 
 class BadAnswer(Exception):
@@ -40,7 +40,7 @@ class Question:
     @property
     def version(self) -> str:
         """The first version of AdmissionReview that both sides know."""
-        return next((v for v in self.hook.review_versions if v in VERSIONS), VERSIONS[0])
+        return next((v for v in self.hook.review_versions if v in REVIEW_VERSIONS), "v1")
 
 
 @dataclass(frozen=True, kw_only=True)
