@@ -113,8 +113,9 @@ class DaemonSetController:
         for node in plan.failed:
             self._failed.failed(uid(daemons.daemon_set), node)
         await self._apply(daemons, plan)
-        # Replacements are planned on what is seen: not before the writes above are.
-        if is_rolling(daemons.daemon_set) and not self._control.waiting(daemons.daemon_set):
+        # Replacements are planned on what is seen, and what is seen here is from before the writes
+        # above: a node whose pod was just made would count as well. Their changes lead back here.
+        if is_rolling(daemons.daemon_set) and not (plan.create or plan.delete):
             await self._apply(daemons, plan_rolling_update(daemons))
         await self._clean_history(daemons, history)
         return plan.look_again

@@ -19,7 +19,7 @@ from edgek.aio.tasks import Tasks
 from edgek.api.meta import Key, Obj, get_path, is_deleting, key_of, uid
 from edgek.api.time import format_time
 from edgek.client.client import Client
-from edgek.control.controller import DONE, Context, ForKind, Result, run_controllers
+from edgek.control.controller import DONE, Context, ForKind, Mapped, Result, run_controllers
 from edgek.control.events import EventRecorder
 from edgek.control.informer import Informers
 from edgek.kinds import NODE, POD
@@ -70,17 +70,21 @@ class ClusterInMemory:
 
     async def add_node(self, name: str, capacity: Obj | None = None, **labels: str) -> None:
         sizes = {"cpu": "4", "memory": "8Gi", "pods": "110", **(capacity or {})}
-        ready = {"type": "Ready", "status": "True", "reason": "KubeletReady"}
-        ready["lastHeartbeatTime"] = ready["lastTransitionTime"] = self.now
-        status = {"capacity": sizes, "allocatable": sizes, "conditions": [ready]}
+        status = {"capacity": sizes, "allocatable": sizes}
         meta = {"name": name, "labels": {"kubernetes.io/hostname": name, **labels}}
         await self.client.create(NODE, {"metadata": meta})
         await self.client.patch(NODE, Key("", name), {"status": status}, subresource="status")
-        self.start_node(name)
+        await self.start_node(name)
 
-    def start_node(self, name: str) -> None:
+    async def start_node(self, name: str) -> None:
         lease = NodeLease(self.client, name, clock=self.context.clock)
         self.beats[name] = self.tasks.spawn(lease.run(), name=f"node/{name}")
+        ready = {"type": "Ready", "status": "True", "reason": "KubeletReady"}
+        ready["lastHeartbeatTime"] = ready["lastTransitionTime"] = self.now
+        body = {"status": {"conditions": [ready]}}
+        await self.client.patch(
+            NODE, Key("", name), body, patch_type="strategic", subresource="status"
+        )
 
     def stop_node(self, name: str) -> None:
         """It falls silent; what its pods do from now on nobody learns."""
@@ -96,11 +100,16 @@ class Kubelets:
 
     name = "kubelets"
     kind = POD
-    watches = (ForKind(POD),)
 
     def __init__(self, cluster: ClusterInMemory) -> None:
         self._cluster = cluster
         self._pods = cluster.context.informers.get(POD)
+        self.watches = (ForKind(POD), Mapped(NODE, self._pods_on))
+
+    def _pods_on(self, node: Obj) -> list[Key]:
+        """A node that comes back catches up."""
+        name = node["metadata"]["name"]
+        return [key_of(p) for p in self._pods.list() if get_path(p, "spec", "nodeName") == name]
 
     async def reconcile(self, key: Key) -> Result:
         pod = self._pods.get(key)

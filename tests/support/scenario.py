@@ -226,9 +226,10 @@ async def node(session: Session, words: list[str], given: str) -> str:
     elif action == "remove":
         session.cluster.stop_node(name)
         await session.cluster.client.delete(NODE, Key("", name))
+    elif action == "up":
+        await session.cluster.start_node(name)
     else:
-        ways = {"down": session.cluster.stop_node, "up": session.cluster.start_node}
-        ways[action](name)
+        session.cluster.stop_node(name)
     return ""
 
 
