@@ -96,6 +96,8 @@ class JobController:
         job = self._jobs.get(key)
         if job is None or is_finished(job) or is_managed_elsewhere(job):
             return DONE
+        if self._memory.is_old(job):  # the version we wrote is on its way, and brings us here
+            return DONE
         waiting = self._control.waiting(job)
         pods = await claim(
             self._client, (JOB, POD), self._pods, job, selector_of(job), finalizer=TRACKING

@@ -66,7 +66,14 @@ class JobAccounts:
         wire = on_the_wire(status)
         if wire == job.get("status"):
             return job
-        return await self._client.update_status(JOB, {**job, "status": wire})
+        self._memory.write_over(job)
+        written = job
+        try:
+            written = await self._client.update_status(JOB, {**job, "status": wire})
+        finally:
+            if resource_version(written) == resource_version(job):  # it failed, or changed nothing
+                self._memory.not_written(job)
+        return written
 
     async def _release(self, pod: Obj) -> None:
         self._memory.release(pod)

@@ -35,6 +35,8 @@ class MemoryApi:
         self.calls: list[Call] = []
         self.before: list[Callable[[Call], None]] = []
         self.after: list[Callable[[Call], None]] = []
+        self.held: set[Kind] = set()
+        """Watches of these say nothing: whoever relies on them looks at the past."""
         self.lists_stale = False
         """Lists carry a resourceVersion from which no watch can start."""
         self.now = "2026-01-01T00:00:00Z"
@@ -78,6 +80,11 @@ class MemoryApi:
         """Forgets all history: watches from before now are Expired."""
         self._compacted = self._version
         self._history.clear()
+
+    def release(self, kind: Kind) -> None:
+        """Watches of a held kind go on."""
+        self.held.discard(kind)
+        self._wake()
 
     def break_watches(self) -> None:
         self._broken += 1
@@ -250,7 +257,8 @@ class MemoryApi:
             pulse = self._pulse
             if since < self._compacted:
                 raise Expired(f"too old resource version: {since} ({self._compacted})")
-            for version, of, what, obj, old in [h for h in self._history if h[0] > since]:
+            ready = [] if kind in self.held else self._history
+            for version, of, what, obj, old in [h for h in ready if h[0] > since]:
                 since = version
                 if of != kind:
                     continue
