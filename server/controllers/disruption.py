@@ -32,6 +32,7 @@ from server.controllers.disruption_plan import (
 )
 from server.controllers.pod_control import replicas_of
 from server.controllers.scales import NoScale, Scales
+from server.controllers.selector_text import go_selector
 
 CACHED = (REPLICATION_CONTROLLER, REPLICA_SET, STATEFUL_SET, DEPLOYMENT)
 """Kinds whose scale is read from their caches, which others keep anyway."""
@@ -166,19 +167,7 @@ def _selects(budget: Obj, pod: Obj) -> bool:
 
 
 def unmanaged_text(budget: Obj) -> str:
-    """The selector as Go prints it, for whoever looks for upstream's sentence."""
-    selector = get_path(budget, "spec", "selector", default={})
-    pairs = sorted((selector.get("matchLabels") or {}).items())
-    terms = (
-        f"LabelSelectorRequirement{{Key:{t['key']},Operator:{t['operator']},"
-        f"Values:[{' '.join(t.get('values') or ())}],}},"
-        for t in selector.get("matchExpressions") or ()
-    )
-    printed = (
-        f"&LabelSelector{{MatchLabels:map[string]string{{"
-        f"{''.join(f'{k}: {v},' for k, v in pairs)}}},"
-        f"MatchExpressions:[]LabelSelectorRequirement{{{''.join(terms)}}},}}"
-    )
+    printed = go_selector(get_path(budget, "spec", "selector"))
     return (
         f"Pods selected by this PodDisruptionBudget (selector: {printed}) were found to be "
         "unmanaged. As a result, the status of the PDB cannot be calculated correctly, which may "
