@@ -138,9 +138,11 @@ class Snapshot:
         self._assumed.discard(uid)
         if self._same(uid, pod):
             return Change(0)
-        change = self.remove_pod(uid)
-        self._place(pod_info(pod), self._info(node_name))
-        return change | Change.POD_PLACED
+        info, fresh = self._where.get(uid), pod_info(pod)
+        known = info.pods[uid] if info is not None and info.name == node_name else None
+        change = _difference(known, fresh) if known else self.remove_pod(uid) | Change.POD_PLACED
+        self._place(fresh, self._info(node_name))
+        return change
 
     def _same(self, uid: str, pod: Obj) -> bool:
         """Whether the pod is where it was and asks for what it did: most updates are of status."""
@@ -256,6 +258,18 @@ class Snapshot:
             return False
         self.affinity.version += 1
         return True
+
+
+def _difference(known: PodInfo, fresh: PodInfo) -> Change:
+    """What a change of a pod, where it is, can mean to others."""
+    change = Change(0)
+    if any(number > fresh.requests.get(name, 0) for name, number in known.requests.items()):
+        change |= Change.POD_GONE
+    if known.kin.labels != fresh.kin.labels:
+        change |= Change.POD_GONE | Change.POD_PLACED
+    if known.kin.deleting != fresh.kin.deleting:
+        change |= Change.POD_PLACED  # it is not counted where pods are spread
+    return change
 
 
 def _same_demands(old: Obj, new: Obj) -> bool:

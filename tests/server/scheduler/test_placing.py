@@ -9,32 +9,8 @@ from server.scheduler.plugins import CLUSTER, FILTERS, SCORES
 from server.scheduler.pod_info import pod_info
 from server.scheduler.ranking import Profile, Unschedulable
 from server.scheduler.rankings import Rankings
-from server.scheduler.snapshot import Snapshot
 from tests.support.cluster import node, pod
-
-
-class Cluster:
-    """A snapshot with rankings over it."""
-
-    def __init__(self, *nodes: dict[str, Any]) -> None:
-        self.snapshot = Snapshot()
-        profile = Profile(filters=FILTERS, scores=SCORES, cluster=CLUSTER)
-        self.rankings = Rankings(self.snapshot, profile, rng=random.Random(7))
-        for one in nodes:
-            self.snapshot.set_node(one)
-
-    def place(self, obj: dict[str, Any]) -> str | Unschedulable:
-        info = pod_info(obj)
-        placed = self.rankings.place(info)
-        if isinstance(placed, str):
-            self.snapshot.assume(info, placed)
-        return placed
-
-    def why(self, obj: dict[str, Any]) -> str:
-        placed = self.place(obj)
-        assert isinstance(placed, Unschedulable)
-        return placed.message
-
+from tests.support.placing import Cluster
 
 TAINT = {"key": "dedicated", "effect": "NoSchedule"}
 
