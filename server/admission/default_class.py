@@ -17,15 +17,14 @@ class DefaultClasses:
         self._reader = reader
         self._kind = kind
         self._marks = marks
-        self._at = -1
+        self._freshness = reader.freshness(kind)
         self._name = ""
 
     def name(self) -> str:
         """The default class, or ""."""
-        revision = self._reader.revision(self._kind)
-        if revision != self._at:
+        if self._freshness.stale:
             self._name = self._find()
-            self._at = revision
+            self._freshness.stale = False
         return self._name
 
     def _find(self) -> str:

@@ -22,7 +22,7 @@ class Priority:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self._at = -1
+        self._freshness = reader.freshness(PRIORITY_CLASS)
         self._default: Obj | None = None
 
     async def admit(self, attributes: Attributes) -> None:
@@ -72,11 +72,10 @@ class Priority:
 
     def _default_class(self) -> Obj | None:
         """Where a race made several, that of the lowest value."""
-        revision = self._reader.revision(PRIORITY_CLASS)
-        if revision != self._at:
+        if self._freshness.stale:
             found = [c for c in self._reader.list(PRIORITY_CLASS) if c.get("globalDefault")]
             self._default = min(found, key=lambda c: c.get("value") or 0, default=None)
-            self._at = revision
+            self._freshness.stale = False
         return self._default
 
     async def validate(self, attributes: Attributes) -> None:

@@ -15,22 +15,21 @@ class GroupVersion(NamedTuple):
 
 
 class ApiServices:
-    """While none changes, ``remote`` costs one comparison."""
+    """While none changes, ``remote`` costs one look."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self._revision = -1
+        self._freshness = reader.freshness(API_SERVICE)
         self._remote: Mapping[GroupVersion, Obj] = {}
 
     def remote(self) -> Mapping[GroupVersion, Obj]:
-        revision = self._reader.revision(API_SERVICE)
-        if revision != self._revision:
+        if self._freshness.stale:
             self._remote = {
                 group_version_of(obj): obj
                 for obj in self._reader.list(API_SERVICE)
                 if not is_local(obj)
             }
-            self._revision = revision
+            self._freshness.stale = False
         return self._remote
 
 

@@ -42,7 +42,7 @@ class Grant(NamedTuple):
 class RbacAuthorizer:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self._revisions: tuple[int, ...] = ()
+        self._freshness = reader.freshness(*_KINDS)
         self._grants: dict[tuple[str, str], list[Grant]] = {}
         self._answers: dict[tuple[object, ...], frozenset[str] | None] = {}
 
@@ -107,11 +107,10 @@ class RbacAuthorizer:
         return frozenset(names)
 
     def _refresh(self) -> None:
-        revisions = tuple(self._reader.revision(kind) for kind in _KINDS)
-        if revisions != self._revisions:
+        if self._freshness.stale:
             self._grants = index_grants(self._reader)
             self._answers.clear()
-            self._revisions = revisions
+            self._freshness.stale = False
 
 
 def _verdict(names: frozenset[str] | None, info: RequestInfo) -> Verdict:

@@ -27,16 +27,15 @@ class _Flows:
     def __init__(self, reader: Reader, *, seats: int) -> None:
         self._reader = reader
         self._seats = seats
-        self._at = (-1, -1)
+        self._freshness = reader.freshness(FLOW_SCHEMA, PRIORITY_LEVEL)
         self._classifier = Classifier(schemas=(), levels={})
         self._known: dict[object, Flow] = {}
         self.levels: dict[str, FairQueue] = {}
 
     def of(self, request: Request) -> Flow:
-        revisions = (self._reader.revision(FLOW_SCHEMA), self._reader.revision(PRIORITY_LEVEL))
-        if revisions != self._at:
+        if self._freshness.stale:
             self._load()
-            self._at = revisions
+            self._freshness.stale = False
         user, info = request.user, request.info
         what = (
             (info.verb, info.group, info.resource, info.subresource, info.namespace)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from edgek.api.meta import Key, Obj
 from edgek.kinds.kind import Kind
+from server.request.reader import Freshness
 from server.storage.store import Name, Store
 
 
@@ -24,5 +25,8 @@ class StoreReader:
     def indexed(self, kind: Kind, path: str, value: str) -> Iterable[Obj]:
         return (e.shared() for e in self._store.indexed(kind.storage_prefix, path, value))
 
-    def revision(self, kind: Kind) -> int:
-        return self._store.last_change(kind.storage_prefix)
+    def freshness(self, *kinds: Kind) -> Freshness:
+        found = Freshness()
+        for kind in kinds:
+            self._store.follow(kind.storage_prefix, found.spoil)
+        return found

@@ -10,6 +10,19 @@ from edgek.api.meta import Key, Obj
 from edgek.kinds.kind import Kind
 
 
+class Freshness:
+    """Whether what was derived from objects still holds: ``stale`` at first and after each change
+    of their kinds, until whoever has derived it anew puts that right."""
+
+    __slots__ = ("stale",)
+
+    def __init__(self) -> None:
+        self.stale = True
+
+    def spoil(self, _change: object = None) -> None:
+        self.stale = True
+
+
 class Reader(Protocol):
     """What is handed out is shared: never mutate it."""
 
@@ -21,6 +34,6 @@ class Reader(Protocol):
     def indexed(self, kind: Kind, path: str, value: str) -> Iterable[Obj]:
         """Objects whose indexed field ``path`` is ``value``; (POD, "spec.nodeName") is indexed."""
 
-    def revision(self, kind: Kind) -> int:
-        """Grows with each change of the kind: what was derived at one revision holds while it
-        stays the same."""
+    def freshness(self, *kinds: Kind) -> Freshness:
+        """For what is derived from these kinds. To be asked for once: each request then looks at
+        one attribute, however many kinds there are."""

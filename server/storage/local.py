@@ -141,9 +141,7 @@ class LocalStore:
         return self._next
 
     def last_change(self, section: str) -> int:
-        # Every write asks this of what its admission depends on: no call that finds nothing new.
-        known = self._sections.get(section)
-        return (self._section(section) if known is None else known).revision
+        return self._section(section).revision
 
     def get(self, name: Name) -> Entry | None:
         return self._section(name.section).get(name.namespace, name.name)

@@ -147,6 +147,9 @@ class Store(Protocol):
     async def commit(self, op: Op) -> Entry:
         """Returns once durable. Raises ConditionFailed, StoreUnavailable."""
 
+    def follow(self, section: str, follower: Callable[[Change], None]) -> None:
+        """Tells of each change of the section in the step in which it becomes visible."""
+
     async def settle(self, name: Name) -> None:
         """Returns once no commit to ``name`` is under way."""
 

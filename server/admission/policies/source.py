@@ -1,6 +1,6 @@
 """The policies of one sort with their bindings, compiled once per change of either.
 
-A cluster without policies pays one comparison of integers per request.
+A cluster without policies pays one look per request.
 """
 
 from collections.abc import Sequence
@@ -24,23 +24,23 @@ class PolicySource:
     def __init__(self, reader: Reader, policies: Kind, bindings: Kind) -> None:
         self._reader = reader
         self._policies, self._bindings = policies, bindings
-        self._revision = self._bound_revision = -1
+        self._policies_seen = reader.freshness(policies)
+        self._bindings_seen = reader.freshness(bindings)
         self._compiled: Sequence[Policy] = ()
         self._bound: Sequence[Bound] = ()
 
     def bound(self) -> Sequence[Bound]:
         """Ordered by name, which is how they are met."""
-        revision = self._reader.revision(self._policies)
-        if revision != self._revision:
+        if self._policies_seen.stale:
             stored = sorted(self._reader.list(self._policies), key=name)
             self._compiled = [policy_of(policy) for policy in stored]
-            self._revision, self._bound_revision = revision, -1
+            self._policies_seen.stale = False
+            self._bindings_seen.stale = True
         if not self._compiled:
             return ()
-        revision = self._reader.revision(self._bindings)
-        if revision != self._bound_revision:
+        if self._bindings_seen.stale:
             self._bound = self._bind()
-            self._bound_revision = revision
+            self._bindings_seen.stale = False
         return self._bound
 
     def _bind(self) -> Sequence[Bound]:

@@ -61,17 +61,16 @@ def hooks_of(configurations: Sequence[Obj]) -> Sequence[Hook]:
 
 
 class HookSource:
-    """The hooks of one kind of configuration. While none changes, asking costs one comparison."""
+    """The hooks of one kind of configuration. While none changes, asking costs one look."""
 
     def __init__(self, reader: Reader, kind: Kind) -> None:
         self._reader = reader
         self._kind = kind
-        self._revision = -1
+        self._freshness = reader.freshness(kind)
         self._hooks: Sequence[Hook] = ()
 
     def hooks(self) -> Sequence[Hook]:
-        revision = self._reader.revision(self._kind)
-        if revision != self._revision:
+        if self._freshness.stale:
             self._hooks = hooks_of(list(self._reader.list(self._kind)))
-            self._revision = revision
+            self._freshness.stale = False
         return self._hooks
