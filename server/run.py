@@ -38,6 +38,7 @@ from server.controllers import (
     csr_signing,
     custom_api_services,
     kubernetes_service,
+    legacy_token_cleaning,
     legacy_token_usage,
     node_ipam,
     node_lifecycle,
@@ -261,6 +262,7 @@ def _token_builders(
             mint=partial(mint_legacy, key),
         ),
         partial(legacy_token_usage.build, used=used),
+        legacy_token_cleaning.build,
     )
 
 

@@ -7,9 +7,11 @@ server/run.py. They are plain API clients: nothing here reaches the registry or 
 
 from edgek.control.controller import Builder
 from server.controllers import (
+    bootstrap_tokens,
     clusterrole_aggregation,
     cronjob,
     csr_approving,
+    csr_cleaning,
     custom_api_services,
     daemonset,
     definitions,
@@ -71,6 +73,8 @@ ALL: tuple[Builder, ...] = (
     pv_protection.build,
     flow_schema_status.build,
     csr_approving.build,
+    csr_cleaning.build,
+    bootstrap_tokens.build,
     clusterrole_aggregation.build,
     validating_admission_policy_status.build,
     custom_api_services.build,
