@@ -7,10 +7,7 @@ pkg/admission/plugin/policy/mutating/dispatcher.go; sentences are upstream's.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
-
-import orjson
 
 from edgek.api.errors import ApiError, Refused
 from edgek.api.meta import Obj, name
@@ -25,27 +22,10 @@ from server.admission.policies.patches import BadMutation, mutated
 from server.admission.policies.policy import Mutation, Variables
 from server.admission.policies.source import PolicySource
 from server.admission.refusal import forbidden
-from server.admission.webhooks.versions import as_version, converted
+from server.admission.reinvocation import Rounds, put_back
+from server.admission.webhooks.versions import as_version
 from server.cel import Budget, CelError
 from server.request.reader import Reader
-
-_MEMORY = "MutatingAdmissionPolicy"
-
-
-@dataclass(kw_only=True)
-class _Rounds:
-    """What one request remembers between the rounds."""
-
-    invoked: set[str] = field(default_factory=set)
-    """Invocations that want another turn if something changes."""
-    due: set[str] = field(default_factory=set)
-    """Of these, the ones that have something to look at."""
-    last: bytes = b""
-    """The object as the last round left it."""
-
-    def changed(self) -> None:
-        self.due |= self.invoked
-        self.invoked.clear()
 
 
 class MutatingPolicies:
@@ -65,22 +45,20 @@ class MutatingPolicies:
         met = [found for one in bound for found in await self._invocations.of(one, attributes)]
         if not met:
             return
-        rounds: _Rounds = attributes.memory.setdefault(_MEMORY, _Rounds())
-        if attributes.second_round and _frozen(attributes.obj) != rounds.last:
-            rounds.changed()
+        rounds = Rounds.begun(attributes, plugin="MutatingAdmissionPolicy")
         problems: list[Problem] = []
         for found in met:
             if isinstance(found, Problem):
                 problems.append(found)
             else:
                 problems += await self._one(found, attributes, rounds)
-        rounds.last = _frozen(attributes.obj)
+        rounds.end(attributes)
         counted = [p for p in problems if not p.policy.ignores_failure]
         if counted:
             raise _refusal(attributes, counted)
 
     async def _one(
-        self, invocation: Invocation, attributes: Attributes, rounds: _Rounds
+        self, invocation: Invocation, attributes: Attributes, rounds: Rounds
     ) -> list[Problem]:
         policy, kind, key = invocation.policy, invocation.kind, _key(invocation)
         scope = self._invocations.variables(attributes, kind) | {"params": invocation.param}
@@ -91,21 +69,18 @@ class MutatingPolicies:
                 return []
         except CelError as error:
             return [_problem(invocation, str(error))]
-        if attributes.second_round and key not in rounds.due:
+        if not rounds.take_turn(key, attributes):
             return []
-        rounds.due.discard(key)
         problems = []
         for mutation in policy.mutations:
             try:
                 scope["object"] = _mutate(mutation, invocation, scope, attributes.subresource)
             except (CelError, BadMutation) as error:
                 problems.append(_problem(invocation, str(error)))
-        if scope["object"] != before:
-            await _put(attributes, kind, scope["object"])
-            rounds.changed()
-            attributes.wants_second_round = True
-        if policy.reinvoked_if_needed:
-            rounds.invoked.add(key)
+        changed = scope["object"] != before
+        if changed:
+            await put_back(attributes, scope["object"], kind=kind)
+        rounds.had_turn(key, attributes, changed=changed, again=policy.reinvoked_if_needed)
         return problems
 
 
@@ -130,19 +105,6 @@ def _key(invocation: Invocation) -> str:
     param = invocation.param
     at = "" if param is None else f"{param['metadata'].get('namespace', '')}/{name(param)}"
     return f"{invocation.policy.name}/{invocation.binding.name}/{at}"
-
-
-async def _put(attributes: Attributes, kind: Any, obj: Obj) -> None:
-    """In place: whoever admits goes on with the object that it gave."""
-    if kind != attributes.kind and obj.get("kind") == kind.kind:
-        obj = await converted(obj, kind, attributes.kind)
-    copied = orjson.loads(orjson.dumps(obj))
-    attributes.obj.clear()
-    attributes.obj.update(copied)
-
-
-def _frozen(obj: Obj | None) -> bytes:
-    return orjson.dumps(obj, option=orjson.OPT_SORT_KEYS)
 
 
 def _refusal(attributes: Attributes, problems: Sequence[Problem]) -> Refused:
