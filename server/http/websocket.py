@@ -14,6 +14,7 @@ from server.filters.errors import error_response
 from server.http.answer import request_of
 from server.http.connection import close_stream
 from server.http.parser import Message, joined
+from server.request.messages import Messages
 from server.request.model import Handler, Response, Upgrade
 
 if TYPE_CHECKING:
@@ -96,26 +97,8 @@ def _refuse(response: Response) -> "web.Response":
     return out
 
 
-class _Socket:
-    """aiohttp's WebSocket as the WebSocket protocol of server/request/model.py."""
-
-    def __init__(self, socket: "web.WebSocketResponse") -> None:
-        self._socket = socket
-
-    async def receive(self) -> bytes | str | None:
-        from aiohttp import WSMsgType
-
-        message = await self._socket.receive()
-        if message.type in (WSMsgType.BINARY, WSMsgType.TEXT):
-            data: bytes | str = message.data
-            return data
-        return None
-
-    async def send(self, message: bytes | str) -> None:
-        if isinstance(message, str):
-            await self._socket.send_str(message)
-        else:
-            await self._socket.send_bytes(message)
+class _Socket(Messages):
+    """The server's side of a WebSocket."""
 
     async def close(self, code: int = _NORMAL) -> None:
         await self._socket.close(code=code)

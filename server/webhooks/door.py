@@ -22,6 +22,7 @@ from yarl import URL
 
 import edgek
 from edgek.client.http import keep_alive
+from server.request.messages import Messages
 from server.webhooks.failures import connection_text
 from server.webhooks.trust import Trust, context_of
 from server.webhooks.where import Address, Unroutable
@@ -178,25 +179,12 @@ class Answer:
         self._response.close()
 
 
-class Socket:
-    """The client's side of a WebSocket, as server/request/model.py has the server's."""
+class Socket(Messages):
+    """The client's side of a WebSocket."""
 
     def __init__(self, socket_: "aiohttp.ClientWebSocketResponse[bool]") -> None:
-        self._socket = socket_
+        super().__init__(socket_)
         self.protocol = socket_.protocol or ""
-
-    async def receive(self) -> bytes | str | None:
-        message = await self._socket.receive()
-        if message.type in (aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.TEXT):
-            data: bytes | str = message.data
-            return data
-        return None
-
-    async def send(self, message: bytes | str) -> None:
-        if isinstance(message, str):
-            await self._socket.send_str(message)
-        else:
-            await self._socket.send_bytes(message)
 
     async def close(self) -> None:
         await self._socket.close()
