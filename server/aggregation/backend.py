@@ -14,11 +14,12 @@ from edgek.api.meta import Obj
 from edgek.pki.certificates import KeyPair
 from server.request.model import User
 from server.request.reader import Reader
-from server.webhooks.client import ca_of, lookup
+from server.webhooks.client import ca_of
+from server.webhooks.routed import RoutedDoor
 from server.webhooks.where import Unroutable, service_host
 
 if TYPE_CHECKING:
-    from server.webhooks.door import Answer, Ask, Door, Socket
+    from server.webhooks.door import Answer, Ask, Socket
 
 CONNECTIONS = 512
 """Watches hold one each."""
@@ -31,14 +32,11 @@ class Backend:
     """``own`` gives our certificate; asked each time, because it is renewed."""
 
     def __init__(self, reader: Reader, own: Own) -> None:
-        self._reader = reader
         self._own = own
-        self._door: Door | None = None
+        self._door = RoutedDoor(reader, connections=CONNECTIONS)
 
     async def close(self) -> None:
-        door, self._door = self._door, None
-        if door is not None:
-            await door.close()
+        await self._door.close()
 
     def ask(
         self,
@@ -60,7 +58,7 @@ class Backend:
         from server.webhooks.door import Unreachable
 
         try:
-            return await self._opened().open(ask)
+            return await self._door.open().open(ask)
         except (Unreachable, Unroutable) as err:
             raise unavailable(str(err)) from err
 
@@ -69,18 +67,11 @@ class Backend:
         from server.webhooks.door import HandshakeRefused, Unreachable
 
         try:
-            return await self._opened().websocket(ask, protocols)
+            return await self._door.open().websocket(ask, protocols)
         except HandshakeRefused:
             raise
         except (Unreachable, Unroutable) as err:
             raise unavailable(str(err)) from err
-
-    def _opened(self) -> "Door":
-        from server.webhooks.door import Door
-
-        if self._door is None:
-            self._door = Door(lookup(self._reader), connections=CONNECTIONS)
-        return self._door
 
     def _trust(self, service: Obj) -> Any:
         from server.webhooks.door import Trust

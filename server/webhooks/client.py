@@ -16,10 +16,11 @@ from edgek.api.errors import ApiError
 from edgek.api.meta import Obj
 from server.request.reader import Reader
 from server.webhooks.failures import DEADLINE, json_text, status_text
-from server.webhooks.where import Address, Unroutable, addresses_of, service_host, service_of
+from server.webhooks.routed import RoutedDoor
+from server.webhooks.where import Unroutable, service_host
 
 if TYPE_CHECKING:
-    from server.webhooks.door import Answer, Door
+    from server.webhooks.door import Answer
 
 CONNECTIONS = 64
 TO_ONE = 16
@@ -49,28 +50,15 @@ class ClientCertificate:
         return "ClientCertificate(...)"
 
 
-def lookup(reader: Reader) -> Any:
-    """Names of Services from the store, of the rest of the world from the system."""
-
-    def find(host: str, port: int) -> list[Address] | None:
-        service = service_of(host)
-        return addresses_of(reader, service, port) if service is not None else None
-
-    return find
-
-
 class WebhookClient:
     """Costs nothing until the first call."""
 
     def __init__(self, reader: Reader, *, own: ClientCertificate | None = None) -> None:
-        self._reader = reader
         self._own = own
-        self._door: Door | None = None
+        self._door = RoutedDoor(reader, connections=CONNECTIONS, to_one=TO_ONE)
 
     async def close(self) -> None:
-        door, self._door = self._door, None
-        if door is not None:
-            await door.close()
+        await self._door.close()
 
     async def call(self, client_config: Obj, request_body: Any, *, timeout: float) -> Obj:
         """POSTs ``request_body`` as JSON and gives the decoded answer. Raises CallFailed."""
@@ -91,7 +79,7 @@ class WebhookClient:
         ask = Ask(method="POST", url=url, trust=trust, headers=_HEADERS, body=data, again=True)
         answer: Answer | None = None
         try:
-            answer = await self._open().open(ask)
+            answer = await self._door.open().open(ask)
             return answer.status, await answer.read(max(MAX_ANSWER, 4 * len(data)))
         except (Unreachable, Unroutable) as err:
             raise CallFailed(f'Post "{url}": {err}') from err
@@ -114,13 +102,6 @@ class WebhookClient:
         if own is None:
             return Trust(ca=ca)
         return Trust(ca=ca, certificate=own.certificate, key=own.key)
-
-    def _open(self) -> "Door":
-        from server.webhooks.door import Door
-
-        if self._door is None:
-            self._door = Door(lookup(self._reader), connections=CONNECTIONS, to_one=TO_ONE)
-        return self._door
 
 
 def ca_of(spec: Obj) -> bytes:
