@@ -22,6 +22,18 @@ async def cancel_and_wait(*tasks: "asyncio.Task[Any]") -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
+async def until_one_ends(*ways: Coroutine[Any, Any, Any]) -> None:
+    """Runs all of them until the first ends, however it ends; the others are cancelled."""
+    tasks = [asyncio.create_task(way) for way in ways]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            if not task.cancelled():
+                task.exception()  # one that broke has ended
+    finally:
+        await cancel_and_wait(*tasks)
+
+
 class Tasks:
     """A supervised set of tasks.
 

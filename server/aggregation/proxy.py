@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import orjson
 
-from edgek.aio.tasks import cancel_and_wait
+from edgek.aio.tasks import until_one_ends
 from edgek.api.errors import ServiceUnavailable, from_status
 from edgek.api.meta import Obj
 from server.aggregation.backend import Backend, unavailable, user_headers
@@ -132,13 +132,9 @@ async def _join(client: WebSocket, peer: "Socket") -> None:
             async with asyncio.timeout(SEND_SECONDS):
                 await client.send(message)
 
-    ways = [asyncio.create_task(to_peer()), asyncio.create_task(to_client())]
     try:
-        done, _ = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        for way in done:
-            way.exception()  # a side that broke is a side that ended
+        await until_one_ends(to_peer(), to_client())
     finally:
-        await cancel_and_wait(*ways)
         await peer.close()
         await client.close()
 

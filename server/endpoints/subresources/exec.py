@@ -6,12 +6,11 @@ ordinary HTTP answer. SPDY is refused with a 4xx, upon which clients fall back. 
 registry/core/pod/rest/subresources.go.
 """
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import parse_qs
 
-from edgek.aio.tasks import cancel_and_wait
+from edgek.aio.tasks import until_one_ends
 from edgek.api.errors import BadRequest
 from edgek.api.meta import Obj, get_path, name, uid
 from server.endpoints.query import flag
@@ -79,12 +78,8 @@ async def relay(socket: WebSocket, stream: Stream, dialect: Dialect) -> None:
             if data and (message := dialect.to_client(data)) is not None:
                 await socket.send(message)
 
-    ways = [asyncio.create_task(to_agent()), asyncio.create_task(to_client())]
     try:
-        done, _ = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        for way in done:
-            way.exception()  # a side that broke is a side that ended
+        await until_one_ends(to_agent(), to_client())
     finally:
-        await cancel_and_wait(*ways)
         await stream.close()
         await socket.close()
