@@ -42,7 +42,7 @@ def test_room_is_given_back_when_the_container_has_shrunk_and_not_before() -> No
     big = with_status(pod("web", cpu="4", nodeName="a"), allocated="4", has="4")
     cluster.snapshot.set_pod(big)
     wish = with_status(pod("web", cpu="1", nodeName="a"), allocated="4", has="4")
-    assert cluster.snapshot.set_pod(wish)
+    assert not cluster.snapshot.set_pod(wish)
     assert "1 Insufficient cpu" in cluster.why(pod("next", cpu="3"))
     done = with_status(pod("web", cpu="1", nodeName="a"), allocated="1", has="1")
     assert cluster.snapshot.set_pod(done)
