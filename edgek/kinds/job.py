@@ -22,7 +22,7 @@ from edgek.kinds.job_validation import (
     OLD_JOB_NAME,
     validate_job,
 )
-from edgek.kinds.kind import AGE, NAME, STATUS, Ago, Column, Kind
+from edgek.kinds.kind import AGE, NAME, STATUS, Ago, Column, Kind, read_field
 from edgek.kinds.pod_defaults import default_template
 from edgek.kinds.pod_warnings import warn_of_template
 from edgek.kinds.strategy import ensure, keep_status, only_status, set_default, steps
@@ -119,6 +119,13 @@ def _column(name: str, read: Callable[[Obj], Any], description: str) -> Column:
     return Column(name=name, read=read, description=description)
 
 
+def _read(job: Obj, path: str) -> str:
+    """status.successful is what selectors call status.succeeded."""
+    if path == "status.successful":
+        return str(get_path(job, "status", "succeeded", default=0))
+    return read_field(job, path)
+
+
 JOB = Kind(
     group="batch",
     version="v1",
@@ -135,7 +142,7 @@ JOB = Kind(
     ),
     subresources=(STATUS,),
     selectable=("status.successful",),
-    read_field=lambda job, path: str(get_path(job, "status", "succeeded", default=0)),
+    read_field=_read,
     default=_default,
     prepare=steps(keep_status, _generate_selector, _label),
     prepare_status=only_status,

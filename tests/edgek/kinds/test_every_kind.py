@@ -228,6 +228,13 @@ def test_cells_are_plain_values(kind: Kind) -> None:
             assert isinstance(cell, int), column.name
 
 
+@each_kind
+def test_selectors_find_it_by_name_and_namespace(kind: Kind) -> None:
+    obj = {"metadata": {"name": "a", "namespace": "b"}}
+    assert kind.read_field(obj, "metadata.name") == "a"
+    assert kind.read_field(obj, "metadata.namespace") == "b"
+
+
 @each_with_status
 def test_status_is_not_written_with_the_object(kind: Kind) -> None:
     old = made(kind)
