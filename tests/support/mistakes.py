@@ -31,15 +31,22 @@ def made(kind: Kind) -> Obj:
     return obj
 
 
+def problems(kind: Kind, obj: Obj, old: Obj | None = None) -> list[str]:
+    """Of an object, as an update of ``old`` where that is given."""
+    errors = FieldErrors()
+    kind.validate(obj, errors)
+    if old is not None:
+        kind.validate_update(obj, old, errors)
+    return [str(e) for e in errors]
+
+
 def told(plural: str, *changes: Change) -> list[str]:
     """Of an object that is created so."""
     kind = KINDS[plural]
     obj = made(kind)
     for path, value in changes:
         put(obj, path, value)
-    errors = FieldErrors()
-    kind.validate(obj, errors)
-    return [str(e) for e in errors]
+    return problems(kind, obj)
 
 
 def told_of_update(plural: str, *changes: Change, before: tuple[Change, ...] = ()) -> list[str]:
@@ -51,7 +58,4 @@ def told_of_update(plural: str, *changes: Change, before: tuple[Change, ...] = (
     new = deep_copy(old)
     for path, value in changes:
         put(new, path, value)
-    errors = FieldErrors()
-    kind.validate(new, errors)
-    kind.validate_update(new, old, errors)
-    return [str(e) for e in errors]
+    return problems(kind, new, old)

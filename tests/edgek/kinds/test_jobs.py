@@ -9,6 +9,7 @@ from edgek.api.meta import Obj, deep_copy
 from edgek.api.validation import FieldErrors
 from edgek.kinds import CRON_JOB, JOB
 from edgek.kinds.kind import Kind
+from tests.support.mistakes import problems
 
 RULES = {"rules": [{"action": "FailJob", "onExitCodes": {"operator": "In", "values": [1, 42]}}]}
 DONE = [{"type": t, "status": "True"} for t in ("SuccessCriteriaMet", "Complete")]
@@ -28,14 +29,6 @@ def made(kind: Kind = JOB, *changes: Change) -> Obj:
     obj["metadata"]["uid"] = "u1"
     kind.prepare(obj, None)
     return obj
-
-
-def problems(kind: Kind, obj: Obj, old: Obj | None = None) -> list[str]:
-    errors = FieldErrors()
-    kind.validate(obj, errors)
-    if old is not None:
-        kind.validate_update(obj, old, errors)
-    return [str(e) for e in errors]
 
 
 def indexed(**more: Any) -> Change:

@@ -15,24 +15,10 @@ from edgek.kinds import (
     STATEFUL_SET,
 )
 from edgek.kinds.kind import Kind
+from tests.support.mistakes import made, problems
 
 Change = Callable[[Obj], Any]
 ROLLING = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0}}
-
-
-def made(kind: Kind) -> Obj:
-    obj = deep_copy(dict(kind.example))
-    kind.default(obj)
-    kind.prepare(obj, None)
-    return obj
-
-
-def problems(kind: Kind, obj: Obj, old: Obj | None = None) -> list[str]:
-    errors = FieldErrors()
-    kind.validate(obj, errors)
-    if old is not None:
-        kind.validate_update(obj, old, errors)
-    return [str(e) for e in errors]
 
 
 def with_(**fields: Any) -> Change:
