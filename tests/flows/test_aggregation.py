@@ -24,6 +24,7 @@ from server.request.model import Request
 from server.request.principals import AUTHENTICATED, MASTERS
 from server.run import BOOTSTRAPPER
 from tests.support.https_peer import Peer, https_peer, own_address, service_of, slice_of
+from tests.support.objects import lamp_definition
 from tests.support.tls_server import TlsServer, tls_server
 
 GROUP = "metrics.example.com"
@@ -389,20 +390,7 @@ async def test_our_own_groups_are_local_api_services_and_always_available(
 async def test_a_custom_kind_has_a_local_api_service_as_long_as_it_is_there(
     tmp_path: Path,
 ) -> None:
-    crd = {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": "lamps.example.com"},
-        "spec": {
-            "group": "example.com",
-            "scope": "Namespaced",
-            "names": {"plural": "lamps", "kind": "Lamp"},
-            "versions": [
-                {"name": "v1", "served": True, "storage": True,
-                 "schema": {"openAPIV3Schema": {"type": "object"}}},
-            ],
-        },
-    }  # fmt: skip
+    crd = lamp_definition()
     async with tls_server(tmp_path) as server:
         await server.kubectl("create", "-f", "-", stdin=json.dumps(crd))
         wait = ("wait", "apiservice/v1.example.com", "--timeout=10s")

@@ -1,6 +1,5 @@
 """CustomResourceDefinitions with unmodified kubectl 1.37, from the definition to its end."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -69,12 +68,6 @@ async def kubectl(tmp_path: Path) -> AsyncIterator[Kubectl]:
         yield server.kubectl
 
 
-async def eventually(kubectl: Kubectl, text: str, *argv: str) -> None:
-    async with asyncio.timeout(15):
-        while text not in await kubectl(*argv):
-            pass
-
-
 async def test_apply_get_and_explain(kubectl: Kubectl) -> None:
     assert "crontabs" in await kubectl("api-resources", "--api-group=stable.example.com")
     assert "created" in await kubectl("apply", "-f", "-", stdin=OBJECT)
@@ -139,7 +132,7 @@ async def test_a_definition_takes_its_objects_along(kubectl: Kubectl) -> None:
     await kubectl("patch", "ct", "nightly", "--type=merge", "-p", held)
     name = "crontabs.stable.example.com"
     await kubectl("delete", "crd", name, "--wait=false")
-    await eventually(kubectl, "Terminating", "get", "crd", name, "-o", "yaml")
+    await kubectl.until("Terminating", "get", "crd", name, "-o", "yaml")
     other = OBJECT.replace("nightly", "daily")
     assert "not allow" in await kubectl("create", "-f", "-", stdin=other, ok=False)
     await kubectl(

@@ -13,9 +13,8 @@ import pytest
 
 from edgek.api.meta import Key, Obj, get_path
 from edgek.kinds import SECRET, SERVICE_ACCOUNT
-from edgek.pki.keys import new_key
-from edgek.pki.requests import new_request
 from server.run import BOOTSTRAPPER
+from tests.support.objects import client_request
 from tests.support.oidc_provider import Key as SigningKey
 from tests.support.oidc_provider import oidc_provider
 from tests.support.tls_server import Kubectl, TlsServer, tls_server
@@ -202,19 +201,7 @@ async def test_others_find_the_keys_of_our_tokens(server: TlsServer, kubectl: Ku
 
 async def test_requests_for_certificates_are_approved_and_denied(kubectl: Kubectl) -> None:
     def request(name: str, *organizations: str) -> str:
-        pem = new_request(new_key(), common_name="jane", organizations=organizations)
-        return json.dumps(
-            {
-                "apiVersion": "certificates.k8s.io/v1",
-                "kind": "CertificateSigningRequest",
-                "metadata": {"name": name},
-                "spec": {
-                    "request": base64.b64encode(pem).decode(),
-                    "signerName": "kubernetes.io/kube-apiserver-client",
-                    "usages": ["client auth"],
-                },
-            }
-        )
+        return json.dumps(client_request(name, *organizations, common_name="jane"))
 
     await kubectl("apply", "-f", "-", stdin=request("jane", "dev"))
     await kubectl("apply", "-f", "-", stdin=request("joe"))

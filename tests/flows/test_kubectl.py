@@ -30,15 +30,8 @@ spec:
 async def kubectl(tmp_path: Path) -> AsyncIterator[Kubectl]:
     async with tls_server(tmp_path) as server:
         # The default service account is a controller's work; pods need it.
-        await eventually(server.kubectl, "default", "get", "serviceaccounts", "-o", "name")
+        await server.kubectl.until("default", "get", "serviceaccounts", "-o", "name")
         yield server.kubectl
-
-
-async def eventually(kubectl: Kubectl, text: str, *argv: str) -> None:
-    """Asks until the answer has the text: what a controller writes a moment later."""
-    async with asyncio.timeout(15):
-        while text not in await kubectl(*argv):
-            pass
 
 
 async def test_version_and_resources(kubectl: Kubectl) -> None:
@@ -176,7 +169,7 @@ async def test_pods_come_from_deployments_and_wait_for_a_node(kubectl: Kubectl) 
         "wait", "--for=condition=PodScheduled=false", "pods", "-l", "app=web", "--timeout=10s"
     )
     one = (await kubectl("get", "pods", "-o", "name")).split()[0]
-    await eventually(kubectl, "no nodes available to schedule pods", "describe", one)
+    await kubectl.until("no nodes available to schedule pods", "describe", one)
 
 
 async def test_deleting_a_namespace_empties_it(kubectl: Kubectl) -> None:

@@ -1,6 +1,5 @@
 """Real kubectl where admission has something to say: quotas, classes, Pod Security."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -22,21 +21,14 @@ spec:
 @pytest.fixture
 async def kubectl(tmp_path: Path) -> AsyncIterator[Kubectl]:
     async with tls_server(tmp_path) as server:
-        await eventually(server.kubectl, "default", "get", "serviceaccounts", "-o", "name")
+        await server.kubectl.until("default", "get", "serviceaccounts", "-o", "name")
         yield server.kubectl
-
-
-async def eventually(kubectl: Kubectl, text: str, *argv: str) -> None:
-    """Asks until the answer has the text: what a controller writes a moment later."""
-    async with asyncio.timeout(15):
-        while text not in await kubectl(*argv):
-            pass
 
 
 async def test_a_quota_is_made_shown_and_kept(kubectl: Kubectl) -> None:
     hard = "--hard=pods=1,requests.cpu=1,limits.cpu=2"
     assert "created" in await kubectl("create", "quota", "small", hard)
-    await eventually(kubectl, "pods: 0/1, requests.cpu: 0/1", "get", "quota", "small")
+    await kubectl.until("pods: 0/1, requests.cpu: 0/1", "get", "quota", "small")
     assert "created" in await kubectl("apply", "-f", "-", stdin=POD % "one")
     shown = await kubectl("get", "quota")
     assert "pods: 1/1, requests.cpu: 100m/1" in shown
@@ -47,7 +39,7 @@ async def test_a_quota_is_made_shown_and_kept(kubectl: Kubectl) -> None:
     assert "failed quota: small: must specify limits.cpu for: three; requests.cpu for: " in bare
     assert "pods          1     1" in await kubectl("describe", "quota", "small")
     await kubectl("delete", "pod", "one", "--now")
-    await eventually(kubectl, "pods: 0/1", "get", "quota", "small")
+    await kubectl.until("pods: 0/1", "get", "quota", "small")
     scoped = ("create", "quota", "calm", "--hard=pods=5", "--scopes=BestEffort")
     assert "created" in await kubectl(*scoped)
 
@@ -83,7 +75,7 @@ async def test_pod_security_warns_and_refuses(kubectl: Kubectl) -> None:
 
 
 async def test_flow_schemas_know_their_levels(kubectl: Kubectl) -> None:
-    await eventually(kubectl, "False", "get", "flowschema", "global-default")
+    await kubectl.until("False", "get", "flowschema", "global-default")
     assert "X-Kubernetes-Pf-Flowschema-Uid" in await kubectl("get", "flowschemas", "-v=8")
 
 

@@ -12,13 +12,11 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from edgek.api.meta import Obj
 from edgek.kinds import NODE
 from tests.support.api import admin
+from tests.support.objects import client_request
 from tests.support.tls_server import Kubectl, TlsServer, tls_server
 
 pytestmark = pytest.mark.timeout(180)
@@ -220,28 +218,9 @@ subjects: [{kind: ServiceAccount, name: robot, namespace: default}]
     assert "system:masters" in await kubectl("auth", "whoami")
 
 
-def request_for(name: str) -> str:
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    made = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
-    pem = made.public_bytes(serialization.Encoding.PEM)
-    return json.dumps(
-        {
-            "apiVersion": "certificates.k8s.io/v1",
-            "kind": "CertificateSigningRequest",
-            "metadata": {"name": name},
-            "spec": {
-                "request": base64.b64encode(pem).decode(),
-                "signerName": "kubernetes.io/kube-apiserver-client",
-                "usages": ["client auth"],
-            },
-        }
-    )
-
-
 async def test_certificate(kubectl: Kubectl) -> None:
     for name in ("jane", "john"):
-        await kubectl("apply", "-f", "-", stdin=request_for(name))
+        await kubectl("apply", "-f", "-", stdin=json.dumps(client_request(name)))
     assert "approved" in await kubectl("certificate", "approve", "jane")
     assert "denied" in await kubectl("certificate", "deny", "john")
     await kubectl("wait", "csr/jane", "--for=jsonpath={.status.certificate}", "--timeout=20s")

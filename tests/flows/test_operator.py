@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from edgek.pki.certificates import Profile, new_ca, new_pair
-from tests.support.tls_server import Kubectl, TlsServer, tls_server
+from tests.support.tls_server import TlsServer, tls_server
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -72,23 +72,26 @@ spec: {text: hello, times: 2}
 """
 
 
-async def eventually(kubectl: Kubectl, wanted: str, *argv: str) -> None:
-    async with asyncio.timeout(60):
-        while wanted not in await kubectl(*argv, "--ignore-not-found"):
-            pass
-
-
 async def test_the_life_of_a_custom_object(server: TlsServer) -> None:
     kubectl = server.kubectl
     async with operator(server) as running:
-        await eventually(kubectl, "greeter", "get", "validatingwebhookconfigurations")
+        await kubectl.until(
+            "greeter", "get", "validatingwebhookconfigurations", "--ignore-not-found", seconds=60
+        )
         await kubectl("apply", "-f", "-", stdin=GREETING)
-        shown = ("get", "configmap", "greeting-hello", "-o", "jsonpath={.data.text}")
-        await eventually(kubectl, "hello hello", *shown)
+        shown = (
+            "get",
+            "configmap",
+            "greeting-hello",
+            "--ignore-not-found",
+            "-o",
+            "jsonpath={.data.text}",
+        )
+        await kubectl.until("hello hello", *shown, seconds=60)
         await kubectl("wait", "greeting/hello", "--for=jsonpath={.status.greet.said}=2",
                       "--timeout=30s")  # fmt: skip
         await kubectl("patch", "greeting", "hello", "--type=merge", "-p", '{"spec":{"times":3}}')
-        await eventually(kubectl, "hello hello hello", *shown)
+        await kubectl.until("hello hello hello", *shown, seconds=60)
         found = json.loads(await kubectl("get", "greeting", "hello", "-o", "json"))
         assert "kopf.zalando.org/KopfFinalizerMarker" in found["metadata"]["finalizers"]
         refused = await kubectl(

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.test_kubectl import eventually
 from tests.support.tls_server import Kubectl, tls_server
 
 pytestmark = pytest.mark.timeout(120)
@@ -70,7 +69,7 @@ spec: {policyName: team}
 @pytest.fixture
 async def kubectl(tmp_path: Path) -> AsyncIterator[Kubectl]:
     async with tls_server(tmp_path) as server:
-        await eventually(server.kubectl, "default", "get", "serviceaccounts", "-o", "name")
+        await server.kubectl.until("default", "get", "serviceaccounts", "-o", "name")
         yield server.kubectl
 
 
@@ -117,8 +116,7 @@ async def test_a_bad_expression_is_refused_and_a_doubtful_one_is_told(kubectl: K
     )
     doubtful = POLICY.replace("object.spec.replicas", "object.spec.replica")
     await kubectl("apply", "-f", "-", stdin=doubtful)
-    await eventually(
-        kubectl, "undefined field 'replica'",
+    await kubectl.until("undefined field 'replica'",
         "get", "validatingadmissionpolicy", "demo", "-o",
         "jsonpath={.status.typeChecking.expressionWarnings[0].warning}",
     )  # fmt: skip

@@ -17,6 +17,7 @@ from edgek.api.meta import Key, Obj
 from edgek.kinds import CONFIG_MAP
 from server.run import BOOTSTRAPPER, prepare_cluster
 from tests.support.https_peer import Peer, https_peer
+from tests.support.objects import lamp_definition
 from tests.support.tls_server import Kubectl, TlsServer, tls_server
 
 Respond = Callable[[Obj], Awaitable[Obj]]
@@ -152,22 +153,7 @@ async def test_a_custom_resource_that_a_webhook_patched_is_pruned(tmp_path: Path
         encoded = base64.b64encode(json.dumps(patch).encode()).decode()
         return {"allowed": True, "patchType": "JSONPatch", "patch": encoded}
 
-    color = {"type": "object", "properties": {"color": {"type": "string"}}}
-    schema = {"type": "object", "properties": {"spec": color}}
-    crd = {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": "lamps.example.com"},
-        "spec": {
-            "group": "example.com",
-            "scope": "Namespaced",
-            "names": {"plural": "lamps", "kind": "Lamp"},
-            "versions": [
-                {"name": "v1", "served": True, "storage": True,
-                 "schema": {"openAPIV3Schema": schema}}
-            ],
-        },
-    }  # fmt: skip
+    crd = lamp_definition(color={"type": "string"})
     lamp = {"apiVersion": "example.com/v1", "kind": "Lamp", "metadata": {"name": "hall"},
             "spec": {}}  # fmt: skip
     async with opened(tmp_path, respond) as world:

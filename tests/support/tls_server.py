@@ -78,6 +78,13 @@ class Kubectl:
         )
         return text
 
+    async def until(self, text: str, *argv: str, seconds: float = 15) -> str:
+        """Asks until the answer has the text: what a controller writes a moment later."""
+        async with asyncio.timeout(seconds):
+            while text not in (found := await self(*argv)):
+                pass
+        return found
+
 
 @dataclass(frozen=True, kw_only=True)
 class TlsServer:
