@@ -44,6 +44,8 @@ from server.controllers import (
     node_lifecycle,
     root_ca,
     service_account_tokens,
+    service_addresses,
+    service_cidrs,
     taint_eviction,
 )
 from server.http import HttpServer
@@ -238,12 +240,17 @@ def _informed_builders(config: ServerConfig, identity: ServerIdentity) -> tuple[
     where = kubernetes_service.ApiAddress(
         service_ip=config.kubernetes_ip, advertise=config.advertise_address, port=config.port
     )
+    ranges = service_addresses.Ranges(
+        services=str(config.service_cidr), node_ports=config.node_ports
+    )
     return (
         partial(kubernetes_service.build, where=where),
         partial(root_ca.build, ca_pem=identity.ca_pem.decode()),
         partial(csr_signing.build, ca=identity.client_ca),
         partial(node_ipam.build, cluster_cidr=str(config.cluster_cidr)),
         partial(node_lifecycle.build, autonomous=config.autonomous_nodes),
+        partial(service_addresses.build, ranges=ranges),
+        partial(service_cidrs.build, ours=(str(config.service_cidr),)),
         partial(taint_eviction.build, autonomous=config.autonomous_nodes),
     )
 
