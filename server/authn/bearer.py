@@ -7,10 +7,18 @@ so it offers a protocol that carries the token beside the one it means to speak.
 import base64
 import binascii
 
+from server.authn.authenticator import TokenAuthenticator, TokenOwner
 from server.request.model import Request
 
 MAX_LENGTH = 16 * 1024
 _PROTOCOL = "base64url.bearer.authorization.k8s.io."
+
+
+async def bearer_owner(request: Request, tokens: TokenAuthenticator) -> TokenOwner | None:
+    """Whose token the request carries; None where it has none, or none that ``tokens`` knows.
+    Raises Unauthorized."""
+    token = bearer_token(request)
+    return await tokens.authenticate_token(token, ()) if token else None
 
 
 def bearer_token(request: Request) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from edgek.aio.clock import Clock
 from edgek.api.errors import Unauthorized
 from server.authn.authenticator import TokenOwner
-from server.authn.bearer import bearer_token
+from server.authn.bearer import bearer_owner
 from server.authn.jws import key_id, verify
 from server.authn.jwt import Claims, looks_like_jwt, peek_claims
 from server.authn.oidc_keys import ProviderKeys
@@ -31,8 +31,7 @@ class OidcAuthenticator:
         self._fresh: dict[str, tuple[float, Claims]] = {}
 
     async def authenticate(self, request: Request) -> User | None:
-        token = bearer_token(request)
-        owner = await self.authenticate_token(token, ()) if token else None
+        owner = await bearer_owner(request, self)
         return owner.user if owner else None
 
     async def authenticate_token(self, token: str, audiences: Sequence[str]) -> TokenOwner | None:

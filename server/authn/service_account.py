@@ -20,7 +20,7 @@ from edgek.kinds.pod import POD
 from edgek.kinds.secret import SECRET
 from edgek.kinds.service_account import SERVICE_ACCOUNT
 from server.authn.authenticator import TokenOwner
-from server.authn.bearer import bearer_token
+from server.authn.bearer import bearer_owner
 from server.authn.jwt import Claims, looks_like_jwt, peek_claims
 from server.authn.tokens import TokenIssuer
 from server.request.model import Request, User
@@ -41,8 +41,7 @@ class ServiceAccountAuthenticator:
         self._read = lru_cache(maxsize=1024)(self._verify)
 
     async def authenticate(self, request: Request) -> User | None:
-        token = bearer_token(request)
-        owner = await self.authenticate_token(token, ()) if token else None
+        owner = await bearer_owner(request, self)
         return owner.user if owner else None
 
     async def authenticate_token(self, token: str, audiences: Sequence[str]) -> TokenOwner | None:
