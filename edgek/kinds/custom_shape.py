@@ -4,14 +4,14 @@ Read from the definition when first asked for: a cluster has hundreds of definit
 few. Pruning, defaults and validation of a custom kind are here; kinds/custom.py makes the Kind.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache, cached_property
 from typing import Any, Protocol
 
 from edgek.api.meta import Obj, get_path
 from edgek.api.validation import FieldErrors, FieldPath
 from edgek.schema.check import Checker
-from edgek.schema.schema import NOTHING, Schema
+from edgek.schema.schema import Schema
 from edgek.schema.structural import Props, Structural, read_structural
 from edgek.schema.structural_default import fill_defaults
 from edgek.schema.structural_prune import Pruner
@@ -24,12 +24,13 @@ Gvk = tuple[str, str, str]
 class Rules(Protocol):
     """The expressions in a schema (server/registry/custom_rules.py)."""
 
-    def check(self, obj: Obj, old: Any, errors: FieldErrors) -> None:
-        """``old`` is NOTHING for a new object."""
+    def check(self, obj: Obj, old: Any, errors: FieldErrors) -> Iterator[None]:
+        """A step for each expression. ``old`` is NOTHING for a new object."""
 
 
 RulesFor = Callable[[Structural], Rules | None]
 BLOCKING = ("FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany", "FieldValueTypeInvalid")
+REPEATED = "FieldValueDuplicate"
 
 
 def no_rules(schema: Structural) -> None:
@@ -90,15 +91,22 @@ class CustomShape:
 
     def validate(self, obj: Obj, errors: FieldErrors) -> None:
         StructuralValidator(errors).check(obj, self.structural)
-        self._check_rules(obj, NOTHING, errors)
 
     def validate_update(self, new: Obj, old: Obj, errors: FieldErrors) -> None:
-        """What was wrong before and is as it was stays accepted."""
-        StructuralValidator(errors).check(new, self.structural, old=old)
-        self._check_rules(new, old, errors)
+        """What was wrong before and is as it was stays accepted; so does a list that holds
+        things twice if any did, as customresource/strategy.go has it."""
+        found = FieldErrors()
+        StructuralValidator(found).check(new, self.structural, old=old)
+        if any(e.reason == REPEATED for e in found):
+            before = FieldErrors()
+            StructuralValidator(before).check(old, self.structural)
+            if any(e.reason == REPEATED for e in before):
+                found.errors = [e for e in found if e.reason != REPEATED]
+        errors.errors += found.errors
 
-    def _check_rules(self, obj: Obj, old: Any, errors: FieldErrors) -> None:
-        """As customresource/validator.go: not on an object that rules could stumble over."""
+    def check_rules(self, obj: Obj, old: Any, errors: FieldErrors) -> Iterator[None]:
+        """After all else, in steps, because expressions may take long. As
+        customresource/validator.go: not on an object that rules could stumble over."""
         if self.rules is None:
             return
         if any(e.reason in BLOCKING for e in errors):
@@ -108,7 +116,7 @@ class CustomShape:
             )
             errors.invalid(FieldPath(), "null", text)
             return
-        self.rules.check(obj, old, errors)
+        yield from self.rules.check(obj, old, errors)
 
 
 def check_replicas(obj: Obj, path: str, errors: FieldErrors) -> None:

@@ -5,7 +5,7 @@ same value at run time, so nothing downstream can tell them apart. From it deriv
 discovery, OpenAPI, storage prefix, RBAC names, Table output and the CLI's short names.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -140,6 +140,10 @@ class Shape(Protocol):
 
     def prune(self, obj: Obj) -> list[str]:
         """Drops, in place, what is not described; the paths of it. Raises BadRequest."""
+
+    def check_rules(self, obj: Obj, old: Any, errors: FieldErrors) -> Iterator[None]:
+        """Expressions, a step for each, after the kind's own validation. ``old`` is NOTHING
+        (edgek/schema/schema.py) for a new object."""
 
 
 def _nothing(*_: Any) -> None:

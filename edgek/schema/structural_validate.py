@@ -112,7 +112,8 @@ class StructuralValidator:
         if schema.items is not None:
             find = correlator(schema, old)
             for index, item in enumerate(value):
-                self.check(item, schema.items, old=find(item), where=f"{where}[{index}]")
+                was = find(index, item)
+                self.check(item, schema.items, old=was, where=f"{where}[{index}]")
 
     def _unique_entries(self, value: list[Any], schema: Structural, where: str) -> None:
         """As pkg/apiserver/schema/listtype: sets hold nothing twice, maps no key."""
@@ -248,12 +249,18 @@ def keys_of(item: Any, schema: Structural) -> dict[str, Any]:
     return out
 
 
-def correlator(schema: Structural, old: Any) -> Callable[[Any], Any]:
-    """Given an item of a list, finds the one it was before; only map lists tell."""
-    if schema.list_type != "map" or not isinstance(old, list):
-        return lambda item: NOTHING
-    before = {frozen(keys_of(item, schema)): item for item in old}
-    return lambda item: before.get(frozen(keys_of(item, schema)), NOTHING)
+def correlator(schema: Structural, old: Any, *, by_key: bool = False) -> Callable[[int, Any], Any]:
+    """Given an index and the item there, finds what the item was before. As apiserver
+    pkg/cel/common/equality.go: items of maps by their keys, those of lists without a type by
+    their index; ``by_key``: the former alone, which is what oldSelf means."""
+    if not isinstance(old, list):
+        return lambda index, item: NOTHING
+    if schema.list_type == "map":
+        before = {frozen(keys_of(item, schema)): item for item in old}
+        return lambda index, item: before.get(frozen(keys_of(item, schema)), NOTHING)
+    if schema.list_type or by_key:
+        return lambda index, item: NOTHING
+    return lambda index, item: old[index] if index < len(old) else NOTHING
 
 
 def go_number(value: float) -> str:

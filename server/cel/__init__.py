@@ -7,6 +7,7 @@ library (server/cel/compiler.py); evaluation is ours, because it must count cost
 does, speak of errors as cel-go does, and work on wire-shaped dicts without copying them.
 """
 
+from server.cel.compiler import Allowance
 from server.cel.cost import Budget
 from server.cel.environment import DYN, Environment, of_type
 from server.cel.errors import CelError, CompileError, OutOfBudget
@@ -14,6 +15,7 @@ from server.cel.program import Program, check_expression, compile_expression
 
 __all__ = [
     "DYN",
+    "Allowance",
     "Budget",
     "CelError",
     "CompileError",

@@ -6,6 +6,7 @@ It is loaded with the first expression (7 MB); a cluster without expressions nev
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -16,6 +17,8 @@ from server.cel.syntax import Tree, read_tree
 
 LONGEST = 16_384
 """Characters. Compiling takes time in proportion, some tenths of a second for this much."""
+ALL_TOGETHER = 256 * 1024
+"""Characters of all expressions of one object, so that writing one cannot take minutes."""
 _EXTENSIONS = (
     {"name": "optional"},
     {"name": "cel.lib.ext.comprev2"},
@@ -45,6 +48,22 @@ def parse(text: str, variables: Mapping[str, str], *, check: bool = True) -> tup
         raise failed(_sentence(error)) from None
     result = _BARE_WORD.sub(lambda m: m.group().lower(), name)
     return read_tree(serialized), spelled(result) if check else "dyn"
+
+
+@dataclass
+class Allowance:
+    """What may still be compiled for one object."""
+
+    left: int = ALL_TOGETHER
+
+    def take(self, text: str) -> None:
+        """Raises CompileError."""
+        self.left -= len(text)
+        if self.left < 0:
+            raise failed(
+                f"ERROR: <input>:-1:0: code point size of all expressions exceeds limit: "
+                f"{ALL_TOGETHER}"
+            )
 
 
 def failed(what: str) -> CompileError:

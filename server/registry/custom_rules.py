@@ -1,11 +1,13 @@
 """x-kubernetes-validations of custom objects: rules in CEL, evaluated as an object is written.
 
 As apiextensions-apiserver pkg/apiserver/schema/cel. All rules of one object share a budget; what
-an update leaves as it was is not held against it, except by rules about the change (oldSelf).
-Rules are compiled when first met; a kind without any costs nothing.
+an update leaves as it was is not held against it, except by rules about the change (oldSelf): they
+are not even evaluated, where upstream evaluates and warns. Rules are compiled when first met; a
+kind without any costs nothing.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from edgek.api.meta import Obj
@@ -16,7 +18,6 @@ from edgek.schema.structural import Rule, Structural
 from edgek.schema.structural_validate import correlator, same
 from edgek.schema.to_schema import to_cel_schema
 from server.cel import (
-    DYN,
     Budget,
     CelError,
     CompileError,
@@ -25,6 +26,7 @@ from server.cel import (
     Program,
     compile_expression,
 )
+from server.cel.results import optional_of
 from server.cel.values import Optional
 
 _NO_OLD = Optional()
@@ -38,9 +40,9 @@ class RuleSet:
         self._places: dict[Structural, _Place] = {}
         self._holding: dict[Structural, bool] = {}
 
-    def check(self, obj: Obj, old: Any, errors: FieldErrors) -> None:
-        """``old`` is NOTHING for a new object."""
-        _Walk(self, errors).check(obj, old, self._root, FieldPath(), root=True)
+    def check(self, obj: Obj, old: Any, errors: FieldErrors) -> Iterator[None]:
+        """A step for each rule. ``old`` is NOTHING for a new object."""
+        return _Walk(self, errors).check(_Seen(obj, old), self._root, FieldPath(), root=True)
 
     def place(self, schema: Structural, *, root: bool) -> "_Place":
         found = self._places.get(schema)
@@ -72,7 +74,8 @@ class _Place:
         self.type = "object" if root else schema.type
         self.environment = environment(here, ("bool",))
         self.optional = environment(here, ("bool",), optional=True)
-        self.messages = environment(here, ("string",), optional=True)
+        self.messages = environment(here, ("string",))
+        self.optional_messages = environment(here, ("string",), optional=True)
 
     def program(self, rule: Rule) -> Program:
         """Raises CompileError."""
@@ -83,16 +86,34 @@ class _Place:
         """None where there is none, or none that compiles: the plain message is told then."""
         if not rule.message_expression:
             return None
+        given = self.optional_messages if rule.optional_old_self else self.messages
         try:
-            return compile_expression(rule.message_expression, self.messages)
+            return compile_expression(rule.message_expression, given)
         except CompileError:
             return None
 
 
 def environment(here: Schema, results: tuple[str, ...], *, optional: bool = False) -> Environment:
-    """``optional``: oldSelf is an optional value, of which little is known beforehand."""
-    variables = {"self": here, "oldSelf": DYN if optional else here}
+    """``optional``: oldSelf is an optional value."""
+    variables = {"self": here, "oldSelf": optional_of(here) if optional else here}
     return Environment(variables=variables, results=results)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """One value. ``old`` is what rules call oldSelf, NOTHING where nothing was; ``before`` what
+    an update is measured by, which finds more: items of lists that are neither set nor map by
+    their index. ``same``: what it is part of is as it was."""
+
+    value: Any
+    old: Any
+    before: Any = NOTHING
+    same: bool = False
+
+    @property
+    def is_unchanged(self) -> bool:
+        before = self.old if self.before is NOTHING else self.before
+        return self.same or (before is not NOTHING and same(self.value, before))
 
 
 class _Walk:
@@ -105,46 +126,49 @@ class _Walk:
         self._over = False
 
     def check(
-        self, value: Any, old: Any, schema: Structural, path: FieldPath, *, root: bool = False
-    ) -> None:
-        if value is None or self._over or not self._rules.holds(schema):
+        self, seen: _Seen, schema: Structural, path: FieldPath, *, root: bool = False
+    ) -> Iterator[None]:
+        if seen.value is None or self._over or not self._rules.holds(schema):
             return
+        unchanged = seen.is_unchanged
         if schema.rules:
             place = self._rules.place(schema, root=root)
-            unchanged = old is not NOTHING and same(value, old)
             for rule in schema.rules:
-                self._rule(rule, place, (value, old), path, unchanged=unchanged)
-        self._children(value, old, schema, path)
+                self._rule(rule, place, seen, path, unchanged=unchanged)
+                yield
+        for inner, known, at in self._children(seen, schema, path, unchanged=unchanged):
+            yield from self.check(inner, known, at)
 
-    def _children(self, value: Any, old: Any, schema: Structural, path: FieldPath) -> None:
+    def _children(
+        self, seen: _Seen, schema: Structural, path: FieldPath, *, unchanged: bool
+    ) -> Iterator[tuple[_Seen, Structural, FieldPath]]:
+        value, old = seen.value, seen.old
+        before = old if seen.before is NOTHING else seen.before
         if isinstance(value, dict):
-            before = old if isinstance(old, dict) else {}
+            olds = old if isinstance(old, dict) else {}
+            befores = before if isinstance(before, dict) else {}
             for name, inner in value.items():
                 known = schema.properties.get(name)
                 at = path.child(name) if known is not None else path.key(name)
                 known = known or schema.values
                 if known is not None:
-                    self.check(inner, before.get(name, NOTHING), known, at)
+                    was = befores.get(name, NOTHING)
+                    yield _Seen(inner, olds.get(name, NOTHING), was, unchanged), known, at
         elif isinstance(value, list) and schema.items is not None:
-            find = correlator(schema, old)
+            find, find_old = correlator(schema, before), correlator(schema, old, by_key=True)
             for index, item in enumerate(value):
-                self.check(item, find(item), schema.items, path.index(index))
+                inner = _Seen(item, find_old(index, item), find(index, item), unchanged)
+                yield inner, schema.items, path.index(index)
 
     def _rule(
-        self,
-        rule: Rule,
-        place: _Place,
-        values: tuple[Any, Any],
-        path: FieldPath,
-        *,
-        unchanged: bool,
+        self, rule: Rule, place: _Place, seen: _Seen, path: FieldPath, *, unchanged: bool
     ) -> None:
         if self._over:
             return
         at, type_ = place_of(rule, path), place.type
         try:
             program = place.program(rule)
-            variables = _variables(rule, program, values)
+            variables = _variables(rule, program, seen)
             if variables is None or (unchanged and "oldSelf" not in program.variables):
                 return
             if program.evaluate(variables, self._budget) is True:
@@ -181,9 +205,9 @@ class _Walk:
                 self._errors.invalid(path, type_, text)
 
 
-def _variables(rule: Rule, program: Program, values: tuple[Any, Any]) -> dict[str, Any] | None:
+def _variables(rule: Rule, program: Program, seen: _Seen) -> dict[str, Any] | None:
     """None for a rule of a change where nothing was before."""
-    value, old = values
+    value, old = seen.value, seen.old
     if "oldSelf" not in program.variables:
         return {"self": value}
     if rule.optional_old_self:

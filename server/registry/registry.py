@@ -155,7 +155,7 @@ class Registry:
         before_create(kind, obj, now=now, uid=self.new_uid())
         undo = self._reserve(kind, obj, None, context.user)
         try:
-            validate(kind, obj, None, self.checks)
+            await validate(kind, obj, None, self.checks)
             _warn(kind, obj, None, context)
             await self.chain.validate(attributes)
             name = name_of(kind, Key(namespace if kind.namespaced else "", obj["metadata"]["name"]))
@@ -268,7 +268,7 @@ class Registry:
         undo = nothing if how.subresource else self._reserve(kind, obj, old, context.user)
         try:
             if how.validate:
-                validate(kind, obj, old, self.checks)
+                await validate(kind, obj, old, self.checks)
             if not how.subresource:
                 _warn(kind, obj, old, context)
             if how.admitted:

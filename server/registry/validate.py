@@ -1,22 +1,25 @@
 """Is an object what its kind allows? Every problem at once, as a user wants to hear them.
 
 As apiserver registry/rest BeforeCreate and BeforeUpdate: the metadata that all objects have, then
-the kind's own rules, then what needs more than the object to be seen.
+the kind's own rules, then what needs more than the object to be seen. Expressions take long
+enough that others get their turn meanwhile.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
+from edgek.aio.slices import in_slices
 from edgek.api.errors import Invalid
 from edgek.api.meta import Obj
 from edgek.api.validation import FieldErrors
 from edgek.kinds.kind import Kind
 from edgek.kinds.metadata import validate_object_meta, validate_object_meta_update
+from edgek.schema.schema import NOTHING
 
-Check = Callable[[Obj, FieldErrors], None]
-"""Validation that a kind itself has no means for; of objects that are right otherwise."""
+Check = Callable[[Obj, Obj | None, FieldErrors], Awaitable[None]]
+"""Validation that a kind itself has no means for. ``errors`` holds what is wrong otherwise."""
 
 
-def validate(kind: Kind, obj: Obj, old: Obj | None, checks: Mapping[Kind, Check]) -> None:
+async def validate(kind: Kind, obj: Obj, old: Obj | None, checks: Mapping[Kind, Check]) -> None:
     """``old`` is None for a new object. Raises Invalid."""
     problems = FieldErrors()
     validate_object_meta(
@@ -31,7 +34,10 @@ def validate(kind: Kind, obj: Obj, old: Obj | None, checks: Mapping[Kind, Check]
     if old is not None:
         validate_object_meta_update(obj, old, problems)
         kind.validate_update(obj, old, problems)
-    if not problems and (check := checks.get(kind)) is not None:
-        check(obj, problems)
+    if kind.shape is not None:
+        before = NOTHING if old is None else old
+        await in_slices(kind.shape.check_rules(obj, before, problems))
+    if (check := checks.get(kind)) is not None:
+        await check(obj, old, problems)
     if problems:
         raise Invalid.of(kind, obj["metadata"].get("name") or "", problems)

@@ -1,77 +1,32 @@
 """Custom kinds come, change and go with their definitions, on the real API."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from aiohttp import web
 
 from edgek.api import errors
 from edgek.api.meta import Key, Obj, deep_copy, key_of
-from edgek.client.client import Client
 from edgek.kinds import CUSTOM_RESOURCE_DEFINITION as CRD
 from edgek.kinds import INGRESS
-from edgek.kinds.kind import Kind
 from server.admission.chain import Attributes
-from server.app import Api
 from server.controllers.custom_kinds import kind_of
 from server.storage.sqlite import SqliteEngine
 from tests.support.api import admin, open_api
+from tests.support.crontabs import (
+    GROUP,
+    KEY,
+    NAME,
+    TEXT,
+    api_with,
+    at,
+    change,
+    crontab,
+    definition,
+    served,
+    version,
+)
 from tests.support.https_peer import Peer, https_peer
-
-GROUP, KEY = "stable.example.com", Key("default", "a")
-NAME = Key("", "crontabs.stable.example.com")
-TEXT: Obj = {"type": "string"}
-
-
-def version(name: str, *, storage: bool = False, **fields: Obj) -> Obj:
-    spec: Obj = {"type": "object", "properties": fields or {"cronSpec": TEXT}}
-    schema: Obj = {"type": "object", "properties": {"spec": spec}}
-    made = {"name": name, "served": True, "storage": storage}
-    return {**made, "schema": {"openAPIV3Schema": schema}}
-
-
-def definition(*versions: Obj, **spec: Any) -> Obj:
-    crd = deep_copy(dict(CRD.example))
-    crd["spec"] |= {"versions": list(versions) or [version("v1", storage=True)], **spec}
-    return crd
-
-
-def crontab(version: str = "v1", name: str = "a", **spec: Any) -> Obj:
-    return {
-        "apiVersion": f"{GROUP}/{version}",
-        "kind": "CronTab",
-        "metadata": {"name": name, "namespace": "default"},
-        "spec": spec,
-    }
-
-
-def at(obj: Obj, seen: Obj) -> Obj:
-    """``obj`` as an update of what was seen: custom objects are not updated blindly."""
-    version_ = seen["metadata"]["resourceVersion"]
-    return {**obj, "metadata": {**obj["metadata"], "resourceVersion": version_}}
-
-
-def served(api: Api, version: str = "v1") -> Kind:
-    kind = api.env.kinds.find(GROUP, version, "crontabs")
-    assert kind is not None
-    return kind
-
-
-@asynccontextmanager
-async def api_with(crd: Obj) -> AsyncIterator[tuple[Api, Client]]:
-    async with open_api() as api:
-        client = admin(api)
-        await client.create(CRD, crd)
-        yield api, client
-
-
-async def change(client: Client, **spec: Any) -> Obj:
-    crd = deep_copy(await client.get(CRD, NAME))
-    crd["spec"] |= spec
-    return await client.update(CRD, crd)
 
 
 async def test_a_kind_is_served_from_the_answer_on_and_gone_with_its_definition() -> None:
@@ -338,29 +293,3 @@ async def test_a_webhook_that_fails_is_told_of(host: str, told: str) -> None:
             f"conversion webhook for {GROUP}/v1, Kind=CronTab failed: "
         )
         assert told in caught.value.message
-
-
-async def test_rules_are_held_against_objects() -> None:
-    spec = version("v1", storage=True, replicas={"type": "integer"})
-    spec["schema"]["openAPIV3Schema"]["properties"]["spec"]["x-kubernetes-validations"] = [
-        {"rule": "self.replicas < 5", "message": "too many"},
-        {"rule": "self.replicas >= oldSelf.replicas", "messageExpression": "'was ' + "
-         "string(oldSelf.replicas)", "fieldPath": ".replicas", "reason": "FieldValueForbidden"},
-    ]  # fmt: skip
-    async with api_with(definition(spec)) as (api, client):
-        kind = served(api)
-        with pytest.raises(errors.Invalid, match='spec: Invalid value: "object": too many'):
-            await client.create(kind, crontab(replicas=5))
-        made = await client.create(kind, crontab(replicas=3))
-        with pytest.raises(errors.Invalid, match=r"spec\.replicas: Forbidden: was 3"):
-            await client.update(kind, at(crontab(replicas=2), made))
-        await client.update(kind, at(crontab(replicas=4), made))
-
-
-async def test_a_rule_that_is_no_expression_is_refused_with_its_definition() -> None:
-    spec = version("v1", storage=True, replicas={"type": "integer"})
-    rules = [{"rule": "self.nope > 1"}]
-    spec["schema"]["openAPIV3Schema"]["properties"]["spec"]["x-kubernetes-validations"] = rules
-    async with open_api() as api:
-        with pytest.raises(errors.Invalid, match="undefined field 'nope'"):
-            await admin(api).create(CRD, definition(spec))
