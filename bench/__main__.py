@@ -3,13 +3,14 @@
 import sys
 from collections.abc import Callable, Sequence
 
-from bench import agent, api, memory, scale, scheduler
+from bench import agent, api, change, memory, scale, scheduler
 
 BENCHMARKS: tuple[tuple[str, Callable[[Sequence[str]], None]], ...] = (
     ("memory", memory.main),
     ("agent", agent.main),
     ("api", api.main),
     ("scale", scale.main),
+    ("change", change.main),
     ("scheduler", scheduler.main),
 )
 

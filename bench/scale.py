@@ -29,6 +29,7 @@ from edgek.kinds.node import NODE
 from edgek.kinds.pod import POD
 
 _DEADLINE = 300.0
+_BEAT = 10.0
 
 
 def node(number: int, now: str) -> Obj:
@@ -43,12 +44,12 @@ def node(number: int, now: str) -> Obj:
     }
 
 
-def deployment(replicas: int) -> Obj:
-    labels = {"app": "web"}
+def deployment(replicas: int, *, name: str = "web") -> Obj:
+    labels = {"app": name}
     resources = {"requests": {"cpu": "10m", "memory": "16Mi"}}
     container = {"name": "web", "image": "registry.local/web:1", "resources": resources}
     return {
-        "metadata": {"name": "web", "namespace": "default"},
+        "metadata": {"name": name, "namespace": "default"},
         "spec": {
             "replicas": replicas,
             "selector": {"matchLabels": labels},
@@ -83,6 +84,26 @@ async def make_nodes(server: Server, count: int) -> None:
 
 
 @asynccontextmanager
+async def beating(server: Server, count: int) -> AsyncIterator[None]:
+    """The nodes' heartbeats meanwhile: without, forty seconds later all would be NotReady."""
+
+    async def beat() -> None:
+        while True:
+            await asyncio.sleep(_BEAT)
+            for number in range(count):
+                key = Key("kube-node-lease", node(number, "")["metadata"]["name"])
+                now = format_micro_time(SystemClock().now())
+                await server.client.patch(LEASE, key, {"spec": {"renewTime": now}})
+
+    task = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@asynccontextmanager
 async def when(
     server: Server, kind: Kind, count: int, holds: Callable[[Obj], Any]
 ) -> AsyncIterator["asyncio.Task[None]"]:
@@ -112,6 +133,7 @@ async def run(nodes: int, replicas: int, watchers: int) -> None:
         before = server.rss()
         path = "/api/v1/pods?watch=true"
         async with (
+            beating(server, nodes),
             open_watches(server, path, watchers),
             when(server, POD, replicas, is_bound) as done,
         ):
