@@ -119,9 +119,11 @@ def _validate_times(has: _View, had: _View, errors: FieldErrors) -> None:
         errors.invalid(path, said, "completionTime cannot be set before startTime")
     if end and had.time("completionTime") and end_changed:
         errors.invalid(path, said, "completionTime cannot be mutated")
-    if had.time("startTime") and start_changed and not has.spec.get("suspend"):
-        text = "startTime cannot be removed for unsuspended job"
-        errors.required(STATUS.child("startTime"), text)
+    # A Job that is resumed starts anew.
+    resumed = had.has("Suspended") and not has.has("Suspended")
+    if had.time("startTime") and start_changed and not has.spec.get("suspend") and not resumed:
+        text = "field is immutable for unsuspended job once set"
+        errors.invalid(STATUS.child("startTime"), has.status.get("startTime"), text)
 
 
 def _validate_finished(has: _View, had: _View, errors: FieldErrors) -> None:

@@ -109,19 +109,20 @@ class JobController:
             await self._accounts.count(job, view, view.status, None)
             return Result(requeue_after=waiting)
         view = JobView(job=started(job, now), pods=pods, released=released)
-        done = await self._act(view, now)
+        done = await self._act(view, _first_start(job, view), now)
         await self._accounts.count(job, view, done.status, done.ending)
         if done.error is not None:
             raise done.error
         return _next(view, done, now)
 
-    async def _act(self, view: JobView, now: datetime) -> Done:
+    async def _act(self, view: JobView, status: Obj, now: datetime) -> Done:
+        """``status`` is what it is to be where the Job is not just resumed."""
         ending = plan_ending(view, now)
         if ending is not None:
-            return await self._end(view, ending)
+            return await self._end(view, status, ending)
         if is_deleting(view.job):
             ending = completed(view, len(view.active), now)
-            return Done(status=view.status | _counts(view), ending=ending)
+            return Done(status=status | _counts(view), ending=ending)
         plan = plan_pods(view, self._memory.backoff(view), now)
         try:
             if plan.create:
@@ -129,25 +130,31 @@ class JobController:
             await self._accounts.untrack(plan.delete)
             await self._delete(view.job, plan.delete)
         except ApiError as err:
-            return Done(status=view.status | _counts(view), error=err)
+            return Done(status=status | _counts(view), error=err)
         counts = _counts(view, created=len(plan.create), deleted=plan.delete)
         ending = completed(view, counts["active"], now)
-        status = view.status if ending else with_suspension(view.job, now)
+        status = status if ending else with_suspension(view.job, now)
         return Done(status=status | counts, ending=ending, wait=plan.wait)
 
-    async def _end(self, view: JobView, ending: Obj) -> Done:
+    async def _end(self, view: JobView, status: Obj, ending: Obj) -> Done:
         """Whatever is active goes, with its finalizer: it has yet to be counted."""
         going = view.active[:BURST]
         try:
             await self._delete(view.job, going)
         except ApiError as err:
-            return Done(status=view.status | _counts(view), error=err)
+            return Done(status=status | _counts(view), error=err)
         counts = _counts(view, deleted=going)
-        return Done(status=view.status | counts, ending=None if counts["active"] else ending)
+        return Done(status=status | counts, ending=None if counts["active"] else ending)
 
     async def _delete(self, job: Obj, pods: Sequence[Obj]) -> None:
         if pods:
             await self._control.delete(job, pods)
+
+
+def _first_start(job: Obj, view: JobView) -> Obj:
+    """The Job's status with the time it started, which once set only changes together with the
+    condition Suspended."""
+    return {**view.status, **(job.get("status") or {})}
 
 
 def _counts(view: JobView, *, created: int = 0, deleted: Sequence[Obj] = ()) -> Obj:

@@ -231,7 +231,7 @@ def test_a_status_may_not_contradict_itself(status: Obj, sentence: str) -> None:
         ({}, "cannot disable the terminal Complete=True condition"),
         ({**ENDED, "succeeded": 0}, "cannot decrease the succeeded counter"),
         ({**ENDED, "completionTime": "2026-01-01T00:02:00Z"}, "completionTime cannot be mutated"),
-        ({**ENDED, "startTime": "2026-01-01T00:00:30Z"}, "startTime cannot be removed for unsusp"),
+        ({**ENDED, "startTime": "2026-01-01T00:00:30Z"}, "field is immutable for unsuspended job"),
     ],
 )
 def test_a_status_does_not_go_back(status: Obj, sentence: str) -> None:
@@ -239,6 +239,15 @@ def test_a_status_does_not_go_back(status: Obj, sentence: str) -> None:
     assert problems(JOB, old, old) == []
     told = problems(JOB, {**old, "status": status}, old)
     assert any(sentence in text for text in told), told
+
+
+def test_a_job_that_is_resumed_starts_anew() -> None:
+    stopped = [{"type": "Suspended", "status": "True"}]
+    old = {**made(), "status": {"startTime": "2026-01-01T00:00:00Z", "conditions": stopped}}
+    later = {"startTime": "2026-01-01T01:00:00Z", "conditions": stopped}
+    assert "is immutable" in problems(JOB, {**old, "status": later}, old)[0]
+    running = [{"type": "Suspended", "status": "False"}]
+    assert problems(JOB, {**old, "status": {**later, "conditions": running}}, old) == []
 
 
 def test_a_status_that_only_the_spec_made_wrong_can_be_left() -> None:

@@ -225,6 +225,15 @@ async def test_a_suspended_job_has_no_pods_and_its_deadline_begins_anew(start):
     assert w.loops.events("Resumed") == ["Resumed: Job resumed"]
 
 
+async def test_a_job_that_fails_when_it_is_resumed_does_not_start_anew(start):
+    """The API refuses a new time with the old condition."""
+    stopped = {"type": "Suspended", "status": "True"}
+    status = {"startTime": "2025-01-01T00:00:00Z", "conditions": [stopped], "failed": 3}
+    w = await start({**make_job(backoffLimit=2, activeDeadlineSeconds=9), "status": status})
+    assert w.status["startTime"] == "2025-01-01T00:00:00Z"
+    assert w.conditions()[-1] == ("Failed", "True", "BackoffLimitExceeded")
+
+
 async def test_a_job_created_suspended_starts_when_resumed(start):
     w = await start(make_job(suspend=True))
     assert (w.pods(), w.status.get("startTime")) == ([], None)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from edgek.aio.clock import SystemClock
+from edgek.aio.clock import FakeClock
 from edgek.aio.tasks import Tasks
 from edgek.api.errors import NotFound
 from edgek.api.meta import Key
@@ -66,9 +66,13 @@ ALL = (
 
 
 @pytest.fixture
-async def client() -> AsyncIterator:
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+async def client(clock) -> AsyncIterator:
     """Of an API on which the controllers run, with namespace ``ns``."""
-    clock = SystemClock()
     async with open_api(clock=clock) as api, Tasks("test") as tasks:
         client = admin(api)
         events = EventRecorder(client, clock)
@@ -154,8 +158,9 @@ async def test_a_failure_policy_fails_the_job_and_ends_its_pods(client):
     assert status["failed"] == 1
 
 
-async def test_a_job_is_suspended_and_resumed(client):
-    await client.create(JOB, make_job("stay", parallelism=2, completions=2))
+async def test_a_job_is_suspended_and_resumed(client, clock):
+    spec = {"parallelism": 2, "completions": 2, "activeDeadlineSeconds": 100}
+    await client.create(JOB, make_job("stay", **spec))
 
     async def running(number):
         found = await pods(client)
@@ -168,8 +173,12 @@ async def test_a_job_is_suspended_and_resumed(client):
     status = (await client.get(JOB, KEY))["status"]
     assert [c["type"] for c in status["conditions"]] == ["Suspended"]
     assert "failed" not in status
+    clock.advance(500)
     await client.patch(JOB, KEY, {"spec": {"suspend": False}})
     await until(lambda: running(2))
+    resumed = (await client.get(JOB, KEY))["status"]
+    assert resumed["startTime"] > status["startTime"]
+    assert [c["status"] for c in resumed["conditions"]] == ["False"]
 
 
 async def test_a_deadline_ends_what_runs(client):
