@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
-from edgek.api.errors import ApiError
+from edgek.api.errors import ApiError, BadRequest
 from edgek.api.meta import Obj, name
+from edgek.schema import builtin_types
+from edgek.schema.check import Checker
 from server.aggregation.backend import Backend, Own, base_url, user_headers
 from server.aggregation.proxy import Proxy, aggregation
 from server.aggregation.services import ApiServices, GroupVersion, group_version_of, is_available
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 CHECK_SECONDS = 5.0
 MAX_DOCUMENT = 16 * 1024 * 1024
 AGGREGATOR = User(name="system:kube-aggregator", groups=(MASTERS,))
+_RESOURCE_LIST = "io.k8s.apimachinery.pkg.apis.meta.v1.APIResourceList"
 _JSON = ("Accept", "application/json")
 
 
@@ -69,8 +72,8 @@ class Aggregator:
             return f'{said}: Get "{url}": {why}'
         if not 200 <= answer.status < 300:
             return f"{said}: bad status from {url}: {answer.status}"
-        if answer.document is not None:
-            self._resources[name(service)] = (base_url(service), answer.document)
+        if (resources := resource_list(answer.document)) is not None:
+            self._resources[name(service)] = (base_url(service), resources)
         return ""
 
     async def fetch(self, service: Obj, path: str, *, etag: str = "") -> Fetched:
@@ -105,6 +108,17 @@ class Aggregator:
                 known = self._resources.get(name(service))
             found[key] = known[1] if known is not None else None
         return found
+
+
+def resource_list(document: Obj | None) -> Obj | None:
+    """An APIResourceList as it should be; None for what is none. One server that says nonsense
+    must not cost the others their place in discovery."""
+    try:
+        schema = builtin_types().named(_RESOURCE_LIST)
+        checked = Checker().check(document, schema, version="v1", kind="APIResourceList")
+    except BadRequest:
+        return None
+    return checked.obj
 
 
 async def _read(answer: "Answer") -> bytes:

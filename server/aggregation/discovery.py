@@ -114,13 +114,14 @@ def _inserted(
 
 
 def remote_version(key: GroupVersion, document: Obj | None) -> Document:
-    """An APIVersionDiscovery, from the APIResourceList of the old form."""
+    """An APIVersionDiscovery, from the APIResourceList of the old form; None: it has not
+    told any."""
     if document is None:
         return {"version": key.version, "freshness": "Stale"}
-    listed = [r for r in document.get("resources") or () if isinstance(r, dict)]
-    main = {r["name"]: _resource(r, key) for r in listed if "/" not in r.get("name", "/")}
+    listed = document.get("resources") or ()
+    main = {r["name"]: _resource(r, key) for r in listed if "/" not in (r.get("name") or "/")}
     for entry in listed:
-        parent, slash, sub = str(entry.get("name", "")).partition("/")
+        parent, slash, sub = (entry.get("name") or "").partition("/")
         if slash and parent in main:
             main[parent].setdefault("subresources", []).append(_subresource(sub, entry, key))
     return {"version": key.version, "resources": list(main.values()), "freshness": "Current"}

@@ -118,12 +118,18 @@ class MergedOpenApi:
         if answer.status == 304:
             kept = kept._replace(since=now)
         else:
-            document = answer.document if answer.status == 200 else None
+            document = _well_formed(answer.document) if answer.status == 200 else None
             kept = _Kept(now, answer.etag if document is not None else "", document)
         if len(self._fetched) >= _MAX_KEPT:
             self._fetched.clear()
         self._fetched[key] = kept
         return kept.document
+
+
+def _well_formed(document: Obj | None) -> Obj | None:
+    """None where what is merged into ours is not of its form."""
+    parts = ((document or {}).get(field) or {} for field in ("paths", "definitions"))
+    return document if all(isinstance(part, dict) for part in parts) else None
 
 
 def _group_version(path: str) -> GroupVersion:

@@ -1,7 +1,12 @@
 """Groups of other servers among our own: which comes first, and what of them is told."""
 
+from typing import Any
+
+import pytest
+
 from edgek.api.meta import Obj
 from edgek.kinds import ALL
+from server.aggregation.aggregator import resource_list
 from server.aggregation.discovery import merged_groups, merged_items, ordered, remote_version
 from server.aggregation.services import GroupVersion
 from server.endpoints.discovery import group_discovery_list
@@ -47,6 +52,21 @@ def test_both_forms_of_discovery_agree_on_the_order() -> None:
     items = merged_items(local, remote, {})
     told = [(i["metadata"]["name"], [v["version"] for v in i["versions"]]) for i in items]
     assert told == [(g, v) for g, v in ordered(ALL, remote) if g]
+
+
+@pytest.mark.parametrize(
+    "resources",
+    [3, ["pods"], [{"name": 5}], [{"name": "a", "verbs": 3}], [{"name": "a", "shortNames": "a"}]],
+)
+def test_nonsense_of_a_server_is_as_if_it_had_told_nothing(resources: Any) -> None:
+    assert resource_list({"resources": resources}) is None
+    assert resource_list(None) is None
+
+
+def test_a_resource_without_a_name_is_left_out() -> None:
+    for nameless in ({}, {"name": None}, {"name": ""}):
+        told = resource_list({"resources": [nameless, {"name": "a"}], "later": 1})
+        assert [r["resource"] for r in remote_version(METRICS, told)["resources"]] == ["a"]
 
 
 def test_what_a_server_tells_of_its_resources_is_told_in_the_aggregated_form() -> None:
