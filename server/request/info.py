@@ -5,6 +5,7 @@ As apiserver pkg/endpoints/request/requestinfo.go.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from edgek.api.selectors import parse_field_selector
 
@@ -51,6 +52,13 @@ class RequestInfo:
 
 
 def parse_request_info(method: str, path: str, query: Mapping[str, str]) -> RequestInfo:
+    """Most URLs come again and again: heartbeats, the same object, the same collection."""
+    watch, selector = query.get("watch", ""), query.get("fieldSelector", "")
+    parse = _parse_once if len(path) + len(selector) <= _LONGEST_KEPT else _parse
+    return parse(method, path, watch in TRUE, selector)
+
+
+def _parse(method: str, path: str, watch: bool, selector: str) -> RequestInfo:
     parts = [p for p in path.split("/") if p]
     if len(parts) < 3 or parts[0] not in ("api", "apis"):
         return RequestInfo(verb=method.lower(), path=path)
@@ -62,7 +70,7 @@ def parse_request_info(method: str, path: str, query: Mapping[str, str]) -> Requ
         group, version, rest = "", parts[1], parts[2:]
     namespace, rest = _split_namespace(rest)
     name = rest[1] if len(rest) > 1 else ""
-    verb = _verb(method, name, query)
+    verb = _verb(method, name, watch=watch)
     return RequestInfo(
         is_resource=True,
         verb=verb,
@@ -74,8 +82,13 @@ def parse_request_info(method: str, path: str, query: Mapping[str, str]) -> Requ
         name=name,
         subresource=rest[2] if len(rest) > 2 else "",
         parts=tuple(rest),
-        field_selector=query.get("fieldSelector", "") if verb in _SELECTING else "",
+        field_selector=selector if verb in _SELECTING else "",
     )
+
+
+_LONGEST_KEPT = 256
+"""Anybody may send long ones, and thousands of them."""
+_parse_once = lru_cache(maxsize=2048)(_parse)
 
 
 def _split_namespace(rest: list[str]) -> tuple[str, list[str]]:
@@ -87,11 +100,11 @@ def _split_namespace(rest: list[str]) -> tuple[str, list[str]]:
     return rest[1], rest[2:]
 
 
-def _verb(method: str, name: str, query: Mapping[str, str]) -> str:
+def _verb(method: str, name: str, *, watch: bool) -> str:
     verb = _VERBS.get(method, "")
     if verb == "get" and not name:
         verb = "list"
-    if verb == "list" and query.get("watch", "") in TRUE:
+    if verb == "list" and watch:
         verb = "watch"
     if verb == "delete" and not name:
         verb = "deletecollection"
