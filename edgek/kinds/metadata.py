@@ -20,6 +20,11 @@ from edgek.api.validation import (
 )
 
 METADATA = FieldPath("metadata")
+_LABELS, _ANNOTATIONS = METADATA.child("labels"), METADATA.child("annotations")
+_NAMESPACE = METADATA.child("namespace")
+_IDENTITY = tuple(
+    (METADATA.child(field), field) for field in ("name", "namespace", "uid", "creationTimestamp")
+)
 NameRule = Callable[[str], list[str]]
 IMMUTABLE = "field is immutable"
 MAX_MANAGER = 128
@@ -44,11 +49,14 @@ def validate_object_meta(
     if (meta.get("generation") or 0) < 0:
         path = METADATA.child("generation")
         errors.invalid(path, meta["generation"], "must be greater than or equal to 0")
-    validate_labels(meta.get("labels"), METADATA.child("labels"), errors)
-    validate_annotations(meta.get("annotations"), METADATA.child("annotations"), errors)
-    _validate_owners(meta.get("ownerReferences") or [], errors)
-    _validate_finalizers(meta.get("finalizers") or [], errors, free=free_finalizers)
-    _validate_managed_fields(meta.get("managedFields") or (), errors)
+    validate_labels(meta.get("labels"), _LABELS, errors)
+    validate_annotations(meta.get("annotations"), _ANNOTATIONS, errors)
+    if owners := meta.get("ownerReferences"):
+        _validate_owners(owners, errors)
+    if finalizers := meta.get("finalizers"):
+        _validate_finalizers(finalizers, errors, free=free_finalizers)
+    if entries := meta.get("managedFields"):
+        _validate_managed_fields(entries, errors)
 
 
 def _validate_managed_fields(entries: Sequence[Obj], errors: FieldErrors) -> None:
@@ -85,16 +93,15 @@ def _validate_names(meta: Obj, errors: FieldErrors, rule: NameRule) -> None:
 
 
 def _validate_namespace(meta: Obj, errors: FieldErrors, *, namespaced: bool) -> None:
-    path = METADATA.child("namespace")
     found = meta.get("namespace")
     if not namespaced:
         if found:
-            errors.forbidden(path, "not allowed on this type")
+            errors.forbidden(_NAMESPACE, "not allowed on this type")
     elif not found:
-        errors.required(path)
+        errors.required(_NAMESPACE)
     else:
         for problem in is_dns1123_label(found):
-            errors.invalid(path, found, problem)
+            errors.invalid(_NAMESPACE, found, problem)
 
 
 def _validate_owners(owners: list[Obj], errors: FieldErrors) -> None:
@@ -145,8 +152,8 @@ def validate_object_meta_update(
 ) -> None:
     """What of metadata must stay; finalizers may only go once deletion has begun."""
     fresh, before = new["metadata"], old["metadata"]
-    for field in ("name", "namespace", "uid", "creationTimestamp"):
-        immutable(fresh.get(field) or "", before.get(field) or "", METADATA.child(field), errors)
+    for path, field in _IDENTITY:
+        immutable(fresh.get(field) or "", before.get(field) or "", path, errors)
     if before.get("deletionTimestamp"):
         for field in ("deletionTimestamp", "deletionGracePeriodSeconds"):
             immutable(fresh.get(field), before.get(field), METADATA.child(field), errors)

@@ -79,7 +79,7 @@ class ServiceAccountAuthenticator:
         )
 
     def _checked(self, known: "_Known", wanted: Sequence[str]) -> TokenOwner:
-        meant = tuple(audience for audience in known.audiences if audience in wanted)
+        meant = [audience for audience in known.audiences if audience in wanted]
         if not meant:
             raise ValueError(
                 f"token audiences {_quoted(known.audiences)} is invalid for the target audiences "

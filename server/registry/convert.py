@@ -23,6 +23,11 @@ class Converter:
     def __init__(self) -> None:
         self._kept: OrderedDict[_Key, Entry] = OrderedDict()
 
+    async def one(self, kind: Kind, entry: Entry) -> Entry:
+        if kind.conversion is None:
+            return entry
+        return (await self.served(kind, [entry]))[0]
+
     async def served(self, kind: Kind, entries: Sequence[Entry]) -> Sequence[Entry]:
         """The entries as ``kind`` shows them, in the same order. Raises ApiError."""
         conversion = kind.conversion

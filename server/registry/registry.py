@@ -93,7 +93,7 @@ class Registry:
         entry = self.find(kind, key)
         if entry is None:
             raise errors.NotFound.of(kind, key.name)
-        return (await self.served(kind, [entry]))[0]
+        return await self.converter.one(kind, entry)
 
     def entries(self, kind: Kind, namespace: str = "") -> Sequence[Entry]:
         """As they are stored."""
@@ -374,7 +374,7 @@ class Registry:
         if expected == 0:
             self.check_new(kind)  # in the step of the commit: a definition may be ending by now
         op = Op(name, stamp(stored, bounded=not delete), expected=expected, delete=delete)
-        return (await self.served(kind, [await self.store.commit(op)]))[0]
+        return await self.converter.one(kind, await self.store.commit(op))
 
     async def _to_the_end(self, kind: Kind, write: Coroutine[Any, Any, T]) -> T:
         """A commit goes on though its asker goes away; what it takes or frees beyond its own
