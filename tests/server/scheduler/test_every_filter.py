@@ -89,8 +89,8 @@ class Witness:
         value = self._labels(where).get(key)
         if value is None or value not in counts:
             return False
-        adds = wanted <= obj["metadata"]["labels"].items()
-        return counts[value] + adds - min(counts.values()) <= constraint["maxSkew"]
+        adds = int(wanted <= obj["metadata"]["labels"].items())
+        return bool(counts[value] + adds - min(counts.values()) <= constraint["maxSkew"])
 
     def _terms(self, obj: Obj, kind: str) -> list[Obj]:
         found: list[Obj] = obj["spec"].get("affinity", {}).get(kind, {}).get(REQUIRED, [])
