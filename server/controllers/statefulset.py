@@ -67,9 +67,15 @@ class StatefulSetController:
             ForKind(STATEFUL_SET),
             OwnedBy(POD, owner=STATEFUL_SET),
             Mapped(POD, adopters(self._sets), when=still_there),
+            Mapped(POD, self._of_name, when=_gone),
             Mapped(CLAIM, self._of_claim, when=_gone),
             Reads(CONTROLLER_REVISION),
         )
+
+    def _of_name(self, gone: Obj) -> Iterable[Key]:
+        """The set that may have waited for a stranger's pod to give its name free."""
+        owner = Key(namespace(gone), parent_and_ordinal(name(gone))[0])
+        return (owner,) if self._sets.get(owner) is not None else ()
 
     def _of_claim(self, gone: Obj) -> Iterable[Key]:
         """The set that may want the claim made anew."""

@@ -3,7 +3,6 @@
 No node is there: an agent that finds every pod ready stands in for it.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -97,16 +96,8 @@ async def kubectl(tmp_path: Path) -> AsyncIterator[Kubectl]:
             client=client, informers=Informers(client, tasks), events=events, clock=clock
         )
         tasks.spawn(run_controllers(context, [ReadyPods]), name="kubelet")
-        await eventually(server.kubectl, "default", "get", "serviceaccounts", "-o", "name")
+        await server.kubectl.until("default", "get", "serviceaccounts", "-o", "name")
         yield server.kubectl
-
-
-async def eventually(kubectl: Kubectl, text: str, *argv: str) -> str:
-    """Asks until the answer has the text: what a controller writes a moment later."""
-    async with asyncio.timeout(20):
-        while text not in (found := await kubectl(*argv)):
-            pass
-    return found
 
 
 async def test_a_stateful_set_rolls_out_and_back(kubectl: Kubectl) -> None:
@@ -141,14 +132,14 @@ async def test_a_drain_waits_for_the_budget(kubectl: Kubectl) -> None:
     node = "apiVersion: v1\nkind: Node\nmetadata: {name: n1}\n"
     await kubectl("apply", "-f", "-", stdin=node + "---" + CONTROLLER + "---" + BUDGET)
     status = ("get", "pdb", "web", "-o", "jsonpath={.status}")
-    await eventually(kubectl, '"currentHealthy":2', *status)
+    await kubectl.until('"currentHealthy":2', *status)
     drain = ("drain", "n1", "--grace-period=0", "--force")
     refused = await kubectl(*drain, "--timeout=3s", ok=False)
     assert "Cannot evict pod as it would violate the pod's disruption budget." in refused
     assert "SchedulingDisabled" in await kubectl("get", "node", "n1")
     patch = '{"spec": {"maxUnavailable": "50%"}}'
     await kubectl("patch", "pdb", "web", "--type=merge", "-p", patch)
-    await eventually(kubectl, '"disruptionsAllowed":1', *status)
+    await kubectl.until('"disruptionsAllowed":1', *status)
     assert "drained" in await kubectl(*drain, "--timeout=60s", timeout=70)
 
 
@@ -173,11 +164,11 @@ spec: {{containers: [{{name: main, image: boat}}]}}
         "maxUnavailable: 0", "minAvailable: 50%"
     )
     await kubectl("apply", "-f", "-", stdin=pod + "---" + budget)
-    await eventually(kubectl, '"expectedPods":9', "get", "pdb", "web", "-o", "jsonpath={.status}")
+    await kubectl.until('"expectedPods":9', "get", "pdb", "web", "-o", "jsonpath={.status}")
     await kubectl("autoscale", "fleet.v1.example.com", "boats", "--min=1", "--max=4", "--cpu=50%")
     size = ("get", "fleet", "boats", "-o", "jsonpath={.spec.size}")
-    await eventually(kubectl, "4", *size)
+    await kubectl.until("4", *size)
     events = ("get", "events", "--field-selector=reason=SuccessfulRescale")
-    await eventually(kubectl, "Current number of replicas above Spec.MaxReplicas", *events)
+    await kubectl.until("Current number of replicas above Spec.MaxReplicas", *events)
     described = await kubectl("describe", "hpa", "boats")
     assert "AbleToScale" in described

@@ -6,9 +6,11 @@ from edgek.api.errors import ServiceUnavailable
 from edgek.api.meta import Key
 from edgek.kinds import DAEMON_SET, DEPLOYMENT, NAMESPACE, NODE, POD, REPLICA_SET, STATEFUL_SET
 from edgek.kinds import PERSISTENT_VOLUME_CLAIM as CLAIM
+from edgek.kinds import POD_DISRUPTION_BUDGET as BUDGET
 from server.controllers import (
     daemonset,
     deployment,
+    disruption,
     garbage_collector,
     namespace,
     replicaset,
@@ -24,6 +26,7 @@ ALL = (
     deployment.build,
     replicaset.build,
     daemonset.build,
+    disruption.build,
     ReadyPods,
 )
 REPLICAS = 3
@@ -54,6 +57,8 @@ def cluster():
     for name in ("n1", "n2"):
         api.put(NODE, {"metadata": {"name": name}, "spec": {}})
     put_all(api, "v1")
+    budget = {"maxUnavailable": 1, "selector": {"matchLabels": {"app": "web"}}}
+    api.put(BUDGET, {"metadata": {"name": "web", "namespace": "ns"}, "spec": budget})
     return api
 
 
@@ -102,6 +107,8 @@ async def test_a_rollout_ends_the_same_wherever_it_was_cut(number, when):
         assert summary(api) == (pods, [("1", 0), ("2", REPLICAS)])
         status = api.one(DEPLOYMENT, "ns", "web")["status"]
         assert status["availableReplicas"] == status["updatedReplicas"] == REPLICAS
+        budget = api.one(BUDGET, "ns", "web")["status"]
+        assert (budget["expectedPods"], budget["disruptionsAllowed"]) == (REPLICAS, 1)
 
 
 @pytest.mark.looptime

@@ -275,3 +275,17 @@ async def test_a_revision_of_another_under_the_name_is_counted_as_a_collision(ap
         assert status(api)["collisionCount"] == 1
         assert status(api)["currentRevision"] != mine["metadata"]["name"]
         assert names(api) == ["db-0"]
+
+
+@pytest.mark.looptime
+async def test_a_stranger_under_a_pods_name_is_left_alone_and_waited_for(api):
+    ref = {"apiVersion": "apps/v1", "kind": "Other", "name": "o", "uid": "u", "controller": True}
+    meta = {"name": "db-0", "namespace": "ns", "labels": {"app": "db"}, "ownerReferences": [ref]}
+    stranger = api.put(POD, {"metadata": meta, "spec": {"containers": [{"image": "theirs"}]}})
+    api.put(STATEFUL_SET, stateful_set(replicas=1))
+    async with running(api, statefulset.build) as loops:
+        await loops.settle(600)
+        assert api.all(POD) == [stranger]
+        api.remove(POD, "ns", "db-0")
+        await loops.settle(1)
+        assert images(api) == {"db-0": "v1"}
