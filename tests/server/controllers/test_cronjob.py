@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from edgek.api.cron import parse_schedule
-from edgek.api.errors import Forbidden
+from edgek.api.errors import Forbidden, ServiceUnavailable
 from edgek.api.time import format_time
 from edgek.kinds import CRON_JOB, JOB
 from server.controllers.cronjob import CronJobController
@@ -328,6 +328,64 @@ async def test_a_foreign_job_is_spoken_of(start, api):
     said = "UnexpectedJob: Saw a job that the controller did not create or forgot: mine"
     assert w.loops.events() == [said]
     assert w.status == {}
+
+
+def dies_at(number):
+    """The server is gone from its ``number``-th write on."""
+    left = [number]
+
+    def hook(call):
+        if call.method != "GET" and "/events" not in call.path:
+            left[0] -= 1
+        if left[0] < 0:
+            raise ServiceUnavailable("killed")
+
+    return hook
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("number", range(5))
+@pytest.mark.parametrize(
+    ("policy", "expected"), [("Allow", [-10, 0]), ("Forbid", [-10]), ("Replace", [0])]
+)
+async def test_a_moment_is_kept_once_wherever_that_was_cut(api, policy, expected, number, when):
+    """One Job runs, of which the status does not know, and the next moment has come."""
+    made = make_cron_job(concurrencyPolicy=policy)
+    made["metadata"] |= {"uid": "u", "creationTimestamp": "2025-12-31T23:45:00Z"}
+    api.put(CRON_JOB, made)
+    running_job = job_from_template(made, MIDNIGHT - timedelta(minutes=10), None)
+    await api.client.create(JOB, running_job)
+    hooks = api.before if when == "before" else api.after
+    hooks.append(dies_at(number))
+    async with running(api, build):
+        pass
+    hooks.clear()
+    most = []
+    api.before.append(lambda call: most.append(len(api.all(JOB))))
+    async with running(api, build) as loops:
+        w = World(loops)
+        await loops.settle(60)
+        assert w.jobs() == sorted(w.active()) == expected
+        assert max(most) <= 2
+        assert w.status["lastScheduleTime"] == at(max(expected))
+        names = [ref["name"] for ref in w.status["active"]]
+        assert len(names) == len(set(names))
+
+
+@pytest.mark.looptime
+async def test_a_cache_that_lags_behind_makes_no_second_job(api):
+    api.put(CRON_JOB, make_cron_job())
+    async with running(api, build) as loops:
+        w = World(loops)
+        loops.context.clock.now()
+        api.held |= {CRON_JOB, JOB}
+        await w.minutes(12)
+        api.held.discard(CRON_JOB)
+        api.release(JOB)
+        await w.minutes(1)
+        assert w.jobs() == w.active() == [10]
+        assert len(loops.events("SuccessfulCreate")) == 1
 
 
 def due(schedule, now, last=0, **spec):
