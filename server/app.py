@@ -18,11 +18,16 @@ from edgek.kinds import (
     CERTIFICATE_SIGNING_REQUEST,
     COMPAT_BETAS,
     CUSTOM_RESOURCE_DEFINITION,
+    MUTATING_ADMISSION_POLICY,
+    MUTATING_WEBHOOK_CONFIGURATION,
     RESOURCE_QUOTA,
     SERVICE,
+    VALIDATING_ADMISSION_POLICY,
+    VALIDATING_WEBHOOK_CONFIGURATION,
 )
 from edgek.kinds.kind import Kind
 from server.admission.chain import Chain, Plugin
+from server.admission.policies.check import check_policy, check_webhooks
 from server.admission.resource_quota import WriteStatus
 from server.aggregation.aggregator import Aggregator
 from server.authn.authenticator import Authenticator
@@ -74,6 +79,7 @@ from server.registry.kind_table import KindTable
 from server.registry.reader import StoreReader
 from server.registry.registry import STATUS, Registry, Transform, WriteContext
 from server.registry.services import ServiceHook
+from server.registry.validate import Check
 from server.request.info import RequestInfo
 from server.request.model import Filter, Handler, User
 from server.storage.local import LocalStore, SectionConfig
@@ -100,6 +106,15 @@ SUBRESOURCES: Mapping[tuple[str, str], Mapping[str, Verb]] = {
     ("namespaces", "finalize"): verbs_of(FINALIZE),
     ("certificatesigningrequests", "approval"): verbs_of(APPROVAL),
 }
+CHECKS: Mapping[Kind, Check] = {
+    CUSTOM_RESOURCE_DEFINITION: check_rules,
+    VALIDATING_ADMISSION_POLICY: check_policy,
+    MUTATING_ADMISSION_POLICY: check_policy,
+    VALIDATING_WEBHOOK_CONFIGURATION: check_webhooks,
+    MUTATING_WEBHOOK_CONFIGURATION: check_webhooks,
+}
+"""Validation that needs to know CEL."""
+
 VIRTUAL: Mapping[tuple[str, str], Mapping[str, Verb]] = {
     ("", "componentstatuses"): {"get": get_component, "list": list_components},
 }
@@ -257,7 +272,7 @@ def build_api(config: ApiConfig, parts: Parts) -> Api:
             **hooks(config, reader),
             CUSTOM_RESOURCE_DEFINITION: DefinitionHook(definitions, parts.clock),
         },
-        checks={CUSTOM_RESOURCE_DEFINITION: check_rules},
+        checks=CHECKS,
         check_new=definitions.check_new,
         fields=FieldManager(kinds.find),
     )

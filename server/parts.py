@@ -20,7 +20,6 @@ from server.admission.namespace_lifecycle import NamespaceLifecycle
 from server.admission.node_restriction import NodeRestriction
 from server.admission.pod_security.plugin import PodSecurity
 from server.admission.pod_topology_labels import PodTopologyLabels
-from server.admission.policies.check import PolicyExpressions
 from server.admission.policies.invocations import Invocations
 from server.admission.policies.mutating import MutatingPolicies
 from server.admission.policies.param_rights import ParamRights
@@ -176,7 +175,6 @@ def plugins(tools: PluginTools) -> Sequence[Plugin]:
         PodTopologyLabels(reader),
         Certificates(may=rbac.allows, clock=tools.clock),
         RbacEscalation(reader, rules_for=rbac.rules_for, may=rbac.allows),
-        PolicyExpressions(),
         ParamRights(reader, tools.kinds.all, tools.ask),
         MutatingPolicies(reader, invocations),
         MutatingWebhooks(reader, tools.webhooks, matcher),

@@ -2,7 +2,6 @@
 
 from edgek.api.meta import Obj
 from edgek.kinds.kind import Kind
-from server.request.model import User
 
 
 def object_type(kind: Kind, subresource: str) -> Obj:
@@ -17,14 +16,3 @@ def object_type(kind: Kind, subresource: str) -> Obj:
 def resource_type(kind: Kind) -> Obj:
     """GroupVersionResource."""
     return {"group": kind.group, "version": kind.version, "resource": kind.plural}
-
-
-def user_info(user: User) -> Obj:
-    """authentication/v1 UserInfo, empty fields left out."""
-    info = {
-        "username": user.name,
-        "uid": user.uid,
-        "groups": list(user.groups),
-        "extra": {key: list(values) for key, values in user.extra.items()},
-    }
-    return {key: value for key, value in info.items() if value}

@@ -9,18 +9,19 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
+from edgek.aio.slices import Pace
 from edgek.api.meta import Obj
 from edgek.kinds.kind import Kind
 from edgek.kinds.namespace import NAMESPACE
 from edgek.schema.schema import Schema
-from server.admission.asked import object_type, resource_type, user_info
+from server.admission.asked import object_type, resource_type
 from server.admission.chain import Attributes
 from server.admission.matching import GetNamespace
 from server.cel import DYN, Environment, of_type
 from server.cel.library import authorizer as cel_authorizer
 from server.cel.library.authorizer import AUTHORIZER, RESOURCE, Question
 from server.request.info import RequestInfo
-from server.request.model import User
+from server.request.model import User, user_info
 
 _TEXT, _TRUTH = Schema(type="string"), Schema(type="boolean")
 _TEXTS, _LABELS = Schema(type="list", items=_TEXT), Schema(type="map", items=_TEXT)
@@ -128,6 +129,12 @@ def environment_with(
     if variables is not None:
         named["variables"] = _object(variables)
     return Environment(variables=named, results=results, objects=objects)
+
+
+def pace_of(attributes: Attributes) -> Pace:
+    """Of all expressions that one request meets: others have their turn between two of them."""
+    pace: Pace = attributes.memory.setdefault("pace", Pace())
+    return pace
 
 
 Ask = Callable[[User, RequestInfo], tuple[bool, str]]

@@ -4,13 +4,14 @@ One that is false decides; errors count only where none is. As apiserver
 pkg/admission/plugin/webhook/matchconditions.
 
     conditions = conditions_of(hook.get("matchConditions"), params=False)
-    wanted = conditions.match(variables)          # CelError: the failure policy decides
+    wanted = await conditions.match(variables, pace)    # CelError: the failure policy decides
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from edgek.aio.slices import Pace
 from edgek.api.meta import Obj
 from server.admission.expressions import admission_environment
 from server.cel import Budget, CelError, Program, compile_expression
@@ -27,10 +28,11 @@ class Conditions:
     programs: tuple[Program, ...] = ()
     broken: tuple[str, ...] = ()
 
-    def match(self, variables: Mapping[str, Any]) -> bool:
+    async def match(self, variables: Mapping[str, Any], pace: Pace) -> bool:
         """``variables`` as request_variables() makes them. Raises CelError."""
         budget, errors = Budget(BUDGET), list(self.broken)
         for program in self.programs:
+            await pace.rest()
             try:
                 if not program.evaluate(variables, budget):
                     return False

@@ -12,7 +12,7 @@ from typing import Any
 from edgek.api.meta import Obj
 from server.audit.policy import Detail
 from server.request.info import RequestInfo
-from server.request.model import Request, User
+from server.request.model import Request, User, user_info
 
 
 @dataclass(kw_only=True)
@@ -42,7 +42,7 @@ def build_event(record: Record, stage: str, *, now: datetime) -> Obj:
         "stage": stage,
         "requestURI": request.path + (f"?{request.raw_query}" if request.raw_query else ""),
         "verb": info.verb,
-        "user": user_info(record.user),
+        "user": user_info(record.user) if record.user else {},
         "sourceIPs": [request.remote or "::1"],  # our own control loops have no socket
         "requestReceivedTimestamp": _stamp(record.received),
         "stageTimestamp": _stamp(now),
@@ -57,16 +57,6 @@ def build_event(record: Record, stage: str, *, now: datetime) -> Obj:
         "annotations": dict(record.annotations),
     }
     return event | {key: value for key, value in optional.items() if value}
-
-
-def user_info(user: User | None) -> Obj:
-    if user is None:
-        return {}
-    extra = {key: list(values) for key, values in user.extra.items()}
-    found = {
-        "username": user.name, "uid": user.uid, "groups": list(user.groups), "extra": extra
-    }  # fmt: skip
-    return {key: value for key, value in found.items() if value}
 
 
 def status_of(code: int, answer: Any) -> Obj:

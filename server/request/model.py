@@ -24,6 +24,17 @@ class User:
     extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
+def user_info(user: User) -> Obj:
+    """As authentication/v1 UserInfo has it, empty fields left out."""
+    info = {
+        "username": user.name,
+        "uid": user.uid,
+        "groups": list(user.groups),
+        "extra": {key: list(values) for key, values in user.extra.items()},
+    }
+    return {key: value for key, value in info.items() if value}
+
+
 _UNREAD = RequestInfo()
 ANONYMOUS = User(name="system:anonymous", groups=("system:unauthenticated",))
 

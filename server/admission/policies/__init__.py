@@ -6,5 +6,5 @@ params.py       the parameter objects a binding names
 invocations.py  which policies, with which bindings and parameters, a request meets
 validating.py   ValidatingAdmissionPolicy, the plugin
 mutating.py     MutatingAdmissionPolicy, the plugin; patches.py what its expressions give
-check.py        refuses policies and webhooks whose expressions do not compile
+check.py        refuses policies and webhooks whose expressions do not compile, in validation
 """

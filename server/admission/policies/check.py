@@ -1,23 +1,16 @@
-"""PolicyExpressions: a policy or webhook whose expressions do not compile is not stored.
+"""A policy or webhook whose expressions do not compile is not stored.
 
-Upstream does this in validation; here what kinds are does not know CEL, so it is asked at
-admission, after the kind's own validation. Expressions that were stored before stay allowed, as
-long as nothing around them changes what they mean.
+Upstream does this in validation, and so it is asked here with all the rest that is wrong, by
+server/registry/validate.py: what kinds are does not know CEL. What an update leaves as it was is
+not compiled again, unless something around it changes what it means (parameters, variables).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from edgek.api.errors import Invalid
-from edgek.api.meta import Obj, name
+from edgek.aio.slices import in_slices
+from edgek.api.meta import Obj
 from edgek.api.validation import FieldErrors, FieldPath
-from edgek.kinds.mutating_admission_policy import MUTATING_ADMISSION_POLICY
-from edgek.kinds.validating_admission_policy import VALIDATING_ADMISSION_POLICY
-from edgek.kinds.webhook_configuration import (
-    MUTATING_WEBHOOK_CONFIGURATION,
-    VALIDATING_WEBHOOK_CONFIGURATION,
-)
-from server.admission.chain import Attributes
 from server.admission.match_conditions import compile_condition
 from server.admission.policies.policy import (
     TEXT_OR_NULL,
@@ -26,86 +19,110 @@ from server.admission.policies.policy import (
     mutation_of,
     validation_of,
 )
-from server.cel import CelError
+from server.cel import Allowance, CelError
 
-_POLICIES = (VALIDATING_ADMISSION_POLICY, MUTATING_ADMISSION_POLICY)
-_WEBHOOKS = (VALIDATING_WEBHOOK_CONFIGURATION, MUTATING_WEBHOOK_CONFIGURATION)
 SPEC = FieldPath("spec")
+Texts = Collection[str]
+_AROUND = ("paramKind", "variables")
 
 
-class PolicyExpressions:
-    kinds = frozenset((*_POLICIES, *_WEBHOOKS))
-
-    async def admit(self, attributes: Attributes) -> None:
-        """Nothing to change."""
-
-    async def validate(self, attributes: Attributes) -> None:
-        a = attributes
-        if a.obj is None or a.subresource or a.operation not in ("CREATE", "UPDATE"):
-            return
-        if _meaning(a.obj) == _meaning(a.old or {}):
-            return
-        errors = FieldErrors()
-        if a.kind in _POLICIES:
-            _check_policy(a.obj.get("spec") or {}, errors)
-        else:
-            _check_webhooks(a.obj, errors)
-        if errors:
-            raise Invalid.of(a.kind, name(a.obj), errors)
+async def check_policy(obj: Obj, old: Obj | None, errors: FieldErrors) -> None:
+    """Of either kind."""
+    spec, before = obj.get("spec") or {}, (old or {}).get("spec") or {}
+    if spec != before:
+        await in_slices(_policy(spec, before, errors))
 
 
-def _meaning(obj: Obj) -> tuple[Any, Any]:
-    return (obj.get("spec"), obj.get("webhooks"))
+async def check_webhooks(obj: Obj, old: Obj | None, errors: FieldErrors) -> None:
+    await in_slices(_webhooks(obj, old or {}, errors))
 
 
-def _check_webhooks(obj: Obj, errors: FieldErrors) -> None:
+def _webhooks(obj: Obj, old: Obj, errors: FieldErrors) -> Iterator[None]:
+    known = {text for hook in old.get("webhooks") or () for text in _conditions(hook)}
+    allowance = Allowance()
     for index, hook in enumerate(obj.get("webhooks") or ()):
         path = FieldPath("webhooks").index(index).child("matchConditions")
-        _check_conditions(hook, path, errors, params=False)
+        texts = _conditions(hook)
+        yield from _check_conditions(texts, known, path, errors, allowance)
 
 
-def _check_conditions(of: Obj, path: FieldPath, errors: FieldErrors, *, params: bool) -> None:
-    for index, condition in enumerate(of.get("matchConditions") or ()):
-        text = (condition.get("expression") or "").strip()
+def _conditions(of: Obj) -> Sequence[str]:
+    return [(c.get("expression") or "").strip() for c in of.get("matchConditions") or ()]
+
+
+def _check_conditions(
+    texts: Sequence[str],
+    known: Texts,
+    path: FieldPath,
+    errors: FieldErrors,
+    allowance: Allowance,
+    *,
+    params: bool = False,
+) -> Iterator[None]:
+    for index, text in enumerate(texts):
+        if not text or text in known:  # that there is none is told already
+            continue
         try:
+            allowance.take(text)
             compile_condition(text, params=params)
         except CelError as error:
             errors.invalid(path.index(index).child("expression"), text, str(error))
+        yield
 
 
-def _check_policy(spec: Obj, errors: FieldErrors) -> None:
-    _check_conditions(
-        spec, SPEC.child("matchConditions"), errors, params=bool(spec.get("paramKind"))
+def _policy(spec: Obj, old: Obj, errors: FieldErrors) -> Iterator[None]:
+    params = spec.get("paramKind")
+    known = _conditions(old) if params == old.get("paramKind") else ()
+    path = SPEC.child("matchConditions")
+    yield from _check_conditions(
+        _conditions(spec), known, path, errors, Allowance(), params=bool(params)
     )
     compiler = Compiler(spec)
-    found = compiler.variables(spec.get("variables"))
-    for index, (_, expression) in enumerate(found.items()):
-        path = SPEC.child("variables").index(index).child("expression")
-        _refuse_broken({path: expression}, errors)
-    for index, validation in enumerate(spec.get("validations") or ()):
-        path = SPEC.child("validations").index(index)
-        _refuse_broken(dict(_of_validation(validation, path, compiler)), errors)
-    for index, annotation in enumerate(spec.get("auditAnnotations") or ()):
-        path = SPEC.child("auditAnnotations").index(index).child("valueExpression")
-        text = (annotation.get("valueExpression") or "").strip()
-        _refuse_broken({path: compiler.compile(text, TEXT_OR_NULL)}, errors)
-    for index, mutation in enumerate(spec.get("mutations") or ()):
-        made = mutation_of(mutation, compiler)
-        field = "jsonPatch" if made.patch_type == "JSONPatch" else "applyConfiguration"
-        path = SPEC.child("mutations").index(index).child(field, "expression")
-        _refuse_broken({path: made.expression}, errors)
+    same = all(spec.get(field) == old.get(field) for field in _AROUND)
+    for index, variable in enumerate(spec.get("variables") or ()):
+        found = compiler.variable(variable)
+        if not same:  # compiled all the same: others need its type
+            path = SPEC.child("variables").index(index).child("expression")
+            _refuse_broken({path: found}, errors)
+        yield
+    for field, compile_one in _FIELDS.items():
+        settled = (old.get(field) or ()) if same else ()
+        for index, said in enumerate(spec.get(field) or ()):
+            if said not in settled:
+                found_at = compile_one(said, SPEC.child(field).index(index), compiler)
+                _refuse_broken(dict(found_at), errors)
+                yield
 
 
-def _of_validation(
-    validation: Obj, path: FieldPath, compiler: Compiler
-) -> Iterator[tuple[FieldPath, Expression]]:
-    made = validation_of(validation, compiler)
+Found = Iterator[tuple[FieldPath, Expression]]
+
+
+def _validation(said: Obj, path: FieldPath, compiler: Compiler) -> Found:
+    made = validation_of(said, compiler)
     yield path.child("expression"), made.expression
     if made.message_expression is not None:
         yield path.child("messageExpression"), made.message_expression
 
 
+def _annotation(said: Obj, path: FieldPath, compiler: Compiler) -> Found:
+    text = (said.get("valueExpression") or "").strip()
+    yield path.child("valueExpression"), compiler.compile(text, TEXT_OR_NULL)
+
+
+def _mutation(said: Obj, path: FieldPath, compiler: Compiler) -> Found:
+    made = mutation_of(said, compiler)
+    field = "jsonPatch" if made.patch_type == "JSONPatch" else "applyConfiguration"
+    yield path.child(field, "expression"), made.expression
+
+
+_FIELDS: Mapping[str, Any] = {
+    "validations": _validation,
+    "auditAnnotations": _annotation,
+    "mutations": _mutation,
+}
+
+
 def _refuse_broken(found: Mapping[FieldPath, Expression], errors: FieldErrors) -> None:
     for path, expression in found.items():
-        if expression.program is None:
+        if expression.text.strip() and expression.program is None:
             errors.invalid(path, expression.text, expression.error)

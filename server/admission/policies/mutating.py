@@ -16,6 +16,7 @@ from edgek.kinds.mutating_admission_policy import (
     MUTATING_ADMISSION_POLICY_BINDING,
 )
 from server.admission.chain import Attributes
+from server.admission.expressions import pace_of
 from server.admission.matching import is_exempt
 from server.admission.policies.invocations import Invocation, Invocations, Problem
 from server.admission.policies.patches import BadMutation, mutated
@@ -61,11 +62,12 @@ class MutatingPolicies:
         self, invocation: Invocation, attributes: Attributes, rounds: Rounds
     ) -> list[Problem]:
         policy, kind, key = invocation.policy, invocation.kind, _key(invocation)
+        pace = pace_of(attributes)
         scope = self._invocations.variables(attributes, kind) | {"params": invocation.param}
         scope["object"] = before = await as_version(attributes.obj, attributes, kind)
         scope["oldObject"] = await as_version(attributes.old, attributes, kind)
         try:
-            if not policy.conditions.match(scope):
+            if not await policy.conditions.match(scope, pace):
                 return []
         except CelError as error:
             return [_problem(invocation, str(error))]
@@ -73,6 +75,7 @@ class MutatingPolicies:
             return []
         problems = []
         for mutation in policy.mutations:
+            await pace.rest()
             try:
                 scope["object"] = _mutate(mutation, invocation, scope, attributes.subresource)
             except (CelError, BadMutation) as error:

@@ -13,7 +13,15 @@ from edgek.schema.schema import Schema
 from server.admission.expressions import environment_with
 from server.admission.match_conditions import Conditions, conditions_of
 from server.admission.matching import Matcher, matcher_of
-from server.cel import DYN, Budget, CelError, OutOfBudget, Program, compile_expression
+from server.cel import (
+    DYN,
+    Allowance,
+    Budget,
+    CelError,
+    OutOfBudget,
+    Program,
+    compile_expression,
+)
 from server.cel.values import Opaque
 
 TEXT, TEXT_OR_NULL = ("string",), ("string", "null_type")
@@ -125,6 +133,7 @@ class Compiler:
 
     def __init__(self, spec: Obj, about: Schema = DYN) -> None:
         self._about = about
+        self._allowance = Allowance()
         self._params = bool(spec.get("paramKind"))
         self._composed = bool(spec.get("variables"))
         self._schemas: dict[str, Schema] = {}
@@ -146,18 +155,20 @@ class Compiler:
             about=self._about,
         )
         try:
+            self._allowance.take(text)
             return Expression(text=text, program=compile_expression(text, environment))
         except CelError as error:
             return Expression(text=text, error=str(error))
 
     def variables(self, variables: Sequence[Obj] | None) -> Mapping[str, Expression]:
         """In order; what is known of one is known to the next."""
-        out = {}
-        for variable in variables or ():
-            found, name = self.compile(variable.get("expression") or ""), variable.get("name") or ""
-            out[name] = found
-            self._schemas[name] = found.program.schema if found.program else DYN
-        return out
+        return {v.get("name") or "": self.variable(v) for v in variables or ()}
+
+    def variable(self, variable: Obj) -> Expression:
+        found = self.compile(variable.get("expression") or "")
+        name = variable.get("name") or ""
+        self._schemas[name] = found.program.schema if found.program else DYN
+        return found
 
 
 def policy_of(policy: Obj) -> Policy:

@@ -4,18 +4,20 @@ As apiserver pkg/admission/plugin/policy/validating (dispatcher.go, validator.go
 upstream's. The first denial is the answer; warnings and audit annotations are collected.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
+from edgek.aio.slices import Pace
 from edgek.api.errors import Refused
 from edgek.kinds.validating_admission_policy import (
     VALIDATING_ADMISSION_POLICY,
     VALIDATING_ADMISSION_POLICY_BINDING,
 )
 from server.admission.chain import Attributes
+from server.admission.expressions import pace_of
 from server.admission.matching import is_exempt
 from server.admission.policies.invocations import Invocation, Invocations, Problem
 from server.admission.policies.policy import Binding, Policy, Validation, Variables
@@ -75,7 +77,7 @@ class ValidatingPolicies:
                     continue
                 if invocation.kind not in scopes:
                     scopes[invocation.kind] = await self._scope(attributes, invocation)
-                _invoke(invocation, scopes[invocation.kind], attributes, denials)
+                await _invoke(invocation, scopes[invocation.kind], attributes, denials)
         for key, values in denials.audit.items():
             attributes.annotations[key] = ", ".join(values)
         if denials.found:
@@ -95,13 +97,13 @@ def _configuration(problem: Problem, denials: Denials) -> None:
         denials.deny(problem.policy, problem.binding, problem.message, "")
 
 
-def _invoke(
+async def _invoke(
     invocation: Invocation, scope: Mapping[str, Any], attributes: Attributes, denials: Denials
 ) -> None:
-    policy, binding = invocation.policy, invocation.binding
+    policy, binding, pace = invocation.policy, invocation.binding, pace_of(attributes)
     variables = {**scope, "params": invocation.param}
     try:
-        if not policy.conditions.match(variables):
+        if not await policy.conditions.match(variables, pace):
             return
     except CelError as error:
         if not policy.ignores_failure:
@@ -109,17 +111,21 @@ def _invoke(
         return
     budget = Budget()
     variables["variables"] = Variables(policy.variables, variables, budget)
-    for failure in failures(policy, variables, budget):
+    async for failure in _failures(policy, variables, budget, pace):
         _act(policy, binding, failure, attributes, denials)
     budget = Budget()
     variables["variables"] = Variables(policy.variables, variables, budget)
+    await pace.rest()
     _annotate(policy, binding, variables, budget, denials)
 
 
-def failures(policy: Policy, variables: Mapping[str, Any], budget: Budget) -> Iterator[Failure]:
+async def _failures(
+    policy: Policy, variables: Mapping[str, Any], budget: Budget, pace: Pace
+) -> AsyncIterator[Failure]:
     """The validations that do not hold. Where one cannot be evaluated, the failure policy says
     whether that counts."""
     for index, validation in enumerate(policy.validations):
+        await pace.rest()
         try:
             if validation.expression.evaluate(variables, budget) is not True:
                 message = _message(validation, variables, budget)

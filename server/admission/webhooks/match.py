@@ -44,7 +44,7 @@ class WebhookMatcher:
 
     async def _wanted(self, hook: Hook, kind: Kind, attributes: Attributes) -> bool:
         """As matchconditions.Match: an error counts as the failure policy says."""
-        from server.admission.expressions import request_variables
+        from server.admission.expressions import pace_of, request_variables
         from server.cel import CelError
 
         seen = replace(
@@ -54,7 +54,7 @@ class WebhookMatcher:
         )
         variables = request_variables(seen, kind, get_namespace=self._namespace, ask=self._ask)
         try:
-            return _compiled(hook.match_conditions).match(variables)
+            return await _compiled(hook.match_conditions).match(variables, pace_of(attributes))
         except CelError as err:
             if hook.ignores_failure:
                 return False

@@ -16,9 +16,10 @@ from edgek.api.meta import Obj
 from edgek.kinds import NAMESPACE
 from edgek.kinds.kind import Kind
 from edgek.kinds.webhook_client_config import REVIEW_VERSIONS
-from server.admission.asked import object_type, resource_type, user_info
+from server.admission.asked import object_type, resource_type
 from server.admission.chain import Attributes
 from server.admission.webhooks.hooks import Hook
+from server.request.model import user_info
 
 GROUP = "admission.k8s.io"
 

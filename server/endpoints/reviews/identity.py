@@ -10,7 +10,7 @@ from server.authn.authenticator import TokenAuthenticator
 from server.endpoints.env import Env
 from server.endpoints.reviews.question import answered, read_question
 from server.endpoints.route import Target, Verb
-from server.request.model import Request, Response, User
+from server.request.model import Request, Response, user_info
 
 _INVALID = "invalid bearer token"
 
@@ -44,15 +44,3 @@ async def _token_status(tokens: TokenAuthenticator, spec: Obj) -> Obj:
         "user": user_info(found.user),
         "audiences": list(found.audiences),
     }
-
-
-def user_info(user: User) -> Obj:
-    """As authentication/v1 UserInfo."""
-    info: Obj = {"username": user.name}
-    if user.uid:
-        info["uid"] = user.uid
-    if user.groups:
-        info["groups"] = list(user.groups)
-    if user.extra:
-        info["extra"] = {key: list(values) for key, values in user.extra.items()}
-    return info

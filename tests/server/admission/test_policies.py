@@ -21,7 +21,6 @@ from edgek.kinds import (
     VALIDATING_ADMISSION_POLICY,
     VALIDATING_ADMISSION_POLICY_BINDING,
 )
-from server.admission.policies.check import PolicyExpressions
 from server.admission.policies.invocations import Invocations
 from server.admission.policies.mutating import MutatingPolicies
 from server.admission.policies.param_rights import ParamRights
@@ -42,7 +41,6 @@ RULE = {
 def _plugins(tools: PluginTools) -> Any:
     invocations = Invocations(tools.reader, tools.kinds.all, tools.ask)
     return (
-        PolicyExpressions(),
         ParamRights(tools.reader, tools.kinds.all, tools.ask),
         MutatingPolicies(tools.reader, invocations),
         ValidatingPolicies(tools.reader, invocations),
