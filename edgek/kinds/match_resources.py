@@ -4,8 +4,6 @@ As pkg/apis/admissionregistration validateMatchResources, validateParamKind and 
 The expressions in policies are checked by server/admission/policies/, where CEL is known.
 """
 
-import re
-
 from edgek.api.meta import Obj
 from edgek.api.validation import (
     FieldErrors,
@@ -16,6 +14,7 @@ from edgek.api.validation import (
     is_qualified_name,
 )
 from edgek.kinds.admission_rules import check_rule_with_operations, default_rule
+from edgek.kinds.cel_names import RESERVED, is_cel_name
 from edgek.kinds.checks import check_enum, check_label_selector
 from edgek.kinds.columns import cell, count_column, format_label_selector
 from edgek.kinds.kind import AGE, NAME, Column
@@ -26,14 +25,6 @@ FAILURE_POLICIES = ("Fail", "Ignore")
 NOT_FOUND_ACTIONS = ("Deny", "Allow")
 MAX_CONDITIONS = 64
 _RULES = ("resourceRules", "excludeResourceRules")
-_IDENTIFIER = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*")
-_RESERVED = frozenset(
-    (
-        *("true", "false", "null", "in", "as", "break", "const", "continue", "else", "for"),
-        *("function", "if", "import", "let", "loop", "package", "namespace", "return", "var"),
-        *("void", "while"),
-    )
-)
 
 
 def default_match_resources(constraints: Obj | None) -> None:
@@ -142,7 +133,7 @@ def check_variables(variables: list[Obj] | None, path: FieldPath, errors: FieldE
         where, name = path.index(index), variable.get("name") or ""
         if not name.strip():
             errors.required(where.child("name"), "name is not specified")
-        elif not _IDENTIFIER.fullmatch(name) or name in _RESERVED:
+        elif not is_cel_name(name) or name in RESERVED:
             errors.invalid(where.child("name"), name, "name is not a valid CEL identifier")
         if not (variable.get("expression") or "").strip():
             errors.required(where.child("expression"), "expression is not specified")

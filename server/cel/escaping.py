@@ -7,18 +7,12 @@ As apiserver pkg/cel/escaping.go: ``namespace`` becomes ``__namespace__``, ``a-b
 
 import re
 
-RESERVED = frozenset(
-    (
-        *("true", "false", "null", "in", "as", "break", "const", "continue", "else", "for"),
-        *("function", "if", "import", "let", "loop", "package", "namespace", "return", "var"),
-        *("void", "while"),
-    )
-)
+from edgek.kinds.cel_names import RESERVED, is_cel_name
+
 _WORDS = {"__": "__underscores__", ".": "__dot__", "-": "__dash__", "/": "__slash__"}
 _LETTERS = {word: letter for letter, word in _WORDS.items()}
 _TO_ESCAPE = re.compile(r"__|[.\-/]")
 _ESCAPED = re.compile("|".join(_LETTERS))
-_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def escape(name: str) -> str | None:
@@ -26,7 +20,7 @@ def escape(name: str) -> str | None:
     if name in RESERVED:
         return f"__{name}__"
     escaped = _TO_ESCAPE.sub(lambda match: _WORDS[match.group()], name)
-    return escaped if _IDENTIFIER.fullmatch(escaped) else None
+    return escaped if is_cel_name(escaped) else None
 
 
 def unescape(name: str) -> str:
