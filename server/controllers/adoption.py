@@ -81,13 +81,20 @@ def selector_of(owner: Obj) -> Selector:
     return from_label_selector(selector)
 
 
-def adopters(owners: Informer) -> Callable[[Obj], Iterable[Key]]:
-    """For a watch: an orphan might be any matching owner's; the first one to look adopts it."""
+def _always(owner: Obj) -> bool:
+    return True
+
+
+def adopters(
+    owners: Informer, *, wants: Callable[[Obj], bool] = _always
+) -> Callable[[Obj], Iterable[Key]]:
+    """For a watch: an orphan might be any matching owner's; the first one to look adopts it.
+    Owners that want none are passed over before their selectors are read."""
 
     def keys(obj: Obj) -> Iterable[Key]:
         if controller_of(obj) is not None:
             return ()
-        found = owners.list(namespace(obj))
+        found = filter(wants, owners.list(namespace(obj)))
         return [key_of(o) for o in found if selector_of(o).matches(labels(obj))]
 
     return keys

@@ -89,12 +89,12 @@ class JobController:
         self.watches = (
             ForKind(JOB),
             OwnedBy(POD, owner=JOB),
-            Mapped(POD, adopters(self._jobs), when=still_there),
+            Mapped(POD, adopters(self._jobs, wants=_is_ours), when=still_there),
         )
 
     async def reconcile(self, key: Key) -> Result:
         job = self._jobs.get(key)
-        if job is None or is_finished(job) or is_managed_elsewhere(job):
+        if job is None or not _is_ours(job):
             return DONE
         if self._memory.is_old(job):  # the version we wrote is on its way, and brings us here
             return DONE
@@ -149,6 +149,11 @@ class JobController:
     async def _delete(self, job: Obj, pods: Sequence[Obj]) -> None:
         if pods:
             await self._control.delete(job, pods)
+
+
+def _is_ours(job: Obj) -> bool:
+    """There is something left to do, for us."""
+    return not is_finished(job) and not is_managed_elsewhere(job)
 
 
 def _first_start(job: Obj, view: JobView) -> Obj:
