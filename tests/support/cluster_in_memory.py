@@ -3,7 +3,7 @@
 Nothing is durable here: every kind is kept as heartbeats are, so no commit needs a thread, and a
 day of the cluster's life passes in a second. Nodes beat as real ones do (the agent's own Lease);
 what their pods do is told by images: ``good`` runs and is ready, ``bad`` runs and never is,
-``done`` ends well, ``fail`` ends with 1. Needs ``@pytest.mark.looptime``.
+``done`` ends well, ``fail`` ends with 1, ``exit-42`` with 42. Needs ``@pytest.mark.looptime``.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from functools import partial
 
 from agent.node.lease import NodeLease
@@ -19,6 +20,7 @@ from edgek.aio.tasks import Tasks
 from edgek.api.meta import Key, Obj, get_path, is_deleting, key_of, uid
 from edgek.api.time import format_time
 from edgek.client.client import Client
+from edgek.client.transport import Call, Transport
 from edgek.control.controller import DONE, Context, ForKind, Mapped, Result, run_controllers
 from edgek.control.events import EventRecorder
 from edgek.control.informer import Informers
@@ -54,12 +56,49 @@ def in_memory(kind: Kind) -> SectionConfig:
     return replace(section_config(kind), durability="volatile")
 
 
+class WallClock(FakeClock):
+    """A wall clock that somebody may set; what is monotonic takes no notice."""
+
+    set_by = 0.0
+
+    def now(self) -> datetime:
+        return super().now() + timedelta(seconds=self.set_by)
+
+    def jump(self, seconds: float) -> None:
+        self.set_by += seconds
+
+
+class CountedWrites:
+    """How often clients asked for more than reading, refused or not."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def of(self, client: Client) -> Client:
+        """The same client, counted."""
+        client.transport = CountingTransport(client.transport, self)
+        return client
+
+
+class CountingTransport:
+    def __init__(self, inner: Transport, counted: CountedWrites) -> None:
+        self._inner = inner
+        self._counted = counted
+        self.watch, self.close = inner.watch, inner.close
+
+    async def call(self, call: Call) -> Obj:
+        self._counted.count += call.method != "GET"
+        return await self._inner.call(call)
+
+
 @dataclass
 class ClusterInMemory:
     api: Api
     context: Context
     tasks: Tasks
     client: Client
+    clock: WallClock
+    writes: CountedWrites
     beats: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
     async def settle(self, seconds: float = SETTLE) -> None:
@@ -138,7 +177,7 @@ def status_of(pod: Obj, *, now: str) -> Obj:
     """What a pod comes to, by its first container's image."""
     container = pod["spec"]["containers"][0]
     image = container["image"]
-    code = ENDINGS.get(image)
+    code = int(image[5:]) if image.startswith("exit-") else ENDINGS.get(image)
     phase = "Running" if code is None else "Failed" if code else "Succeeded"
     state: Obj = {"running": {"startedAt": now}}
     if code is not None:
@@ -161,7 +200,7 @@ def status_of(pod: Obj, *, now: str) -> Obj:
 @asynccontextmanager
 async def cluster_in_memory() -> AsyncIterator[ClusterInMemory]:
     """Settled and without nodes. Names are counted, so that a story can foretell them."""
-    clock = FakeClock()
+    clock = WallClock()
     made = parts(SqliteEngine(":memory:"), clock=clock, plugins=plugins, user=ADMIN)
     config = ApiConfig(service_cidr=FACTS["service_cidr"], node_ports="30000-32767")
     api = build_api(config, replace(made, section=in_memory))
@@ -178,14 +217,16 @@ async def cluster_in_memory() -> AsyncIterator[ClusterInMemory]:
         await api.close()
 
 
-def start_loops(api: Api, clock: FakeClock, tasks: Tasks) -> ClusterInMemory:
-    client = api.client(CONTROLLER_USER)
+def start_loops(api: Api, clock: WallClock, tasks: Tasks) -> ClusterInMemory:
+    writes = CountedWrites()
+    client = writes.of(api.client(CONTROLLER_USER))
     informers = Informers(client, tasks)
     events = EventRecorder(client, clock)
     tasks.spawn(events.run(), name="events")
     context = Context(client=client, informers=informers, events=events, clock=clock)
-    scheduling = replace(context, client=api.client(SCHEDULER_USER))
-    cluster = ClusterInMemory(api, context, tasks, api.client(ADMIN))
+    scheduling = replace(context, client=writes.of(api.client(SCHEDULER_USER)))
+    admin = api.client(ADMIN)
+    cluster = ClusterInMemory(api, context, tasks, admin, clock, writes)
     tasks.spawn(run_controllers(context, CONTROLLERS), name="controllers")
     tasks.spawn(run_controllers(scheduling, (scheduler.build,)), name="scheduler")
     tasks.spawn(run_controllers(context, (lambda _: Kubelets(cluster),)), name="kubelets")

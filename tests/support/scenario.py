@@ -85,13 +85,21 @@ Command = Callable[["Session", list[str], str], Awaitable[str]]
 
 @dataclass(kw_only=True)
 class Session:
-    """Who types: commands of ``COMMANDS`` against one cluster, in namespace default."""
+    """Who types: commands of ``COMMANDS`` against one cluster, in namespace default but where
+    ``-n NAME`` follows."""
 
     cluster: ClusterInMemory
+    namespace: str = "default"
+    written: int = 0
 
     async def run(self, step: Step) -> list[str]:
         """What the step prints; refusals too."""
         words = shlex.split(step.command)
+        self.namespace = "default"
+        if "-n" in words:
+            at = words.index("-n")
+            self.namespace = words[at + 1]
+            del words[at : at + 2]
         try:
             text = await COMMANDS[words[0]](self, words[1:], "\n".join(step.given))
         except ApiError as err:
@@ -104,7 +112,7 @@ class Session:
         return found[0]
 
     def key(self, kind: Kind, name: str) -> Key:
-        return Key("default" if kind.namespaced else "", name)
+        return Key(self.namespace if kind.namespaced else "", name)
 
     async def one(self, kind: Kind, name: str) -> Obj:
         return await self.cluster.client.get(kind, self.key(kind, name))
@@ -113,7 +121,8 @@ class Session:
         """Of the objects that fit; a name without a pattern stands for itself."""
         if not set(pattern) & set("*?["):
             return [pattern]
-        found = [o["metadata"]["name"] for o in (await self.cluster.client.list(kind)).items]
+        listed = await self.cluster.client.list(kind, namespace=self.key(kind, "").namespace)
+        found = [o["metadata"]["name"] for o in listed.items]
         return sorted(fnmatch.filter(found, pattern))
 
 
@@ -122,6 +131,7 @@ async def apply(session: Session, words: list[str], given: str) -> str:
     lines = []
     for obj in yaml.safe_load_all(given):
         kind = next(k for k in ALL if (k.api_version, k.kind) == (obj["apiVersion"], obj["kind"]))
+        session.namespace = obj["metadata"].get("namespace", session.namespace)
         key = session.key(kind, obj["metadata"]["name"])
         await session.cluster.client.patch(kind, key, obj, patch_type="apply", force=True)
         lines.append(f"{kind.singular}{'.' if kind.group else ''}{kind.group}/{key.name} applied")
@@ -135,10 +145,10 @@ async def get(session: Session, words: list[str], given: str) -> str:
     if options["o"].startswith("."):
         path = options["o"].strip(".").split(".")
         return _yaml(get_path(await session.one(kind, name), *path))
-    path = kind.path("default" if kind.namespaced else "", name)
+    path = kind.path(*session.key(kind, name))
     query = {"labelSelector": options["l"]} if options["l"] else {}
     answer = await ask(session.cluster.api, path, accept=TABLE, **query)
-    return _table(answer, wide=options["o"] == "wide")
+    return _table(answer, wide=options["o"] == "wide", where=session.key(kind, "").namespace)
 
 
 def _options(words: Sequence[str]) -> dict[str, Any]:
@@ -158,14 +168,14 @@ def _yaml(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _table(table: Obj, *, wide: bool) -> str:
+def _table(table: Obj, *, wide: bool, where: str) -> str:
     if table["kind"] == "Status":
         return f"Error from server ({table['reason']}): {table['message']}"
     shown = [n for n, c in enumerate(table["columnDefinitions"]) if wide or not c["priority"]]
     rows = [[str(table["columnDefinitions"][n]["name"]).upper() for n in shown]]
     rows += [[_cell(row["cells"][n]) for n in shown] for row in table["rows"]]
     if len(rows) == 1:
-        return "No resources found in default namespace."
+        return f"No resources found in {where} namespace." if where else "No resources found"
     widths = [max(len(row[n]) for row in rows) for n in range(len(shown))]
     return "\n".join(
         "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -234,14 +244,14 @@ async def node(session: Session, words: list[str], given: str) -> str:
 
 
 async def pod(session: Session, words: list[str], given: str) -> str:
-    """``pod PATTERN good|bad|done|fail``: from now on it does what that image would."""
+    """``pod PATTERN good|bad|done|fail|exit-N``: from now on it does what that image would."""
     pattern, image = words
     for name in await session.names(POD, pattern):
         container = (await session.one(POD, name))["spec"]["containers"][0]["name"]
         told = {"spec": {"containers": [{"name": container, "image": image}]}}
         body = {"status": status_of(told, now=session.cluster.now)}
         await session.cluster.client.patch(
-            POD, Key("default", name), body, patch_type="strategic", subresource="status"
+            POD, session.key(POD, name), body, patch_type="strategic", subresource="status"
         )
     return ""
 
@@ -260,6 +270,47 @@ async def events(session: Session, words: list[str], given: str) -> str:
     return "\n".join(f"{e['type']} {e['reason']}: {e['message']}" for e in found)
 
 
+async def evict(session: Session, words: list[str], given: str) -> str:
+    """``evict PATTERN``: what drain asks for; the first refusal ends it."""
+    names = await session.names(POD, words[0])
+    for name in names:
+        body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}}
+        body["metadata"]["namespace"] = session.namespace
+        await session.cluster.client.create(POD, body, subresource="eviction", name=name)
+    return "\n".join(f"pod/{name} evicted" for name in names)
+
+
+async def own(session: Session, words: list[str], given: str) -> str:
+    """``own KIND/NAME OWNER-KIND/NAME [--block]``: gives it one more owner."""
+    (kind, name), (owner_kind, owner_name) = (_named(session, word) for word in words[:2])
+    owner = await session.one(owner_kind, owner_name)
+    reference = {"apiVersion": owner_kind.api_version, "kind": owner_kind.kind}
+    reference |= {"name": owner_name, "uid": owner["metadata"]["uid"]}
+    reference["blockOwnerDeletion"] = "--block" in words
+    body = {"metadata": {"ownerReferences": [reference]}}
+    key = session.key(kind, name)
+    await session.cluster.client.patch(kind, key, body, patch_type="strategic")
+    return ""
+
+
+def _named(session: Session, word: str) -> tuple[Kind, str]:
+    singular, _, name = word.partition("/")
+    return session.kind(singular), name
+
+
+async def writes(session: Session, words: list[str], given: str) -> str:
+    """How often controllers and scheduler asked for a write since the last ``writes``."""
+    since, session.written = session.written, session.cluster.writes.count
+    return str(session.written - since)
+
+
+async def clock(session: Session, words: list[str], given: str) -> str:
+    """``clock jump +3h|-3h``: somebody sets the wall clock; timers run on."""
+    step = words[1]
+    session.cluster.clock.jump(float(step[:-1]) * UNITS[step[-1]])
+    return ""
+
+
 COMMANDS: Mapping[str, Command] = {
     "apply": apply,
     "get": get,
@@ -270,4 +321,8 @@ COMMANDS: Mapping[str, Command] = {
     "node": node,
     "pod": pod,
     "events": events,
+    "evict": evict,
+    "own": own,
+    "writes": writes,
+    "clock": clock,
 }
