@@ -7,9 +7,9 @@ Grammar as apimachinery pkg/labels and pkg/fields: ``a=b,c!=d,e in (f,g),h notin
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
+from edgek.api.remembered import remembered
 from edgek.api.validation import is_label_value, is_qualified_name
 
 
@@ -149,7 +149,7 @@ def _checked(key: str, operator: str, values: tuple[str, ...]) -> Requirement:
     return Requirement(key, operator, values)
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def parse_selector(text: str) -> Selector:
     """Raises ValueError with upstream's words where ``text`` is no label selector."""
     return _Parser(text).parse() if text.strip() else EVERYTHING
@@ -204,7 +204,7 @@ _TERM = re.compile(r"(?:[^\\,]|\\.?)+", re.DOTALL)
 _ESCAPE = re.compile(r"\\(.?)", re.DOTALL)
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def parse_field_selector(text: str) -> FieldSelector:
     """``a=b,c==d,e!=f``; backslash escapes ``,`` ``=`` and itself. Raises ValueError."""
     parts = [p for p in _TERM.findall(text) if p.strip()]

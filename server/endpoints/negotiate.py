@@ -7,13 +7,13 @@ wins. Answers are JSON, or YAML where that is asked for first; a client that tak
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Protocol
 
 import orjson
 
 from edgek.api import errors
 from edgek.api.meta import Obj
+from edgek.api.remembered import remembered
 from edgek.kinds.kind import Kind
 from server.endpoints.env import Env
 from server.endpoints.table import render_table
@@ -206,7 +206,7 @@ class _Clause:
     version: str = ""
 
 
-@lru_cache(maxsize=256)
+@remembered(256)
 def _clauses(accept: str) -> tuple[_Clause, ...]:
     out = []
     for clause in accept.split(",")[:32]:

@@ -8,6 +8,7 @@ answer begins, as upstream's long-running requests are not counted. Levels lend 
 """
 
 from edgek.api.errors import ApiError
+from edgek.api.remembered import LONGEST
 from edgek.kinds import FLOW_SCHEMA, PRIORITY_LEVEL
 from server.filters.errors import error_response
 from server.filters.fair_queue import FairQueue
@@ -22,7 +23,8 @@ _REMEMBERED = 4096
 
 
 class _Flows:
-    """The levels as the cluster's objects are now; who asked what is looked up once."""
+    """The levels as the cluster's objects are now; who asked what is looked up once, but for long
+    paths: anybody may send them, and thousands of them."""
 
     def __init__(self, reader: Reader, *, seats: int) -> None:
         self._reader = reader
@@ -37,6 +39,8 @@ class _Flows:
             self._load()
             self._freshness.stale = False
         user, info = request.user, request.info
+        if len(info.path) > LONGEST:
+            return self._classifier.flow(user, info)
         what = (
             (info.verb, info.group, info.resource, info.subresource, info.namespace)
             if info.is_resource

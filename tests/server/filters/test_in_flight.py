@@ -1,6 +1,7 @@
 """A flood is told to come back later, and keeps neither agents nor others of its kind out."""
 
 import asyncio
+import tracemalloc
 from collections import Counter
 
 import pytest
@@ -259,3 +260,18 @@ def test_a_schema_whose_level_is_missing_matches_nothing() -> None:
     dangling = {"metadata": {"name": "a"}, "spec": flow_spec("gone", 2, every_request_of())}
     classifier = Classifier.of([dangling], first(LEVELS))
     assert classifier.flow(ANN, RequestInfo()).level == ""
+
+
+async def test_long_paths_leave_nothing_behind() -> None:
+    async def answer(request: Request) -> Response:
+        return Response()
+
+    handle = in_flight_filter(reader())(answer)
+    tracemalloc.start()
+    try:
+        for number in range(200):
+            info = parse_request_info("GET", f"/{'x' * 50_000}{number}", {})
+            await handle(Request(method="GET", path=info.path, info=info, user=ADMIN))
+        assert tracemalloc.get_traced_memory()[0] < 2_000_000
+    finally:
+        tracemalloc.stop()
