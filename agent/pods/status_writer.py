@@ -95,16 +95,23 @@ class StatusWriter:
 def plan_patch(pod: Obj, status: Obj) -> Obj:
     """A merge patch from the pod's status to ours; empty where nothing differs.
 
-    Lists are replaced whole, so where others keep conditions of their own in it, the patch holds
-    only for the version it was made from.
+    Lists are replaced whole, and others keep conditions of their own in one, also while we are
+    out of touch. So those are the pod's, not the ones there were when our status was made, and
+    the patch holds only for the version that the pod is of.
     """
     old = pod.get("status") or {}
+    status = {**status, "conditions": _with_foreign(status, old.get("conditions") or [])}
     changes: dict[str, Any] = {k: v for k, v in status.items() if old.get(k) != v}
     changes |= {k: None for k in OWN_FIELDS if k in old and k not in status}
     if not changes:
         return {}
     meta = {"uid": uid(pod)}
-    foreign = {c["type"] for c in status["conditions"]} - {*OWN_CONDITIONS, "PodScheduled"}
-    if "conditions" in changes and foreign:
+    if "conditions" in changes and resource_version(pod):
         meta["resourceVersion"] = resource_version(pod)
     return {"metadata": meta, "status": changes}
+
+
+def _with_foreign(status: Obj, there: list[Obj]) -> list[Obj]:
+    mine = {c["type"]: c for c in status["conditions"] if c["type"] in OWN_CONDITIONS}
+    kept = [mine.pop(c["type"], c) for c in there]
+    return [*kept, *mine.values()]
