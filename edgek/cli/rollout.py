@@ -17,7 +17,7 @@ from edgek.cli.resources import spoken
 from edgek.cli.targets import find_one, find_targets
 from edgek.cli.waiting import states
 from edgek.cli.words import DURATION
-from edgek.kinds import CONTROLLER_REVISION, DAEMON_SET, DEPLOYMENT, REPLICA_SET
+from edgek.kinds import CONTROLLER_REVISION, DAEMON_SET, DEPLOYMENT, REPLICA_SET, STATEFUL_SET
 from edgek.kinds.kind import Kind
 
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
@@ -28,7 +28,7 @@ TEMPLATE_HASH = "pod-template-hash"
 
 @click.group("rollout")
 def command() -> None:
-    """Watch, restart and undo updates of Deployments and DaemonSets."""
+    """Watch, restart and undo updates of Deployments, DaemonSets and StatefulSets."""
 
 
 @command.command("status")
@@ -98,16 +98,19 @@ async def history(cluster: Cluster, /, words: tuple[str, ...]) -> None:
 
 
 def _known(kind: Kind) -> None:
-    if kind not in (DEPLOYMENT, DAEMON_SET):
-        raise Failure(f"a {kind.singular} has no rollout; Deployments and DaemonSets have")
+    if kind not in (DEPLOYMENT, DAEMON_SET, STATEFUL_SET):
+        others = "Deployments, DaemonSets and StatefulSets have"
+        raise Failure(f"a {kind.singular} has no rollout; {others}")
 
 
 def progress(kind: Kind, obj: Obj) -> tuple[str, bool]:
     """What is still to come, and whether that is nothing. As kubectl's rollout_status.go."""
     seen = get_path(obj, "status", "observedGeneration", default=0)
-    words = "deployment" if kind == DEPLOYMENT else "daemon set"
+    words = {DEPLOYMENT: "deployment", DAEMON_SET: "daemon set"}.get(kind, kind.singular)
     if obj["metadata"].get("generation", 0) > seen:
         return f"Waiting for {words} spec update to be observed...", False
+    if kind == STATEFUL_SET:
+        return _stateful_set_progress(obj)
     waiting = _deployment_waits(obj) if kind == DEPLOYMENT else _daemon_set_waits(obj)
     name = obj["metadata"]["name"]
     if waiting:
@@ -131,9 +134,34 @@ def _deployment_waits(obj: Obj) -> str:
     return ""
 
 
-def _daemon_set_waits(obj: Obj) -> str:
+def _check_rolling(obj: Obj) -> None:
     if get_path(obj, "spec", "updateStrategy", "type") == "OnDelete":
         raise Failure("rollout status is only available for RollingUpdate strategy type")
+
+
+def _stateful_set_progress(obj: Obj) -> tuple[str, bool]:
+    _check_rolling(obj)
+    counts, wanted = obj.get("status") or {}, obj["spec"].get("replicas", 1)
+    ready, updated = counts.get("readyReplicas", 0), counts.get("updatedReplicas", 0)
+    if ready < wanted:
+        return f"Waiting for {wanted - ready} pods to be ready...", False
+    rolling = get_path(obj, "spec", "updateStrategy", "rollingUpdate")
+    if rolling is not None:
+        share = wanted - rolling.get("partition", 0)
+        if updated < share:
+            what = f"{updated} out of {share} new pods have been updated"
+            return f"Waiting for partitioned roll out to finish: {what}...", False
+        return f"partitioned roll out complete: {updated} new pods have been updated...", True
+    newest, current = counts.get("updateRevision"), counts.get("currentRevision")
+    if newest != current:
+        what = f"{updated} pods at revision {newest}"
+        return f"waiting for statefulset rolling update to complete {what}...", False
+    what = f"{counts.get('currentReplicas', 0)} pods at revision {current}"
+    return f"statefulset rolling update complete {what}...", True
+
+
+def _daemon_set_waits(obj: Obj) -> str:
+    _check_rolling(obj)
     counts = obj.get("status") or {}
     wanted = counts.get("desiredNumberScheduled", 0)
     updated, available = counts.get("updatedNumberScheduled", 0), counts.get("numberAvailable", 0)
@@ -169,7 +197,7 @@ def rollback(kind: Kind, name: str, found: Sequence[tuple[int, Obj]], wanted: in
     chosen = next((o for n, o in found if n == wanted), None) if wanted else found[-2][1]
     if chosen is None:
         raise Failure(f"unable to find specified revision {wanted} in history")
-    if kind == DAEMON_SET:
+    if kind != DEPLOYMENT:
         return chosen["data"]
     template = chosen["spec"]["template"]
     meta = template.get("metadata") or {}
