@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from edgek.api import taints as t
 from edgek.api.conditions import find_condition, with_condition
 from edgek.api.meta import Obj, annotations, get_path, is_deleting, labels, name
-from edgek.kinds.pods import phase
+from edgek.kinds.pods import is_ready, phase
 
 AUTONOMOUS = "edgek.io/autonomous"
 """An annotation of pods and a label of nodes; "true" or "false", anything else says nothing."""
@@ -58,6 +58,12 @@ def has_been_cut_off(pod: Obj) -> bool:
     return _reachable(pod) is not None
 
 
+def may_be_ready(pod: Obj) -> bool:
+    """It was ready when its node fell silent, and nothing is known of it since."""
+    found = find_condition(get_path(pod, "status", "conditions"), "Ready")
+    return phase(pod) == "Unknown" and found is not None and found.get("status") == "Unknown"
+
+
 def plan_cut_off(pod: Obj, node: Obj, *, now: str) -> Obj | None:
     """The status of an autonomous pod whose node is silent; None where it says so already.
 
@@ -74,10 +80,11 @@ def plan_cut_off(pod: Obj, node: Obj, *, now: str) -> Obj | None:
         "reason": "NodeUnreachable",
         "message": f"Node {name(node)} is silent; the pod is autonomous and thought to run on",
     }
-    unknown = {"type": "Ready", "status": "Unknown", "reason": "NodeUnreachable"}
     conditions = get_path(pod, "status", "conditions", default=[])
-    for condition in (unknown, cut):
-        conditions = with_condition(conditions, condition, now=now)
+    if is_ready(pod):
+        unknown = {"type": "Ready", "status": "Unknown", "reason": "NodeUnreachable"}
+        conditions = with_condition(conditions, unknown, now=now)
+    conditions = with_condition(conditions, cut, now=now)
     return {**pod["status"], "phase": "Unknown", "conditions": conditions}
 
 

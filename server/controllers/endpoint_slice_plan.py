@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from edgek.api.meta import Obj, get_path, hash_of, is_deleting, key_of, labels, owner_reference, uid
-from edgek.kinds.pods import is_ready, node_name
+from edgek.kinds.pods import node_name
 from server.controllers.service_backends import (
     Port,
     address_of,
@@ -19,6 +19,7 @@ from server.controllers.service_backends import (
     ports_of,
     publishes_not_ready,
     target_ref,
+    who_serves,
 )
 
 SERVICE_NAME = "kubernetes.io/service-name"
@@ -56,10 +57,11 @@ class _Draft:
         return MAX_ENDPOINTS - len(self.endpoints)
 
 
-def endpoint_of(service: Obj, pod: Obj, address: str, zones: Mapping[str, str | None]) -> Obj:
+def endpoint_of(
+    service: Obj, pod: Obj, address: str, zones: Mapping[str, str | None], *, serving: bool
+) -> Obj:
     """As podToEndpoint: ready is what old readers go by, serving what draining ones do."""
     terminating = is_deleting(pod)
-    serving = is_ready(pod)
     ready = publishes_not_ready(service) or (serving and not terminating)
     endpoint: Obj = {
         "addresses": [address],
@@ -79,12 +81,14 @@ def _desired(
     service: Obj, pods: Iterable[Obj], zones: Mapping[str, str | None]
 ) -> dict[Group, dict[Id, Obj]]:
     out: dict[Group, dict[Id, Obj]] = {}
-    for pod in pods:
+    there = list(pods)
+    serves = who_serves(there)
+    for pod in there:
         ports = ports_of(service, pod)
         for family in families(service):
             address = address_of(pod, family)
             if address is not None:
-                endpoint = endpoint_of(service, pod, address, zones)
+                endpoint = endpoint_of(service, pod, address, zones, serving=serves(pod))
                 out.setdefault((family, ports), {})[_id(endpoint)] = endpoint
     return out
 

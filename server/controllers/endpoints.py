@@ -5,14 +5,14 @@ pkg/controller/endpoint: one object per Service, of its name; a Service without 
 the Endpoints to its user, one of type ExternalName has none.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
 from edgek.api.errors import NotFound
 from edgek.api.meta import Key, Obj, annotations, is_deleting, key_of, labels
 from edgek.control.controller import DONE, Context, ForKind, Mapped, Result, Watch
 from edgek.kinds import ENDPOINTS, POD, SERVICE
-from edgek.kinds.pods import is_ready, node_name
+from edgek.kinds.pods import node_name
 from server.controllers.service_backends import (
     Pace,
     Port,
@@ -28,6 +28,7 @@ from server.controllers.service_backends import (
     publishes_not_ready,
     services_of,
     target_ref,
+    who_serves,
 )
 
 MANAGED_BY = "endpoints.kubernetes.io/managed-by"
@@ -42,7 +43,9 @@ def build(context: Context) -> "EndpointsController":
 
 def plan_endpoints(service: Obj, pods: Iterable[Obj]) -> Obj:
     """The Endpoints as they should be, without what the API server adds."""
-    found = [e for e in (_entry(service, pod) for pod in pods) if e is not None]
+    there = list(pods)
+    serves = who_serves(there)
+    found = [e for e in (_entry(service, pod, serves) for pod in there) if e is not None]
     # Ready addresses first: what does not fit is cut from the end.
     found.sort(key=lambda e: (not e[0], e[1]["ip"], e[1]["targetRef"]["uid"]))
     kept = found[:MAX_ADDRESSES]
@@ -65,7 +68,7 @@ def plan_endpoints(service: Obj, pods: Iterable[Obj]) -> Obj:
 Entry = tuple[bool, Obj, tuple[Port, ...]]
 
 
-def _entry(service: Obj, pod: Obj) -> Entry | None:
+def _entry(service: Obj, pod: Obj, serves: Callable[[Obj], bool]) -> Entry | None:
     """Ready or not, address, ports; None where the pod is not to be called (any more)."""
     unready_too = publishes_not_ready(service)
     if is_deleting(pod) and not unready_too:
@@ -79,7 +82,7 @@ def _entry(service: Obj, pod: Obj) -> Entry | None:
         entry["nodeName"] = node_name(pod)
     if host := hostname_of(pod, service):
         entry["hostname"] = host
-    return unready_too or is_ready(pod), entry, ports
+    return unready_too or serves(pod), entry, ports
 
 
 def _subsets(entries: Sequence[Entry]) -> list[Obj]:

@@ -4,13 +4,14 @@ Pure readers, plus ``Pace``, by which both controllers keep a rollout of many po
 one write per pod. As endpoint-slice ``utils.go`` and ``pkg/controller/endpoint`` upstream.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from edgek.aio.clock import Clock
 from edgek.api.meta import Key, Obj, get_path, is_deleting, key_of, labels, namespace, uid
 from edgek.control.informer import Informer
 from edgek.kinds.pods import is_ready, is_terminal, node_name, pod_ips, port_number
+from server.controllers.autonomy import may_be_ready
 
 HEADLESS = "service.kubernetes.io/headless"
 NONE = "None"
@@ -38,6 +39,14 @@ def pods_of(pods: Informer, service: Obj) -> list[Obj]:
     return [p for p in found if matches(service, labels(p)) and pod_ips(p) and not is_terminal(p)]
 
 
+def who_serves(pods: Sequence[Obj]) -> Callable[[Obj], bool]:
+    """Who of a Service's pods can be called: those that are ready; where none is, those on
+    silent nodes that may be. Nodes out of our reach are often in reach of each other."""
+    if any(is_ready(pod) and not is_deleting(pod) for pod in pods):
+        return is_ready
+    return lambda pod: is_ready(pod) or may_be_ready(pod)
+
+
 def pod_matters(old: Obj | None, new: Obj | None) -> bool:
     """Most updates of a pod say nothing new to those who call it."""
     return old is None or new is None or _facts(old) != _facts(new)
@@ -49,6 +58,7 @@ def _facts(pod: Obj) -> tuple[Any, ...]:
         uid(pod),
         pod_ips(pod),
         is_ready(pod),
+        may_be_ready(pod),
         is_terminal(pod),
         is_deleting(pod),
         node_name(pod),

@@ -13,9 +13,25 @@ from edgek.aio.clock import FakeClock
 from edgek.api.conditions import find_condition
 from edgek.api.meta import Obj, deep_copy, name
 from edgek.api.time import format_micro_time
-from edgek.kinds import LEASE, NAMESPACE, NODE, POD, REPLICA_SET
+from edgek.kinds import (
+    ENDPOINT_SLICE,
+    ENDPOINTS,
+    LEASE,
+    NAMESPACE,
+    NODE,
+    POD,
+    REPLICA_SET,
+    SERVICE,
+)
 from edgek.kinds.pods import is_ready, node_name, phase
-from server.controllers import node_lifecycle, pod_gc, replicaset, taint_eviction
+from server.controllers import (
+    endpoint_slice,
+    endpoints,
+    node_lifecycle,
+    pod_gc,
+    replicaset,
+    taint_eviction,
+)
 from server.controllers.autonomy import (
     AUTONOMOUS,
     NODE_REACHABLE,
@@ -300,6 +316,44 @@ async def test_a_deletion_by_hand_stands_and_its_replacement_stays() -> None:
         api.remove(POD, "default", "own")  # the agent ends what it was told to end
         await loops.settle(60)
         assert [name(p) for p in api.all(POD)] == [name(made[0])]
+
+
+def behind(api: MemoryApi) -> dict[str, bool]:
+    """Which pods are called: as the slices say, and as the Endpoints do."""
+    found = {
+        e["targetRef"]["name"]: e["conditions"]["ready"]
+        for s in api.all(ENDPOINT_SLICE)
+        for e in s["endpoints"]
+    }
+    subsets = (api.one(ENDPOINTS, "default", "web") or {})["subsets"]
+    addresses = [a["targetRef"]["name"] for s in subsets for a in s.get("addresses") or ()]
+    assert sorted(n for n, ready in found.items() if ready) == sorted(addresses)
+    return found
+
+
+@pytest.mark.looptime
+async def test_unknown_pods_stand_behind_a_service_where_no_other_is_ready() -> None:
+    api = MemoryApi()
+    api.put(NODE, well("n1"))
+    api.put(NODE, well("n2"))
+    for named, on, mark, ip in (
+        ("edge", "n1", "true", "10.42.0.1"),
+        ("plain", "n1", "false", "10.42.0.2"),
+        ("other", "n2", "", "10.42.0.3"),
+    ):
+        made = runs(named, on, mark, labels={"app": "web"})
+        made["status"] |= {"podIP": ip, "podIPs": [{"ip": ip}]}
+        api.put(POD, made)
+    spec = {"selector": {"app": "web"}, "clusterIP": "10.43.0.7", "ports": [{"port": 80}]}
+    api.put(SERVICE, {"metadata": {"name": "web", "namespace": "default"}, "spec": spec})
+    builders = (*loops_of(), endpoints.build, endpoint_slice.build)
+    async with running(api, *builders) as loops, beating(loops, "n2"):
+        assert behind(api) == {"edge": True, "plain": True, "other": True}
+        await loops.settle(70)
+        assert behind(api) == {"edge": False, "plain": False, "other": True}
+        api.remove(POD, "default", "other")
+        await loops.settle(10)
+        assert behind(api) == {"edge": True, "plain": False}
 
 
 def test_of_pods_that_were_cut_off_the_oldest_stays() -> None:
