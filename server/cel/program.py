@@ -12,12 +12,14 @@ types: a Schema of type "time", "date" or "duration" is a timestamp or duration,
 decoded, "double" is a double though JSON has 1; "int-or-string" and "any" stay as they are. Leave
 ``oldSelf`` out of the environment where the rule is none of transitions:
 ``"oldSelf" in program.variables`` tells whether an expression reads it. CelError is the sentence
-for the user; OutOfBudget (a CelError) ends all further rules.
+for the user; OutOfBudget (a CelError) ends all further rules. Who wants to know what an expression
+could cost asks check_expression, and gives what it says to server/cel/estimate.py.
 
 How hostile expressions end: parser and checker bound length and nesting; each step of the
 evaluation costs units (server/cel/cost.py) and there is a deadline on top; regular expressions
 run in linear time; what grows a text or number says so first. Evaluation is synchronous, in the
-event loop, for at most ``cost.SECONDS``.
+event loop, for at most ``cost.SECONDS``; who has several gives others a turn in between
+(edgek/aio/slices.py).
 """
 
 from collections.abc import Collection, Mapping

@@ -105,6 +105,65 @@ async def test_bad_objects_are_told_what_is_wrong(kubectl: Kubectl) -> None:
     )
 
 
+DEAR = """\
+                args: ARGS
+              x-kubernetes-validations:
+                - rule: '!has(self.args) || self.args.all(a, self.args.exists_one(b, a == b))'
+                  message: each argument once
+"""
+IMAGE = "image: {type: string}"
+
+
+def _with_rule(args: str) -> str:
+    """The definition with a rule about its arguments, of this schema."""
+    last = "default: 1}\n"
+    return DEFINITION.replace(last, last + DEAR.replace("ARGS", args))
+
+
+async def test_a_rule_must_be_affordable(kubectl: Kubectl) -> None:
+    dear = _with_rule("{type: array, items: {type: string}}")
+    said = await kubectl("apply", "-f", "-", stdin=dear, ok=False)
+    assert 'The CustomResourceDefinition "crontabs.stable.example.com" is invalid' in said
+    assert (
+        "spec.validation.openAPIV3Schema.properties[spec].x-kubernetes-validations[0].rule: "
+        "Forbidden: estimated rule cost exceeds budget by factor of more than 100x (try "
+        "simplifying the rule, or adding maxItems, maxProperties, and maxLength where arrays, "
+        "maps, and strings are declared)"
+    ) in said
+    bounded = _with_rule("{type: array, maxItems: 10, items: {type: string, maxLength: 20}}")
+    await kubectl("apply", "-f", "-", stdin=bounded)
+    twice = OBJECT.replace("image: busybox", "args: [a, a]")
+    said = await kubectl("apply", "-f", "-", stdin=twice, ok=False)
+    assert 'spec: Invalid value: "object": each argument once' in said
+    await kubectl("apply", "-f", "-", stdin=twice.replace("[a, a]", "[a, b]"))
+
+
+@pytest.mark.parametrize(
+    ("stricter", "told"),
+    [
+        ("{type: string, maxLength: 4}", "spec.image: Too long"),
+        (
+            "{type: string, maxLength: 99, x-kubernetes-validations: "
+            "[{rule: self.size() < 5, message: must be short}]}",
+            'spec.image: Invalid value: "string": must be short',
+        ),
+    ],
+)
+async def test_what_an_update_leaves_alone_stays_accepted(
+    kubectl: Kubectl, stricter: str, told: str
+) -> None:
+    await kubectl("apply", "-f", "-", stdin=OBJECT)
+    tight = DEFINITION.replace(IMAGE, f"image: {stricter}")
+    await kubectl("apply", "-f", "-", stdin=tight)
+    await kubectl("scale", "ct/nightly", "--replicas=2")
+    await kubectl("apply", "-f", "-", stdin=OBJECT.replace("0 3", "0 4"))
+    said = await kubectl(
+        "apply", "-f", "-", stdin=OBJECT.replace("image: busybox", "image: alpine"), ok=False
+    )
+    assert told in said
+    await kubectl("apply", "-f", "-", stdin=OBJECT.replace("image: busybox", "image: box"))
+
+
 async def test_scale_status_and_server_side_apply(kubectl: Kubectl) -> None:
     await kubectl("apply", "-f", "-", stdin=OBJECT)
     assert "scaled" in await kubectl("scale", "ct/nightly", "--replicas=3")
