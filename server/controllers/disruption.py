@@ -5,7 +5,7 @@ pass. As pkg/controller/disruption; the numbers are in disruption_plan.py. What 
 expect of an eviction that never came is stale_disruption.py's.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from edgek.api.errors import ApiError, Conflict
 from edgek.api.meta import Key, Obj, controller_of, get_path, key_of, labels, name, namespace, uid
@@ -66,16 +66,17 @@ class DisruptionController:
 
     def _budgets_of(self, pod: Obj) -> Iterable[Key]:
         for budget in self._budgets.list(namespace(pod)):
-            if _selects(budget, pod):
+            if _picks(budget)(pod):
                 yield key_of(budget)
 
     async def reconcile(self, key: Key) -> Result:
         budget = self._budgets.get(key)
         if budget is None:
             return DONE
-        pods = [pod for pod in self._pods.list(key.namespace) if _selects(budget, pod)]
+        pods = list(filter(_picks(budget), self._pods.list(key.namespace)))
         if not pods:
             self._source.normal(budget, "NoPods", "No matching pods found")
+        self._warn_of_doubles(budget, pods)
         try:
             return await self._sync(budget, pods)
         except Conflict:
@@ -85,6 +86,19 @@ class DisruptionController:
             if isinstance(err, ApiError):  # else nothing changes by asking again
                 raise
             return DONE
+
+    def _warn_of_doubles(self, budget: Obj, pods: Sequence[Obj]) -> None:
+        """A pod of several budgets can not be evicted at all; the first of them says so."""
+        known = self._budgets.list(namespace(budget))
+        others = {name(b): _picks(b) for b in known if key_of(b) != key_of(budget)}
+        for pod in pods if others else ():
+            doubles = [other for other, picks in others.items() if picks(pod)]
+            if doubles and name(budget) < min(doubles):
+                text = (
+                    f'Pod "{namespace(pod)}"/"{name(pod)}" matches multiple PodDisruptionBudgets.  '
+                    f'Chose "{name(budget)}" arbitrarily.'
+                )
+                self._source.warning(pod, "MultiplePodDisruptionBudgets", text)
 
     async def _sync(self, budget: Obj, pods: Sequence[Obj]) -> Result:
         expected = await self._expected(budget, pods)
@@ -160,10 +174,13 @@ def _group_kind(ref: Obj) -> tuple[str, str]:
     return ref.get("apiVersion", "").rpartition("/")[0], ref.get("kind", "")
 
 
-def _selects(budget: Obj, pod: Obj) -> bool:
+def _picks(budget: Obj) -> Callable[[Obj], bool]:
     """An empty selector means every pod, none at all means none."""
     selector = get_path(budget, "spec", "selector")
-    return selector is not None and from_label_selector(selector).matches(labels(pod))
+    if selector is None:
+        return lambda pod: False
+    parsed = from_label_selector(selector)
+    return lambda pod: parsed.matches(labels(pod))
 
 
 def unmanaged_text(budget: Obj) -> str:

@@ -203,6 +203,20 @@ async def test_what_can_not_be_reckoned_lets_nothing_go(api):
 
 
 @pytest.mark.looptime
+async def test_a_pod_of_two_budgets_is_told_of(api):
+    api.put(POD, pod("p0"))
+    other = budget(minAvailable=0)
+    other["metadata"] = {"name": "also", "namespace": "ns"}
+    api.put(POD_DISRUPTION_BUDGET, other)
+    api.put(POD_DISRUPTION_BUDGET, budget(minAvailable=0))
+    async with running(api, disruption.build) as loops:
+        assert loops.events("MultiplePodDisruptionBudgets") == [
+            'MultiplePodDisruptionBudgets: Pod "ns"/"p0" matches multiple PodDisruptionBudgets.  '
+            'Chose "also" arbitrarily.'
+        ]
+
+
+@pytest.mark.looptime
 async def test_an_eviction_that_did_not_happen_is_given_back_after_two_minutes(api):
     noted = budget(minAvailable=1)
     async with running(api, disruption.build) as loops:
