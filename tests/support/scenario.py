@@ -257,7 +257,7 @@ async def pod(session: Session, words: list[str], given: str) -> str:
 
 
 async def events(session: Session, words: list[str], given: str) -> str:
-    """``events KIND/NAME``: type, reason and message of what was said about it, in order."""
+    """``events KIND/NAME``: what was said about it, in the order in which it was first said."""
     singular, _, name = words[0].partition("/")
     wanted = session.kind(singular).kind
     found = [
@@ -266,8 +266,13 @@ async def events(session: Session, words: list[str], given: str) -> str:
         if e["involvedObject"].get("kind") == wanted
         and fnmatch.fnmatch(e["involvedObject"].get("name", ""), name)
     ]
-    found.sort(key=lambda e: (e.get("firstTimestamp") or "", int(e["metadata"]["resourceVersion"])))
-    return "\n".join(f"{e['type']} {e['reason']}: {e['message']}" for e in found)
+    found.sort(key=lambda e: (e.get("firstTimestamp") or "", e["metadata"]["name"][-16:]))
+    return "\n".join(f"{e['type']} {e['reason']}: {e['message']}{_times(e)}" for e in found)
+
+
+def _times(event: Obj) -> str:
+    count = event.get("count") or 1
+    return f" (x{count})" if count > 1 else ""
 
 
 async def evict(session: Session, words: list[str], given: str) -> str:
