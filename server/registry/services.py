@@ -4,6 +4,7 @@ As apiserver registry/core/service/storage/alloc.go. Only IPv4 clusters for now:
 follows the service network's family.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -55,6 +56,9 @@ class ServiceHook:
 
     def __init__(self, *, service_cidr: str, node_ports: str, services: Iterable[Obj]) -> None:
         found = list(services)
+        # Two may hold one address or port, in a file that others have written.
+        self._held: Counter[str | int] = Counter(ip for s in found if (ip := _cluster_ip(s)))
+        self._held.update(p for s in found for p in _node_ports(s))
         used = {ip for s in found if (ip := _cluster_ip(s))}
         self._ips = IpAllocator(service_cidr, used)
         self._ports = PortAllocator(node_ports, {p for s in found for p in _node_ports(s)})
@@ -143,15 +147,31 @@ class ServiceHook:
         """Frees what the Service had and has no more."""
         had, has = _cluster_ip(old), _cluster_ip(obj)
         if had and had != has:
-            self._ips.release(had)
+            self._release_ip(had)
         for port in _node_ports(old).keys() - _node_ports(obj).keys():
-            self._ports.release(port)
+            self._release_port(port)
 
     def removed(self, obj: Obj) -> None:
         if ip := _cluster_ip(obj):
-            self._ips.release(ip)
+            self._release_ip(ip)
         for port in _node_ports(obj):
+            self._release_port(port)
+
+    def _release_ip(self, ip: str) -> None:
+        if self._was_last(ip):
+            self._ips.release(ip)
+
+    def _release_port(self, port: int) -> None:
+        if self._was_last(port):
             self._ports.release(port)
+
+    def _was_last(self, held: str | int) -> bool:
+        """Whether nobody has it any more, now that one Service less does."""
+        self._held[held] -= 1
+        if self._held[held] > 0:
+            return False
+        del self._held[held]
+        return True
 
 
 def _keep_port(port: Obj, old: Obj | None) -> None:
