@@ -27,6 +27,8 @@ from edgek.schema.shape import (
 Obj = dict[str, Any]
 NONE: frozenset[str] = frozenset()
 _ZEROS = (None, 0, "", False)
+_CONTAINERS = (dict, list)
+"""What else there is, nearly all of it, is one field: no schema needs to be asked."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -85,7 +87,10 @@ def _everything_below(value: Any, schema: Schema) -> Fields:
     if is_map(schema, value):
         if schema.type == "map" and schema.items is not None and schema.items.type == "string":
             return {"f:" + name: MEMBER for name in value}  # most maps
-        return {"f:" + name: everything(v, field_of(schema, name)) for name, v in value.items()}
+        return {
+            "f:" + name: everything(v, field_of(schema, name)) if type(v) in _CONTAINERS else MEMBER
+            for name, v in value.items()
+        }
     if is_list(schema, value):
         items = item_schema(schema)
         return {element_of(schema, item): everything(item, items) for item in value}
@@ -113,17 +118,16 @@ def created(
 
 def _appeared(name: str, value: Any, parent: Schema) -> Fields | None:
     """The node of an entry that came into a map or object; None where Go had it already."""
+    if type(value) not in _CONTAINERS:
+        return None if value in _ZEROS and is_always_there(parent, name) else MEMBER
     schema = field_of(parent, name)
     if is_map(schema, value):
         if is_struct(parent, name):
             return created(value, schema) or None
-        if value and is_always_there(parent, name):
-            return _everything_below(value, schema)
-    elif is_list(schema, value):
-        if value and is_always_there(parent, name):
-            return _everything_below(value, schema)
-    elif is_always_there(parent, name) and not isinstance(value, dict | list):
-        return None if value in _ZEROS else MEMBER
+    elif not is_list(schema, value):
+        return MEMBER
+    if value and is_always_there(parent, name):
+        return _everything_below(value, schema)
     return everything(value, schema)
 
 
