@@ -197,6 +197,9 @@ class Kind:
     prepare_status: Prepare = _nothing
     validate: Validate = _nothing
     validate_update: ValidateUpdate = _nothing
+    validate_status: ValidateUpdate | None = None
+    """What a write of the status is held to in place of the other two (None: to both), where
+    statuses are written often."""
     warn: Warn | None = None
     validate_name: Callable[[str], list[str]] | None = None
     graceful: Callable[[Obj, int | None], int] | None = None

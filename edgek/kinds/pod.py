@@ -5,6 +5,7 @@ from edgek.kinds.kind import STATUS, Kind, Subresource, read_field
 from edgek.kinds.pod_columns import POD_COLUMNS
 from edgek.kinds.pod_defaults import default_pod
 from edgek.kinds.pod_prepare import prepare_pod, prepare_pod_status
+from edgek.kinds.pod_status import validate_status_update
 from edgek.kinds.pod_update import validate_pod_update
 from edgek.kinds.pod_validation import validate_pod
 from edgek.kinds.pod_warnings import warn_of_pod
@@ -80,6 +81,7 @@ POD = Kind(
     prepare_status=prepare_pod_status,
     validate=validate_pod,
     validate_update=validate_pod_update,
+    validate_status=validate_status_update,
     warn=warn_of_pod,
     graceful=grace_seconds,
     generation=True,

@@ -23,6 +23,12 @@ _FIELDS = (
 
 def validate_pod_update(new: Obj, old: Obj, errors: FieldErrors) -> None:
     spec, before = new.get("spec") or {}, old.get("spec") or {}
+    if spec != before:
+        _validate_spec_update(spec, before, errors)
+    validate_status_update(new, old, errors)
+
+
+def _validate_spec_update(spec: Obj, before: Obj, errors: FieldErrors) -> None:
     for field in ("containers", "initContainers"):
         if len(spec.get(field) or ()) != len(before.get(field) or ()):
             text = "pod updates may not add or remove containers"
@@ -33,7 +39,6 @@ def validate_pod_update(new: Obj, old: Obj, errors: FieldErrors) -> None:
     validate_gates(spec, before, errors)
     if with_same_empties(_without_changeable(spec, before)) != with_same_empties(before):
         errors.forbidden(SPEC, _FIELDS)
-    validate_status_update(new, old, errors)
 
 
 def _without_changeable(spec: Obj, before: Obj) -> Obj:

@@ -268,7 +268,7 @@ class Registry:
         undo = nothing if how.subresource else self._reserve(kind, obj, old, context.user)
         try:
             if how.validate:
-                await validate(kind, obj, old, self.checks)
+                await validate(kind, obj, old, self.checks, status=how is STATUS)
             if not how.subresource:
                 _warn(kind, obj, old, context)
             if how.admitted:

@@ -19,8 +19,15 @@ Check = Callable[[Obj, Obj | None, FieldErrors], Awaitable[None]]
 """Validation that a kind itself has no means for. ``errors`` holds what is wrong otherwise."""
 
 
-async def validate(kind: Kind, obj: Obj, old: Obj | None, checks: Mapping[Kind, Check]) -> None:
-    """``old`` is None for a new object. Raises Invalid."""
+async def validate(
+    kind: Kind,
+    obj: Obj,
+    old: Obj | None,
+    checks: Mapping[Kind, Check],
+    *,
+    status: bool = False,
+) -> None:
+    """``old`` is None for a new object; ``status``: a write of the status. Raises Invalid."""
     problems = FieldErrors()
     validate_object_meta(
         obj,
@@ -29,11 +36,12 @@ async def validate(kind: Kind, obj: Obj, old: Obj | None, checks: Mapping[Kind, 
         validate_name=kind.validate_name,
         free_finalizers=kind.is_extension,
     )
-    if old is None or not kind.custom:  # custom kinds hold an update to what it changed
+    of_status = kind.validate_status if status else None
+    if old is None or not (kind.custom or of_status):  # those hold an update to what it changed
         kind.validate(obj, problems)
     if old is not None:
         validate_object_meta_update(obj, old, problems)
-        kind.validate_update(obj, old, problems)
+        (of_status or kind.validate_update)(obj, old, problems)
     if kind.shape is not None:
         before = NOTHING if old is None else old
         await in_slices(kind.shape.check_rules(obj, before, problems))
