@@ -14,14 +14,15 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from edgek.api.conditions import is_true
 from edgek.api.cron import Schedule
 from edgek.api.cron_times import latest_time, next_time
-from edgek.api.meta import Obj, get_path, name, namespace, owner_reference
+from edgek.api.meta import Obj, annotations, get_path, name, namespace, owner_reference
 from edgek.api.time import parse_time
 
 SCHEDULED_AT = "batch.kubernetes.io/cronjob-scheduled-timestamp"
 MANY = 100
 SETTLE = timedelta(milliseconds=100)
 """After the moment, for clocks are never quite right (nextScheduleDelta)."""
-SECOND = timedelta(seconds=1)
+LONG_AGO = 100 * 365 * 86400
+"""Seconds; a date so far back can be worked out still."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +49,9 @@ def since(cron_job: Obj) -> datetime:
 def plan_due(cron_job: Obj, timing: Timing, after: datetime, now: datetime) -> Due:
     """``after`` as of ``since``. Raises ValueError where the schedule has no moments."""
     deadline = get_path(cron_job, "spec", "startingDeadlineSeconds")
-    start = after if deadline is None else max(after, now - timedelta(seconds=deadline))
+    start = after
+    if deadline is not None:
+        start = max(after, now - timedelta(seconds=min(deadline, LONG_AGO)))
     first = _existing(next_time(timing.schedule, start, timing.zone))
     if first > now:
         return Due(missed=_latest(timing, after, now))
@@ -82,11 +85,14 @@ def job_name(cron_job: Obj, at: datetime) -> str:
 def moment_of(cron_job: Obj, job: Obj) -> datetime | None:
     """The moment that one of our Jobs was made for, by its name."""
     minutes = name(job).removeprefix(f"{name(cron_job)}-")
-    if not (minutes.isascii() and minutes.isdecimal()) or len(minutes) > 10:
+    if not (minutes.isascii() and minutes.isdecimal()) or len(minutes) > 9:
         return None
-    at = get_path(job, "metadata", "annotations", SCHEDULED_AT)
-    found = parse_time(at) if at else datetime.fromtimestamp(int(minutes) * 60, UTC)
-    return found if job_name(cron_job, found) == name(job) else None
+    minute = datetime.fromtimestamp(int(minutes) * 60, UTC)
+    try:
+        exact = parse_time(annotations(job).get(SCHEDULED_AT, ""))
+    except ValueError:  # users can write annotations
+        return minute
+    return exact if job_name(cron_job, exact) == name(job) else minute
 
 
 def job_from_template(cron_job: Obj, at: datetime, zone: tzinfo | None) -> Obj:

@@ -19,6 +19,8 @@ from server.controllers.job_rules import match_success
 from server.controllers.job_view import JobView, is_suspended
 
 SUCCESS, FAILURE = "SuccessCriteriaMet", "FailureTarget"
+FOREVER = 100 * 365 * 86400
+"""Seconds; a date so far off can be worked out, and nobody waits for it."""
 FINAL = {SUCCESS: "Complete", FAILURE: "Failed"}
 
 
@@ -104,4 +106,4 @@ def until_deadline(view: JobView, now: datetime) -> timedelta | None:
     seconds, start = view.spec.get("activeDeadlineSeconds"), view.status.get("startTime")
     if seconds is None or not start or is_suspended(view.job):
         return None
-    return parse_time(start) + timedelta(seconds=seconds) - now
+    return parse_time(start) + timedelta(seconds=min(seconds, FOREVER)) - now

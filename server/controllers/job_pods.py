@@ -37,20 +37,19 @@ def is_terminating(pod: Obj) -> bool:
 
 
 def index_of(pod: Obj) -> int | None:
-    text = annotations(pod).get(INDEX, "")
-    return int(text) if text.isascii() and text.isdecimal() else None
+    return _number(pod, INDEX)
 
 
 def index_failures(pod: Obj) -> tuple[int, int]:
     """How often the pod's index failed before it: counted failures, and ignored ones."""
-    return _number(pod, FAILURES), _number(pod, IGNORED_FAILURES)
+    return _number(pod, FAILURES) or 0, _number(pod, IGNORED_FAILURES) or 0
 
 
-def _number(pod: Obj, annotation: str) -> int:
-    """0 where it is none: users can write annotations."""
+def _number(pod: Obj, annotation: str) -> int | None:
+    """None where it is none: users can write annotations."""
     text = annotations(pod).get(annotation, "")
-    number = int(text) if text.isascii() and text.isdecimal() and len(text) <= 10 else 0
-    return number if number <= MAX_INT32 else 0
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) <= 10 else None
+    return number if number is not None and number <= MAX_INT32 else None
 
 
 def finished_at(pod: Obj) -> datetime:

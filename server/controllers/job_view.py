@@ -157,16 +157,24 @@ class JobView:
         return read_indexes(self.status.get("completedIndexes") or "", self.completions or 0)
 
     @cached_property
+    def failed_before(self) -> Intervals:
+        return read_indexes(self.status.get("failedIndexes") or "", self.completions or 0)
+
+    @cached_property
     def succeeded_indexes(self) -> Intervals:
         ended = [p for p in self.pods if phase(p) == "Succeeded" and self.is_tracked(p)]
-        return merge_indexes(self.succeeded_before, self._indexes(ended))
+        return self._with(self.succeeded_before, ended, unless=self.failed_before)
 
     @cached_property
     def failed_indexes(self) -> Intervals:
         """Those that are given up."""
-        before = read_indexes(self.status.get("failedIndexes") or "", self.completions or 0)
         ended = [p for p in self.pods if self.is_tracked(p) and self._fails_index(p)]
-        return merge_indexes(before, self._indexes(ended))
+        return self._with(self.failed_before, ended, unless=self.succeeded_indexes)
+
+    def _with(self, before: Intervals, pods: Sequence[Obj], *, unless: Intervals) -> Intervals:
+        """An index ends once: the API takes none that both succeeded and failed."""
+        found = (i for i in map(self.index, pods) if i is not None and not has_index(unless, i))
+        return merge_indexes(before, as_intervals(found))
 
     def _fails_index(self, pod: Obj) -> bool:
         if not self.is_failed(pod):

@@ -411,6 +411,7 @@ def due(schedule, now, last=0, **spec):
         (due("*/10 * * * *", 45, startingDeadlineSeconds=600), (40, None, False)),
         (due("*/10 * * * *", 45, startingDeadlineSeconds=200), (None, 40, False)),
         (due("*/10 * * * *", 45, startingDeadlineSeconds=0), (None, 40, False)),
+        (due("*/10 * * * *", 45, startingDeadlineSeconds=2**63 - 1), (40, None, False)),
     ],
 )
 def test_the_last_missed_moment_is_due(found, expected):
@@ -424,7 +425,10 @@ def test_a_job_tells_the_moment_it_is_for():
                                 moment, None)  # fmt: skip
         assert job["metadata"]["name"] == job_name(cron_job, moment)
         assert moment_of(cron_job, job) == moment
-    assert moment_of(cron_job, {"metadata": {"name": "c-x"}}) is None
+    for name in ("c-x", "c", "d-29000000", "c-" + "9" * 10, "c-" + "9" * 5000):
+        assert moment_of(cron_job, {"metadata": {"name": name}}) is None
+    job["metadata"]["annotations"] = {SCHEDULED_AT: "yesterday"}
+    assert moment_of(cron_job, job) == MIDNIGHT + timedelta(minutes=7)
 
 
 def test_history_goes_oldest_first_and_what_runs_stays():

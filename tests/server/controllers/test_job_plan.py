@@ -190,6 +190,8 @@ DECIDED = {"type": "FailureTarget", "status": "True", "reason": "DeadlineExceede
         (ending(make_job(activeDeadlineSeconds=60,
                 status={"startTime": "2026-01-01T00:59:00Z"})),
          ("FailureTarget", "DeadlineExceeded")),
+        (ending(make_job(activeDeadlineSeconds=2**63 - 1,
+                status={"startTime": "2026-01-01T00:59:00Z"})), None),
         (ending(make_job(activeDeadlineSeconds=60, suspend=True,
                 status={"startTime": "2026-01-01T00:00:00Z"})), None),
         (ending(make_job(status={"conditions": [DECIDED]})),
@@ -198,6 +200,22 @@ DECIDED = {"type": "FailureTarget", "status": "True", "reason": "DeadlineExceede
 )  # fmt: skip
 def test_an_end_is_decided(found, expected):
     assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "pods", "succeeded", "failed"),
+    [
+        ({}, [make_pod("s", "Succeeded", index=0), make_pod("f", "Failed", index=0)], "0", ""),
+        ({"failedIndexes": "0"}, [make_pod("s", "Succeeded", index=0)], "", "0"),
+        ({"completedIndexes": "0"}, [make_pod("f", "Failed", index=0)], "0", ""),
+        ({}, [make_pod("f", "Failed", index="9" * 5000)], "", ""),
+    ],
+)
+def test_an_index_ends_once(before, pods, succeeded, failed):
+    job = indexed(backoffLimitPerIndex=0, status=before)
+    view = JobView(job=job, pods=pods)
+    assert format_indexes(view.succeeded_indexes) == succeeded
+    assert format_indexes(view.failed_indexes) == failed
 
 
 def failures(*ago):
