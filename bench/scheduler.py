@@ -11,10 +11,9 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from server.scheduler.plugins import CLUSTER, FILTERS, SCORES
 from server.scheduler.pod_info import pod_info
-from server.scheduler.ranking import Profile
 from server.scheduler.rankings import Rankings
+from server.scheduler.scheduler import DEFAULT_PROFILE
 from server.scheduler.snapshot import Snapshot
 
 
@@ -65,8 +64,7 @@ def run(nodes: int, pods: int, more: dict[str, Any]) -> float:
     snapshot = Snapshot()
     for number in range(nodes):
         snapshot.set_node(node(number))
-    profile = Profile(filters=FILTERS, scores=SCORES, cluster=CLUSTER)
-    rankings = Rankings(snapshot, profile)
+    rankings = Rankings(snapshot, DEFAULT_PROFILE)
     waiting = [pod(number, more) for number in range(pods)]
     began = time.perf_counter()
     for obj in waiting:

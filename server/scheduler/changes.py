@@ -26,4 +26,5 @@ class Change(Flag):
     """A CSINode: what its drivers can attach."""
 
 
+NOTHING = Change(0)
 NODE = Change.NODE_ADDED | Change.NODE_LABELS | Change.NODE_TAINTS | Change.NODE_ROOM

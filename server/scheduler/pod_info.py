@@ -110,6 +110,7 @@ def shape_of(info: PodInfo, *, by_labels: bool = False) -> Hashable:
     """
     spec = info.spec
     spread, affinity = spec.get("topologySpreadConstraints"), spec.get("affinity")
+    selector, tolerations = spec.get("nodeSelector"), spec.get("tolerations")
     return (
         info.namespace,
         tuple(info.requests.items()),
@@ -117,7 +118,7 @@ def shape_of(info: PodInfo, *, by_labels: bool = False) -> Hashable:
         info.group,
         info.kin.labels if by_labels or spread or affinity else None,
         repr((spread, affinity)) if spread or affinity else "",
-        repr((spec.get("nodeSelector"), spec.get("tolerations"))),
+        repr((selector, tolerations)) if selector or tolerations else "",
         tuple([c.get("image") for c in spec.get("containers") or ()]),
         (info.claims, repr(info.disks)) if info.has_volumes else None,
     )

@@ -9,7 +9,6 @@ same cost with percentageOfNodesToScore, and with batching since 1.35.
 Pure: reads a Snapshot, changes nothing in it.
 """
 
-import heapq
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from edgek.api.node_selector import named_nodes
+from server.scheduler.candidates import Candidates
 from server.scheduler.node_info import NodeInfo
 from server.scheduler.plugins.node_affinity import CONFLICT, OTHERS
 from server.scheduler.plugins.plugin import (
@@ -27,6 +27,7 @@ from server.scheduler.plugins.plugin import (
     Unresolvable,
     Weighing,
 )
+from server.scheduler.plugins.spread import GroupZones, zone_of
 from server.scheduler.pod_info import PodInfo
 from server.scheduler.snapshot import Snapshot
 
@@ -71,6 +72,8 @@ class Profile:
     filters: Sequence[Filter]
     scores: Sequence[Score]
     cluster: Sequence[ClusterPlugin]
+    zones: Callable[[PodInfo], GroupZones | None] | None = None
+    """What spreads pods over zones by default."""
 
 
 def counted(reasons: Iterable[Iterable[str]], *, nodes: int) -> str:
@@ -120,7 +123,8 @@ class Ranking:
         self._only = named_nodes(pod.spec)
         self._seen = -1
         self._verdicts: dict[str, Verdict] = {}
-        self._heap: list[tuple[float, float, str]] = []
+        self._candidates = Candidates(rng)
+        self._zones = profile.zones(pod) if profile.zones is not None else None
 
     @property
     def names_nodes(self) -> bool:
@@ -157,11 +161,12 @@ class Ranking:
             changed = self._snapshot.changed_since(self._seen)
         for info in changed:
             verdict = self._verdicts[info.name] = self._judge(info)
-            if not isinstance(verdict, Refusal):
-                heapq.heappush(self._heap, (-verdict, self._rng.random(), info.name))
+            zone = self._zones.note(info) if self._zones is not None else ""
+            if isinstance(verdict, Refusal):
+                self._candidates.drop(info.name)
+            else:
+                self._candidates.put(info.name, zone, verdict)
         self._seen = self._snapshot.generation
-        if len(self._heap) > 4 * len(self._verdicts) + 64:
-            self._rebuild()
 
     def _judge(self, info: NodeInfo) -> Verdict:
         for plugin, check in self._checks:
@@ -171,21 +176,9 @@ class Ranking:
             return refusal
         return sum([weight * rate(info) for weight, rate in self._rates])
 
-    def _rebuild(self) -> None:
-        """Sheds what later verdicts left stale in the heap."""
-        good = [(n, v) for n, v in self._verdicts.items() if not isinstance(v, Refusal)]
-        self._heap = [(-verdict, self._rng.random(), node_name) for node_name, verdict in good]
-        heapq.heapify(self._heap)
-
     def _top(self) -> str | Unschedulable:
-        """NB: an entry counts only while it carries its node's present verdict."""
-        heap, verdicts = self._heap, self._verdicts
-        while heap:
-            score, _, node_name = heap[0]
-            if verdicts[node_name] == -score:
-                return node_name
-            heapq.heappop(heap)
-        return self._refused({})
+        worth = self._zones.worth if self._zones is not None and self._zones else None
+        return self._candidates.best(worth) or self._refused({})
 
     # Nodes against each other
 
@@ -218,6 +211,8 @@ class Ranking:
         nodes, rng = [info for _, info in good], self._rng
         found = [(p.weight, w.rates(nodes)) for p, w in weighings if w.rates is not None]
         rates = _prepared(found)
+        if zones := self._zones:
+            rates.append((1, lambda info: zones.worth(zone_of(info))))
         totals = [
             (score + sum([weight * rate(info) for weight, rate in rates]), rng.random(), info.name)
             for score, info in good

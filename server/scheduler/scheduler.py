@@ -23,6 +23,7 @@ from server.scheduler.binding import bind, patch_status, report
 from server.scheduler.changes import Change
 from server.scheduler.following import DEFAULT_NAME, Follower, scheduler_name
 from server.scheduler.plugins import CLUSTER, FILTERS, SCORES
+from server.scheduler.plugins.spread import group_zones
 from server.scheduler.plugins.volumes import unbound_claims
 from server.scheduler.pod_info import PodInfo, pod_info
 from server.scheduler.preempting import outdone, preempt
@@ -36,7 +37,7 @@ from server.scheduler.volume_choice import VolumeChoice, choose_volumes
 
 log = logging.getLogger(__name__)
 
-DEFAULT_PROFILE = Profile(filters=FILTERS, scores=SCORES, cluster=CLUSTER)
+DEFAULT_PROFILE = Profile(filters=FILTERS, scores=SCORES, cluster=CLUSTER, zones=group_zones)
 PROFILES: Mapping[str, Profile] = {DEFAULT_NAME: DEFAULT_PROFILE}
 """By spec.schedulerName; pods of other names are left to others."""
 

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from edgek.api.meta import Key, Obj, is_deleting, labels, name
 from edgek.kinds.pods import is_terminal
 from server.scheduler.affinity import AffinityIndex
-from server.scheduler.changes import Change
+from server.scheduler.changes import NOTHING, Change
 from server.scheduler.demands import given
 from server.scheduler.node_info import NodeInfo, bump
 from server.scheduler.pod_info import PodInfo, pod_info
@@ -70,8 +70,7 @@ class Snapshot:
         self._nodes.move_to_end(info.name)
 
     def _info(self, node_name: str) -> NodeInfo:
-        info = self._nodes.get(node_name)
-        if info is None:
+        if (info := self._nodes.get(node_name)) is None:
             info = self._nodes[node_name] = NodeInfo(node_name)
         return info
 
@@ -137,7 +136,7 @@ class Snapshot:
             return self.remove_pod(uid)
         self._assumed.discard(uid)
         if self._same(uid, pod):
-            return Change(0)
+            return NOTHING
         info, fresh = self._where.get(uid), pod_info(pod)
         known = info.pods[uid] if info is not None and info.name == node_name else None
         change = _difference(known, fresh) if known else self.remove_pod(uid) | Change.POD_PLACED
@@ -158,9 +157,11 @@ class Snapshot:
         return True
 
     def _place(self, pod: PodInfo, info: NodeInfo) -> None:
-        self.remove_pod(pod.uid)
+        if pod.uid in self._where:
+            self.remove_pod(pod.uid)
         self._where[pod.uid] = info
-        self.nominated.pop(pod.uid, None)
+        if self.nominated:
+            self.nominated.pop(pod.uid, None)
         self._enter(pod, info)
 
     def remove_pod(self, uid: str) -> Change:
@@ -168,7 +169,7 @@ class Snapshot:
         self._assumed.discard(uid)
         info = self._where.pop(uid, None)
         if info is None:
-            return Change(0)
+            return NOTHING
         self._leave(info.pods[uid], info)
         self._drop_shell(info)
         return Change.POD_GONE
@@ -262,7 +263,7 @@ class Snapshot:
 
 def _difference(known: PodInfo, fresh: PodInfo) -> Change:
     """What a change of a pod, where it is, can mean to others."""
-    change = Change(0)
+    change = NOTHING
     if any(number > fresh.requests.get(name, 0) for name, number in known.requests.items()):
         change |= Change.POD_GONE
     if known.kin.labels != fresh.kin.labels:

@@ -223,3 +223,24 @@ def test_what_is_remembered_gives_the_same_answer_as_looking_afresh() -> None:
         if isinstance(kept, Unschedulable) or rng.random() < 0.3:
             assert not isinstance(kept, Unschedulable) or kept == fresh
             cluster.snapshot.remove_pod(f"uid-p{rng.randint(0, step)}")
+
+
+def test_pods_of_one_controller_are_spread_over_zones_of_unequal_size() -> None:
+    zones = {"a1": "a", "a2": "a", "a3": "a", "a4": "a", "b1": "b", "b2": "b"}
+    label = "topology.kubernetes.io/zone"
+    cluster = Cluster(*[node(n, labels={label: z}, cpu="64") for n, z in zones.items()])
+    placed = [cluster.place(pod(f"web-{i}", owner="rs")) for i in range(4)]
+    assert sorted(zones[str(p)] for p in placed) == ["a", "a", "b", "b"]
+    more = [cluster.place(pod(f"more-{i}", owner="rs")) for i in range(8)]
+    counts = [(placed + more).count(n) for n in zones]
+    assert max(counts) - min(counts) <= 2  # a zone weighs a little, a node more
+
+
+def test_a_node_that_moves_to_another_zone_is_counted_there() -> None:
+    label = "topology.kubernetes.io/zone"
+    cluster = Cluster(*[node(n, labels={label: z}) for n, z in (("a", "x"), ("b", "y"))])
+    cluster.put(pod("web-0", owner="rs"), "a")
+    assert cluster.place(pod("web-1", owner="rs")) == "b"
+    cluster.snapshot.set_node(node("b", labels={label: "x"}))
+    cluster.snapshot.set_node(node("c", labels={label: "y"}))
+    assert cluster.place(pod("web-2", owner="rs")) == "c"
