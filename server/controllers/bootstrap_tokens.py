@@ -16,6 +16,7 @@ from edgek.api.meta import Key, Obj, is_deleting, uid
 from edgek.api.time import parse_time
 from edgek.control.controller import DONE, Context, ForKind, Result, Watch
 from edgek.kinds import SECRET
+from server.controllers.deadline import wait_until
 
 TYPE = "bootstrap.kubernetes.io/token"
 NAMESPACE = "kube-system"
@@ -51,9 +52,8 @@ class BootstrapTokens:
         expiry = plan_expiry(secret)
         if expiry is None:
             return DONE
-        left = (expiry - self._clock.now()).total_seconds()
-        if left > 0:
-            return Result(requeue_after=left)
+        if wait := wait_until(expiry, now=self._clock.now()):
+            return Result(requeue_after=wait)
         with suppress(NotFound, Conflict):
             await self._client.delete(SECRET, key, preconditions={"uid": uid(secret)})
         return DONE

@@ -15,6 +15,7 @@ from edgek.api.time import parse_time
 from edgek.control.controller import DONE, Context, ForKind, Result, Watch
 from edgek.kinds import CERTIFICATE_SIGNING_REQUEST as CSR
 from server.controllers.csr_approving import conditions_of
+from server.controllers.deadline import wait_until
 
 DECIDED = timedelta(hours=1)
 PENDING = timedelta(hours=24)
@@ -57,9 +58,8 @@ class CsrCleaner:
         end = None if csr is None else plan_end(csr)
         if csr is None or end is None:
             return DONE
-        left = (end - self._clock.now()).total_seconds()
-        if left > 0:
-            return Result(requeue_after=left)
+        if wait := wait_until(end, now=self._clock.now()):
+            return Result(requeue_after=wait)
         with suppress(NotFound, Conflict):
             await self._client.delete(CSR, key, preconditions={"uid": uid(csr)})
         return DONE

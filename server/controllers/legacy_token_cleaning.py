@@ -17,6 +17,7 @@ from edgek.api.time import parse_time
 from edgek.control.controller import DONE, Context, ForKind, Mapped, Reads, Result, Watch
 from edgek.kinds import CONFIG_MAP, POD, SECRET, SERVICE_ACCOUNT
 from server.authn.legacy import INVALID_SINCE, TOKEN_TYPE, account_key
+from server.controllers.deadline import LONGEST_WAIT, wait_until
 from server.controllers.legacy_token_usage import LAST_USED
 
 YEAR = timedelta(days=365)
@@ -78,11 +79,10 @@ class LegacyTokenCleaner:
         if secret is None or is_deleting(secret) or not self._is_generated(secret):
             return DONE
         now = self._clock.now()
-        left = plan_idle(secret, tracked=await self._tracked(now)) - now
-        if left > timedelta(0):
-            return Result(requeue_after=left.total_seconds())
-        if self._is_mounted(secret):  # a pod that goes says nothing: look again in a day
-            return Result(requeue_after=timedelta(days=1).total_seconds())
+        if wait := wait_until(plan_idle(secret, tracked=await self._tracked(now)), now=now):
+            return Result(requeue_after=wait)
+        if self._is_mounted(secret):  # a pod that goes says nothing: look again
+            return Result(requeue_after=LONGEST_WAIT)
         return await self._retire(secret, now)
 
     async def _retire(self, secret: Obj, now: datetime) -> Result:
@@ -93,9 +93,8 @@ class LegacyTokenCleaner:
             meta = {"labels": marks, "resourceVersion": secret["metadata"]["resourceVersion"]}
             await self._client.patch(SECRET, key, {"metadata": meta})
             return DONE  # comes back by its own change
-        left = since + timedelta(days=1) + YEAR - now
-        if left > timedelta(0):
-            return Result(requeue_after=left.total_seconds())
+        if wait := wait_until(since + timedelta(days=1) + YEAR, now=now):
+            return Result(requeue_after=wait)
         version = secret["metadata"]["resourceVersion"]
         with suppress(NotFound, Conflict):  # Conflict: somebody has used it just now
             only = {"uid": uid(secret), "resourceVersion": version}

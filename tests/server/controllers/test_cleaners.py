@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from edgek.aio.clock import FakeClock
 from edgek.api.meta import Obj, labels, name
 from edgek.api.time import format_time
 from edgek.kinds import CERTIFICATE_SIGNING_REQUEST as CSR
@@ -61,6 +62,23 @@ async def test_requests_go_in_time_and_nothing_is_done_before() -> None:
         await loops.settle(60)
         assert [name(c) for c in api.all(CSR)] == ["pending"]
         await loops.settle(23 * HOUR)
+        assert api.all(CSR) == []
+
+
+@pytest.mark.looptime
+async def test_a_clock_that_is_set_forward_by_decades_makes_nobody_wait_for_them() -> None:
+    api = MemoryApi()
+    async with running(api, csr_cleaning.build) as loops:
+        real = loops.context.clock.now() + timedelta(days=20_000)
+        csr = request("pending")
+        csr["metadata"]["creationTimestamp"] = format_time(real - timedelta(days=2))
+        api.put(CSR, csr)
+        await loops.settle(HOUR)
+        assert len(api.all(CSR)) == 1
+        clock = loops.context.clock
+        assert isinstance(clock, FakeClock)
+        clock.advance(20_000 * 24 * HOUR)
+        await loops.settle(HOUR)
         assert api.all(CSR) == []
 
 
