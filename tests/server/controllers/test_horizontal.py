@@ -2,7 +2,7 @@
 
 import pytest
 
-from edgek.api.errors import Conflict, NotFound
+from edgek.api.errors import Conflict, NotFound, ServiceUnavailable
 from edgek.api.time import format_time
 from edgek.kinds import DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, POD
 from server.controllers import horizontal
@@ -407,3 +407,28 @@ async def test_behavior_limits_how_fast_it_grows(api):
         await loops.settle(60)
         assert replicas(api) == 4
         assert format_time(loops.context.clock.now()) >= status(api)["lastScaleTime"]
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("number", range(3))
+async def test_it_ends_the_same_wherever_it_was_cut(api, number, when):
+    api.cpu = 900
+    api.put(HORIZONTAL_POD_AUTOSCALER, autoscaler())
+    hooks = api.before if when == "before" else api.after
+    left = [number]
+
+    def hook(call):
+        if call.method != "GET":
+            left[0] -= 1
+        if left[0] < 0:
+            raise ServiceUnavailable("killed")
+
+    hooks.append(hook)
+    async with running(api, horizontal.build):
+        pass
+    hooks.clear()
+    async with running(api, horizontal.build) as loops:
+        await loops.settle(20)
+        assert (replicas(api), status(api)["currentReplicas"]) == (4, 4)
+        assert condition(api, "AbleToScale")[:2] == ("True", "ReadyForNewScale")
