@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from edgek.api.conditions import with_condition
 from edgek.api.errors import ApiError, NotFound
-from edgek.api.meta import Key, Obj, get_path, labels, namespace
+from edgek.api.meta import Key, Obj, get_path, labels, namespace, uid
 from edgek.api.quantity import parse_quantity
 from edgek.api.selectors import Selector, parse_selector
 from edgek.api.time import format_time
@@ -75,6 +75,7 @@ class Round:
 class Memory:
     """What is remembered of an autoscaler between rounds."""
 
+    uid: str
     past: Past
     selector: Selector | None = None
 
@@ -126,9 +127,9 @@ class HorizontalController:
         kind, scale = await self._target(this)
         current = int(get_path(scale, "spec", "replicas", default=0))
         memory = self._memory.get(this.key)
-        if memory is None:
+        if memory is None or memory.uid != uid(this.autoscaler):
             past = Past().with_recommendation(self._clock.monotonic(), current)
-            memory = self._memory[this.key] = Memory(past)
+            memory = self._memory[this.key] = Memory(uid(this.autoscaler), past)
         desired, why = await self._desired(this, memory, scale, current)
         if desired != current:
             await self._rescale(this, kind, scale, desired, why)

@@ -7,7 +7,7 @@ client does, each time anew: they come and go, and who asks here asks seldom.
 
 from dataclasses import dataclass
 
-from edgek.api.errors import NotFound
+from edgek.api.errors import InternalError, NotFound
 from edgek.api.meta import Key, Obj
 from edgek.client.client import Client
 from edgek.client.transport import Call
@@ -38,9 +38,11 @@ class Scales:
         path = f"/apis/{group}/{version}" if group else f"/api/{version}"
         try:
             listed = await self.client.transport.call(Call(method="GET", path=path))
+            resources = {r["name"]: r for r in listed.get("resources") or ()}
         except NotFound:
             return None
-        resources = {r["name"]: r for r in listed.get("resources") or ()}
+        except (ValueError, TypeError, KeyError, AttributeError) as err:  # another's server
+            raise InternalError(f"bad discovery of {api_version}: {err!r}") from err
         for plural, resource in resources.items():
             if "/" in plural or resource.get("kind") != kind:
                 continue

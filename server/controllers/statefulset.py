@@ -170,8 +170,10 @@ class StatefulSetController:
         try:
             await self._client.create(CLAIM, made)
         except ApiError as err:
-            failed = type(err)(f"failed to create PVC {name(made)}: {err}")
-            if not isinstance(err, AlreadyExists):  # else the cache was behind
+            behind = isinstance(err, AlreadyExists)  # the cache was
+            kind = Conflict if behind else type(err)
+            failed = kind(f"failed to create PVC {name(made)}: {err}")
+            if not behind:
                 text = (
                     f"create Claim {name(made)} for Pod {name(pod)} in StatefulSet {name(owner)} "
                     f"failed error: {err}"
