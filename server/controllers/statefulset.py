@@ -135,11 +135,10 @@ class StatefulSetController:
         try:
             await self._make_claims(owner, step)
         except ApiError as err:
-            what = "Create" if step.create else "Update"
-            text = (
-                f"{what.lower()} Pod {name(pod)} in StatefulSet {name(owner)} failed error: {err}"
-            )
-            self._source.warning(owner, f"Failed{what}", text)
+            if step.create or step.mended is not None:
+                what = "Create" if step.create else "Update"
+                about = f"{what.lower()} Pod {name(pod)} in StatefulSet {name(owner)}"
+                self._source.warning(owner, f"Failed{what}", f"{about} failed error: {err}")
             raise
         if step.create:
             await self._control.create(owner, [pod])
@@ -171,8 +170,7 @@ class StatefulSetController:
             await self._client.create(CLAIM, made)
         except ApiError as err:
             behind = isinstance(err, AlreadyExists)  # the cache was
-            kind = Conflict if behind else type(err)
-            failed = kind(f"failed to create PVC {name(made)}: {err}")
+            failed = (Conflict if behind else ApiError)(f"failed to create PVC {name(made)}: {err}")
             if not behind:
                 text = (
                     f"create Claim {name(made)} for Pod {name(pod)} in StatefulSet {name(owner)} "
