@@ -280,6 +280,7 @@ def _tune() -> None:
     disk."""
     gc.collect()
     gc.freeze()
+    gc.enable()
     gc.set_threshold(20_000, 20, 50)
     sys.setswitchinterval(0.0005)
 
