@@ -27,7 +27,6 @@ from edgek.kinds import (
 )
 from edgek.kinds.kind import Kind
 from server.admission.chain import Chain, Plugin
-from server.admission.policies.check import check_policy, check_webhooks
 from server.admission.resource_quota import WriteStatus
 from server.aggregation.aggregator import Aggregator
 from server.authn.authenticator import Authenticator
@@ -59,6 +58,7 @@ from server.endpoints.subresources.whole import (
 )
 from server.endpoints.update import update, update_status
 from server.endpoints.watch import watch
+from server.expressions import check_policy, check_rules, check_webhooks, rules_for
 from server.fieldmanager.entries import without_entries
 from server.fieldmanager.manager import FieldManager
 from server.filters.audit import Audit, audit, audit_refused
@@ -70,9 +70,7 @@ from server.filters.in_flight import in_flight_filter
 from server.filters.request_info import request_info_filter
 from server.inprocess import InProcessTransport
 from server.registry.custom_conversion import conversions
-from server.registry.custom_rules import rules_for
 from server.registry.definition_hook import DefinitionHook
-from server.registry.definition_rules import check_rules
 from server.registry.definitions import Definitions
 from server.registry.hooks import Hook, RequesterHook
 from server.registry.kind_table import KindTable

@@ -20,10 +20,7 @@ from server.admission.namespace_lifecycle import NamespaceLifecycle
 from server.admission.node_restriction import NodeRestriction
 from server.admission.pod_security.plugin import PodSecurity
 from server.admission.pod_topology_labels import PodTopologyLabels
-from server.admission.policies.invocations import Invocations
-from server.admission.policies.mutating import MutatingPolicies
 from server.admission.policies.param_rights import ParamRights
-from server.admission.policies.validating import ValidatingPolicies
 from server.admission.priority import Priority
 from server.admission.rbac_escalation import RbacEscalation
 from server.admission.resource_quota import ResourceQuota
@@ -68,6 +65,7 @@ from server.endpoints.root import Handle
 from server.endpoints.route import Verb
 from server.endpoints.subresources.streams import pod_attach, pod_exec, pod_log
 from server.endpoints.subresources.token import create_token
+from server.expressions import mutating_policies, validating_policies
 from server.filters.audit import Audit
 from server.identity import ServerIdentity
 from server.registry.reader import StoreReader
@@ -157,7 +155,6 @@ def plugins(tools: PluginTools) -> Sequence[Plugin]:
     """Upstream's recommended order (pkg/kubeapiserver/options/plugins.go)."""
     reader, rbac = tools.reader, tools.rbac
     matcher = WebhookMatcher(reader, tools.kinds.all, ask=tools.ask)
-    invocations = Invocations(reader, tools.kinds.all, tools.ask)
     return (
         NamespaceLifecycle(reader),
         LimitRanger(reader),
@@ -176,9 +173,9 @@ def plugins(tools: PluginTools) -> Sequence[Plugin]:
         Certificates(may=rbac.allows, clock=tools.clock),
         RbacEscalation(reader, rules_for=rbac.rules_for, may=rbac.allows),
         ParamRights(reader, tools.kinds.all, tools.ask),
-        MutatingPolicies(reader, invocations),
+        mutating_policies(reader, tools.kinds.all, tools.ask),
         MutatingWebhooks(reader, tools.webhooks, matcher),
-        ValidatingPolicies(reader, invocations),
+        validating_policies(reader, tools.kinds.all, tools.ask),
         ValidatingWebhooks(reader, tools.webhooks, matcher),
         ResourceQuota(reader, write=tools.write_quota, clock=tools.clock),
     )

@@ -6,6 +6,7 @@ bindings.
 """
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from edgek.api.errors import Invalid
 from edgek.api.meta import Key, Obj, get_path, name
@@ -20,9 +21,11 @@ from edgek.kinds.validating_admission_policy import (
     VALIDATING_ADMISSION_POLICY_BINDING,
 )
 from server.admission.chain import Attributes
-from server.admission.expressions import Ask
 from server.request.info import RequestInfo
 from server.request.reader import Reader
+
+if TYPE_CHECKING:
+    from server.admission.expressions import Ask
 
 _POLICY_OF = {
     VALIDATING_ADMISSION_POLICY_BINDING: VALIDATING_ADMISSION_POLICY,
@@ -36,7 +39,7 @@ class ParamRights:
 
     kinds = frozenset((*_POLICY_OF, *_POLICY_OF.values()))
 
-    def __init__(self, reader: Reader, kinds: Callable[[], Sequence[Kind]], ask: Ask) -> None:
+    def __init__(self, reader: Reader, kinds: Callable[[], Sequence[Kind]], ask: "Ask") -> None:
         self._reader = reader
         self._served = kinds
         self._ask = ask
