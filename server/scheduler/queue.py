@@ -125,6 +125,14 @@ class SchedulingQueue:
             queued.state = ""
             self._ready(key, queued)
 
+    def retry(self, key: Key, queued: QueuedPod) -> None:
+        """What was to help a refused pod went wrong: no change will come to wake it.
+
+        NB: one came meanwhile perhaps, and it is tried already.
+        """
+        if self._pods.get(key) is queued and queued.state == "waiting":
+            self._ready(key, queued)
+
     def _delay(self, queued: QueuedPod) -> float:
         return min(INITIAL_BACKOFF * 2.0 ** min(queued.attempts - 1, 16), MAX_BACKOFF)
 

@@ -133,7 +133,10 @@ class Scheduler:
         self, tasks: Tasks, key: Key, queued: QueuedPod, pod: PodInfo, node_name: str
     ) -> None:
         choice = self._choose_volumes(pod, node_name) if pod.claims else None
+        kept = self._snapshot.withdraw(pod.uid)
         self._snapshot.assume(pod, node_name)
+        if kept:  # on another node perhaps, which is free for all now
+            self._queue.changed(Change.POD_GONE)
         if choice is not None:
             self._volumes.assume(choice)
         tasks.spawn(self._bind(key, queued, pod, node_name, choice), name=f"bind {key}")
@@ -213,7 +216,7 @@ class Scheduler:
             await preempt(context.client, context.clock, events, pod, plan)
         except ApiError as err:
             log.warning("preemption failed kind=Pod key=%s node=%s err=%s", key, plan.node, err)
-            self._queue.failed(key, queued)
+            self._queue.retry(key, queued)
         finally:
             self._slots.release()
 

@@ -244,3 +244,55 @@ def test_a_node_that_moves_to_another_zone_is_counted_there() -> None:
     cluster.snapshot.set_node(node("b", labels={label: "x"}))
     cluster.snapshot.set_node(node("c", labels={label: "y"}))
     assert cluster.place(pod("web-2", owner="rs")) == "c"
+
+
+def test_terms_that_name_no_node_together_refuse_all() -> None:
+    fields = [{"key": "metadata.name", "operator": "In", "values": [name]} for name in ("a", "b")]
+    terms = {"nodeSelectorTerms": [{"matchFields": fields}]}
+    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
+    assert Cluster(node("a"), node("b")).why(pod("web", affinity=affinity)) == (
+        "0/2 nodes are available: pod affinity terms conflict."
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "placed"),
+    [
+        pytest.param({}, "open", id="tainted nodes count by default"),
+        pytest.param({"nodeTaintsPolicy": "Honor"}, "open", id="tainted nodes are no domains"),
+    ],
+)
+def test_tainted_nodes_and_spreading(more: dict[str, Any], placed: str) -> None:
+    cluster = Cluster(
+        node("open", labels={"zone": "a"}), node("shut", labels={"zone": "b"}, taints=[TAINT])
+    )
+    assert cluster.place(pod("web-0", **spread(**more))) == placed
+    second = cluster.place(pod("web-1", **spread(**more)))
+    assert isinstance(second, Unschedulable) == (not more)
+
+
+@pytest.mark.parametrize("policy", ["Honor", "Ignore"])
+def test_nodes_that_a_pod_cannot_be_on_and_spreading(policy: str) -> None:
+    cluster = Cluster(
+        node("ssd", labels={"zone": "a", "disk": "ssd"}), node("hdd", labels={"zone": "b"})
+    )
+    more = {"nodeSelector": {"disk": "ssd"}, **spread(nodeAffinityPolicy=policy)}
+    assert cluster.place(pod("web-0", **more)) == "ssd"
+    assert isinstance(cluster.place(pod("web-1", **more)), Unschedulable) == (policy == "Ignore")
+
+
+def test_match_label_keys_spread_each_revision_by_itself() -> None:
+    cluster = Cluster(*[node(z, labels={"zone": z}) for z in "ab"])
+    cluster.put(pod("old", labels={"app": "web", "revision": "1"}), "a")
+    more = spread(matchLabelKeys=["revision"])
+    more["labels"] = {"app": "web", "revision": "2"}
+    placed = [cluster.place(pod(f"web-{i}", **more)) for i in range(4)]
+    assert placed.count("a") == placed.count("b") == 2
+
+
+def test_two_decisions_on_the_same_input_are_equal() -> None:
+    def decide() -> list[str | Unschedulable]:
+        cluster = Cluster(*[node(f"n{i}", labels={"zone": f"z{i % 3}"}) for i in range(9)])
+        return [cluster.place(pod(f"web-{i}", cpu="1", **spread())) for i in range(40)]
+
+    assert decide() == decide()

@@ -10,7 +10,8 @@ from edgek.api.errors import ServiceUnavailable
 from edgek.api.meta import Obj
 from edgek.client.transport import Call
 from edgek.kinds import EVENT, NODE, POD
-from server.scheduler.scheduler import build
+from server.scheduler.ranking import Profile
+from server.scheduler.scheduler import PROFILES, Scheduler, build
 from tests.support.cluster import ClusterApi, node, pod, until
 from tests.support.loops import running
 
@@ -188,3 +189,51 @@ async def test_hundreds_of_pods_are_bound_once_each_and_evenly(api: ClusterApi, 
     assert len(bindings) == len(set(bindings)) == 400
     counts = [sum(on(api, f"web-{i}") == f"n{n}" for i in range(400)) for n in range(20)]
     assert set(counts) == {20}
+
+
+async def test_several_schedulers_in_one_each_with_its_name(api: ClusterApi) -> None:
+    """Two profiles see the same cluster, and their events bear their names."""
+    lenient = Profile(filters=(), scores=(), cluster=())
+    profiles = {**PROFILES, "lenient": lenient}
+    api.put(NODE, node("n1", unschedulable=True))
+    api.put(POD, pod("strict"))
+    api.put(POD, pod("anywhere", schedulerName="lenient"))
+    api.put(POD, pod("theirs", schedulerName="someone-else"))
+    async with running(api, lambda context: Scheduler(context, profiles=profiles)):
+        await until(lambda: on(api, "anywhere") == "n1")
+        await until(lambda: events(api, "FailedScheduling"))
+        assert on(api, "strict") == on(api, "theirs") == ""
+        told = {e["involvedObject"]["name"]: e["source"]["component"] for e in api.all(EVENT)}
+        assert told == {"strict": "default-scheduler", "anywhere": "lenient"}
+
+
+async def test_an_idle_scheduler_reads_and_writes_nothing(api: ClusterApi, start: Any) -> None:
+    for number in range(3):
+        api.put(NODE, node(f"n{number}"))
+    api.put(POD, pod("placed"))
+    api.put(POD, pod("too-big", cpu="64"))
+    api.put(POD, pod("gated", schedulingGates=[{"name": "example.com/wait"}]))
+    start()
+    await until(lambda: on(api, "placed") and condition(api, "too-big"))
+    await asyncio.sleep(60)
+    before = len(api.calls)
+    await asyncio.sleep(24 * 3600)
+    assert len(api.calls) == before
+
+
+async def test_pods_wait_for_each_other_and_wake_when_one_is_placed(
+    api: ClusterApi, start: Any
+) -> None:
+    term = {
+        "labelSelector": {"matchLabels": {"app": "db"}},
+        "topologyKey": "kubernetes.io/hostname",
+    }
+    near = {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+    api.put(NODE, node("n1"))
+    api.put(NODE, node("n2"))
+    api.put(POD, pod("web", affinity=near))
+    start()
+    await until(lambda: condition(api, "web"))
+    await asyncio.sleep(60)
+    api.put(POD, pod("db", labels={"app": "db"}))
+    await until(lambda: on(api, "web") and on(api, "web") == on(api, "db"))
