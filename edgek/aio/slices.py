@@ -1,7 +1,7 @@
 """Long computations in the event loop, in slices: others get their turn between two steps.
 
-Computing in a thread would not help: CPython runs one at a time, and what is computed here looks
-at objects that belong to the loop.
+A thread would share the interpreter anyway, and what is computed here looks at objects that belong
+to the loop.
 """
 
 import asyncio

@@ -110,6 +110,10 @@ class FieldErrors:
     def duplicate(self, path: FieldPath, value: Any) -> None:
         self._add("FieldValueDuplicate", path, f"Duplicate value: {_shown(value)}")
 
+    def duplicate_unshown(self, path: FieldPath) -> None:
+        """As invalid_unshown."""
+        self._add("FieldValueDuplicate", path, "Duplicate value")
+
     def forbidden(self, path: FieldPath, detail: str) -> None:
         self._add("FieldValueForbidden", path, f"Forbidden: {detail}")
 

@@ -16,7 +16,8 @@ PER_CALL_LIMIT = 1_000_000
 BUDGET = 10_000_000
 """All expressions of one policy or one custom resource (RuntimeCELCostBudget)."""
 SECONDS = 1.0
-"""All evaluations of one budget together, however slow the machine."""
+"""Of the processor, for all evaluations of one budget together, however slow the machine: what
+others do meanwhile is not held against an expression."""
 _LOOK_AT_CLOCK = 2048
 TRAVERSAL = 10
 """Characters or items per unit."""
@@ -53,13 +54,13 @@ class Meter:
     def __init__(self, limit: int, seconds: float) -> None:
         self.used = 0
         self._limit = limit
-        self._start = time.monotonic()
+        self._start = time.thread_time()
         self._deadline = self._start + seconds
         self._next_look = _LOOK_AT_CLOCK
 
     @property
     def seconds(self) -> float:
-        return time.monotonic() - self._start
+        return time.thread_time() - self._start
 
     def spend(self, units: int = 1) -> None:
         self.used += units
@@ -67,7 +68,7 @@ class Meter:
             raise OutOfBudget("operation cancelled: actual cost limit exceeded")
         if self.used > self._next_look:
             self._next_look = self.used + _LOOK_AT_CLOCK
-            if time.monotonic() > self._deadline:
+            if time.thread_time() > self._deadline:
                 raise OutOfBudget("operation interrupted: deadline exceeded")
 
     def spend_on(self, value: Any) -> None:

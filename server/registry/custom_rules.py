@@ -26,6 +26,7 @@ from server.cel import (
     Program,
     compile_expression,
 )
+from server.cel.errors import NO_SUCH_OVERLOAD
 from server.cel.results import optional_of
 from server.cel.values import Optional
 
@@ -165,7 +166,7 @@ class _Walk:
     ) -> None:
         if self._over:
             return
-        at, type_ = place_of(rule, path), place.type
+        at = place_of(rule, path)
         try:
             program = place.program(rule)
             variables = _variables(rule, program, seen)
@@ -173,12 +174,10 @@ class _Walk:
                 return
             if program.evaluate(variables, self._budget) is True:
                 return
-            self._refuse(rule, at, type_, self._message(rule, place, variables))
-        except OutOfBudget as err:
-            self._over = True
-            self._errors.invalid(path, type_, f"{err} evaluating rule: {message_of(rule)}")
+            self._refuse(rule, at, seen.value, self._message(rule, place, variables))
         except CelError as err:
-            self._errors.invalid(path, type_, f"{err} evaluating rule: {message_of(rule)}")
+            self._over = isinstance(err, OutOfBudget)
+            self._errors.invalid(path, place.type, _failure(err, rule))
 
     def _message(self, rule: Rule, place: _Place, variables: Mapping[str, Any]) -> str:
         program = place.message(rule)
@@ -193,16 +192,38 @@ class _Walk:
         text = said.strip() if isinstance(said, str) else ""
         return text if text and "\n" not in text else message_of(rule)
 
-    def _refuse(self, rule: Rule, path: FieldPath, type_: str, text: str) -> None:
+    def _refuse(self, rule: Rule, path: FieldPath, value: Any, text: str) -> None:
+        """Objects and lists are too large to show."""
+        large = isinstance(value, dict | list)
         match rule.reason:
             case "FieldValueRequired":
                 self._errors.required(path, text)
             case "FieldValueForbidden":
                 self._errors.forbidden(path, text)
+            case "FieldValueDuplicate" if large:
+                self._errors.duplicate_unshown(path)
             case "FieldValueDuplicate":
-                self._errors.duplicate(path, type_)
+                self._errors.duplicate(path, value)
+            case _ if large:
+                self._errors.invalid_unshown(path, text)
             case _:
-                self._errors.invalid(path, type_, text)
+                self._errors.invalid(path, value, text)
+
+
+def _failure(error: CelError, rule: Rule) -> str:
+    """Why a rule could not be evaluated."""
+    text, said = str(error), rule.message.strip() or rule.rule.strip()
+    if isinstance(error, CompileError):
+        return f"rule compile error: {text}"
+    if text.startswith(NO_SUCH_OVERLOAD):
+        why = "call arguments did not match a supported operator, function or macro signature"
+        return f"'{text}': {why} for rule: {said}"
+    if isinstance(error, OutOfBudget):
+        if text.startswith("validation failed"):
+            return text
+        why = "no further validation rules will be run due to call cost exceeds limit"
+        return f"'{text}': {why} for rule: {said}"
+    return f"{text} evaluating rule: {said}"
 
 
 def _variables(rule: Rule, program: Program, seen: _Seen) -> dict[str, Any] | None:

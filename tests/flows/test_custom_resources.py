@@ -134,7 +134,7 @@ async def test_a_rule_must_be_affordable(kubectl: Kubectl) -> None:
     await kubectl("apply", "-f", "-", stdin=bounded)
     twice = OBJECT.replace("image: busybox", "args: [a, a]")
     said = await kubectl("apply", "-f", "-", stdin=twice, ok=False)
-    assert 'spec: Invalid value: "object": each argument once' in said
+    assert "spec: Invalid value: each argument once" in said
     await kubectl("apply", "-f", "-", stdin=twice.replace("[a, a]", "[a, b]"))
 
 
@@ -145,7 +145,7 @@ async def test_a_rule_must_be_affordable(kubectl: Kubectl) -> None:
         (
             "{type: string, maxLength: 99, x-kubernetes-validations: "
             "[{rule: self.size() < 5, message: must be short}]}",
-            'spec.image: Invalid value: "string": must be short',
+            'spec.image: Invalid value: "alpine": must be short',
         ),
     ],
 )

@@ -33,7 +33,7 @@ async def test_rules_are_held_against_objects() -> None:
     ]  # fmt: skip
     async with api_with(definition(spec)) as (api, client):
         kind = served(api)
-        with pytest.raises(errors.Invalid, match='spec: Invalid value: "object": too many'):
+        with pytest.raises(errors.Invalid, match="spec: Invalid value: too many"):
             await client.create(kind, crontab(replicas=5))
         made = await client.create(kind, crontab(replicas=3))
         with pytest.raises(errors.Invalid, match=r"spec\.replicas: Forbidden: was 3"):
@@ -170,6 +170,62 @@ async def test_what_a_definition_says_already_is_not_held_against_its_update() -
 def _spec_of(crd: Obj) -> Obj:
     found: Obj = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
     return found
+
+
+ANY_PORT: Obj = {"x-kubernetes-int-or-string": True}
+ROOMY = TEXTS | {"maxItems": 400, "items": TEXT | {"maxLength": 5}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "rule", "spec", "told"),
+    [
+        ({"a": TEXT}, {"rule": "self.a == 'x'"}, {"a": "y"}, "failed rule: self.a == 'x'"),
+        (
+            {"a": TEXT},
+            {"rule": "self.a == 'x'"},
+            {},
+            "spec: Invalid value: \"object\": no such key: a evaluating rule: self.a == 'x'",
+        ),
+        (
+            {"a": ANY_PORT},
+            {"rule": "self.a + 1 == 2", "message": "one"},
+            {"a": "y"},
+            "call arguments did not match a supported operator, function or macro signature for "
+            "rule: one",
+        ),
+        (
+            {"a": ROOMY},
+            {"rule": "self.a.all(a, self.a.all(b, a + b != 'x' && b + a != 'x'))"},
+            {"a": ["y"] * 400},
+            "': no further validation rules will be run due to call cost exceeds limit for rule: "
+            "self.a.all",
+        ),
+        (
+            {"a": TEXT},
+            {"rule": "self.a == 'x'", "reason": "FieldValueDuplicate", "message": "twice"},
+            {"a": "y"},
+            "spec: Duplicate value",
+        ),
+    ],
+)
+async def test_what_is_wrong_with_an_object_is_told_in_upstreams_words(
+    fields: dict[str, Obj], rule: Obj, spec: Obj, told: str
+) -> None:
+    crd = _with_rules(definition(version("v1", storage=True, **fields)), rule)
+    async with api_with(crd) as (api, client):
+        with pytest.raises(errors.Invalid) as caught:
+            await client.create(served(api), crontab(**spec))
+    assert told in caught.value.message
+
+
+async def test_a_simple_value_is_shown_and_a_large_one_is_not() -> None:
+    said = TEXT | {"x-kubernetes-validations": [{"rule": "self == 'x'", "message": "no"}]}
+    listed = {**TEXTS, "x-kubernetes-validations": [{"rule": "self.size() == 1", "message": "no"}]}
+    async with api_with(definition(version("v1", storage=True, a=said, b=listed))) as (api, client):
+        with pytest.raises(errors.Invalid) as caught:
+            await client.create(served(api), crontab(a="y", b=["x", "y"]))
+    assert 'spec.a: Invalid value: "y": no' in caught.value.message
+    assert "spec.b: Invalid value: no" in caught.value.message
 
 
 LISTS: dict[str, Obj] = {
