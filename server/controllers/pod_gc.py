@@ -104,6 +104,8 @@ class PodGarbageCollector:
         if key == CLUSTER:
             for pod in self._pods.by_index(BY_NODE, ""):
                 if is_deleting(pod):
+                    # It has no node to say so, and who holds it by a finalizer waits for its end.
+                    await self._fail(pod, terminated_status(pod))
                     await self._remove(pod)
             if len(self._pods) > self._threshold:
                 for pod in plan_terminated(self._pods.list(), threshold=self._threshold):

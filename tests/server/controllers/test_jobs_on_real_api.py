@@ -20,6 +20,7 @@ from server.controllers import (
     garbage_collector,
     job,
     job_orphan_pods,
+    pod_gc,
     ttl_after_finished,
 )
 from tests.support.api import admin, open_api
@@ -61,6 +62,7 @@ ALL = (
     job_orphan_pods.build,
     cronjob.build,
     ttl_after_finished.build,
+    pod_gc.build,
     Runs,
 )
 
@@ -156,6 +158,21 @@ async def test_a_failure_policy_fails_the_job_and_ends_its_pods(client):
     status = await over(client)
     assert status["conditions"][-1]["reason"] == "PodFailurePolicy"
     assert status["failed"] == 1
+
+
+async def test_a_pod_that_is_deleted_before_it_has_a_node_is_counted_and_replaced(client, clock):
+    await client.create(JOB, make_job("stay", podReplacementPolicy="Failed"))
+    [pod] = await until(lambda: pods(client))
+    await client.delete(POD, Key("ns", pod["metadata"]["name"]))
+
+    async def counted():
+        status = (await client.get(JOB, KEY))["status"]
+        return status.get("failed") == 1 and await pods(client) == []
+
+    await until(counted)
+    clock.advance(20)
+    await client.patch(JOB, KEY, {"metadata": {"labels": {"look": "again"}}})
+    await until(lambda: pods(client))
 
 
 async def test_a_job_is_suspended_and_resumed(client, clock):
