@@ -186,7 +186,7 @@ class StatefulSetController:
         for conflicting in step.claims.conflicting:
             text = (
                 f"PersistentVolumeClaim {conflicting} has a conflicting OwnerReference that acts "
-                "as a managing controller, the retention policy is ignored for this claim"
+                "as a manging controller, the retention policy is ignored for this claim"  # sic
             )
             self._source.warning(owner, "ConflictingController", text)
         for owned in step.claims.own:

@@ -289,3 +289,49 @@ async def test_a_stranger_under_a_pods_name_is_left_alone_and_waited_for(api):
         api.remove(POD, "ns", "db-0")
         await loops.settle(1)
         assert images(api) == {"db-0": "v1"}
+
+
+@pytest.mark.looptime
+async def test_a_pod_waits_for_a_claim_that_is_going_and_gets_a_new_one(api):
+    meta = {"name": "data-db-0", "namespace": "ns", "finalizers": ["kubernetes.io/pvc-protection"]}
+    meta["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    going = api.put(CLAIM, {"metadata": meta, "spec": {}})
+    api.put(STATEFUL_SET, stateful_set(replicas=1, volumeClaimTemplates=CLAIMS))
+    async with running(api, statefulset.build) as loops:
+        await loops.settle(600)
+        assert names(api) == []
+        assert loops.events("FailedCreate") == [
+            "FailedCreate: create Pod db-0 in StatefulSet db failed error: pvc data-db-0 is being "
+            "deleted"
+        ]
+        api.remove(CLAIM, "ns", "data-db-0")
+        await loops.settle(1)
+        assert names(api) == ["db-0"]
+        assert api.one(CLAIM, "ns", "data-db-0")["metadata"]["uid"] != going["metadata"]["uid"]
+
+
+@pytest.mark.looptime
+async def test_a_pending_pod_gets_a_claim_that_is_lost_anew(api):
+    api.put(STATEFUL_SET, stateful_set(replicas=1, volumeClaimTemplates=CLAIMS))
+    async with running(api, statefulset.build) as loops:
+        api.remove(CLAIM, "ns", "data-db-0")
+        await loops.settle(1)
+        assert names(api, CLAIM) == ["data-db-0"]
+        assert loops.events("FailedUpdate") == loops.events("FailedCreate") == []
+
+
+@pytest.mark.looptime
+async def test_a_claim_of_somebody_else_is_told_of_and_left_to_them(api):
+    theirs = {"apiVersion": "v1", "kind": "Other", "name": "o", "uid": "u", "controller": True}
+    meta = {"name": "data-db-0", "namespace": "ns", "ownerReferences": [theirs]}
+    before = api.put(CLAIM, {"metadata": meta, "spec": {}})
+    owner = stateful_set(
+        replicas=1,
+        volumeClaimTemplates=CLAIMS,
+        persistentVolumeClaimRetentionPolicy=retention("Delete", "Delete"),
+    )
+    api.put(STATEFUL_SET, owner)
+    async with running(api, statefulset.build, ReadyPods) as loops:
+        assert api.all(CLAIM) == [before]
+        [told] = loops.events("ConflictingController")
+        assert "PersistentVolumeClaim data-db-0 has a conflicting OwnerReference" in told
