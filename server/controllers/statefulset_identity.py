@@ -29,7 +29,8 @@ def ordinal_of(pod: Obj) -> int:
 
 
 def is_member(stateful_set: Obj, pod: Obj) -> bool:
-    return parent_and_ordinal(name(pod))[0] == name(stateful_set)
+    """NB: upstream takes "db-01" for a second "db-1"; here it is a stranger."""
+    return name(pod) == f"{name(stateful_set)}-{ordinal_of(pod)}"
 
 
 def start_of(stateful_set: Obj) -> int:
@@ -63,9 +64,7 @@ def identity_labels(stateful_set: Obj, ordinal: int) -> dict[str, str]:
 
 
 def has_identity(stateful_set: Obj, pod: Obj) -> bool:
-    parent, ordinal = parent_and_ordinal(name(pod))
-    canonical = f"{parent}-{ordinal}" == name(pod)
-    return parent == name(stateful_set) and canonical and labels(pod).get(POD_NAME) == name(pod)
+    return is_member(stateful_set, pod) and labels(pod).get(POD_NAME) == name(pod)
 
 
 # Which template

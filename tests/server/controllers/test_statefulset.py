@@ -240,7 +240,7 @@ async def test_refused_claims_are_told_and_tried_again(api):
 
 @pytest.mark.looptime
 async def test_only_pods_that_are_named_after_the_set_are_adopted(api):
-    for name in ("db-1", "db-x", "other-0"):
+    for name in ("db-1", "db-x", "db-00", "other-0"):
         api.put(POD, {"metadata": {"name": name, "namespace": "ns", "labels": {"app": "db"}},
                       "spec": {"containers": [{"image": "mine"}]}})  # fmt: skip
     api.put(STATEFUL_SET, stateful_set(replicas=2))
