@@ -110,7 +110,9 @@ def waits_for_pod(claim: Obj, classes: Mapping[str, Obj]) -> bool:
 
 def _search(claim: Obj, seen: Seen) -> ClaimPlan:
     waits = waits_for_pod(claim, seen.classes)
-    found = best_match(claim, seen.candidates, only_named=waits, node=seen.node)
+    # Of a chosen node that is gone nobody knows which volumes reach it.
+    gone = SELECTED_NODE in annotations(claim) and seen.node is None
+    found = best_match(claim, seen.candidates, only_named=waits or gone, node=seen.node)
     if found is not None:
         return ClaimPlan(bind=found)
     # A claim that was made before there was a default class gets it afterwards.

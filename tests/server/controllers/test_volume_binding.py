@@ -105,6 +105,15 @@ def test_the_best_volume(wish: Obj, there: list[Obj], expected: str | None) -> N
     assert (name(again) if again else None) == expected
 
 
+def test_a_node_that_is_gone_gets_no_volume() -> None:
+    wish = claim(annotations={SELECTED_NODE: "n1"})
+    classes = {"slow": storage_class("slow", "WaitForFirstConsumer")}
+    there = Seen(classes=classes, candidates=[volume("a")])
+    assert plan_claim(wish, there).bind is None
+    found = plan_claim(wish, Seen(classes=classes, candidates=[volume("a")], node=node("n1")))
+    assert found.bind == volume("a")
+
+
 BOUND = {"pv.kubernetes.io/bind-completed": "yes"}
 NO_PROVISIONER = "kubernetes.io/no-provisioner"
 NO_CLASS = "no persistent volumes available for this claim and no storage class is set"
