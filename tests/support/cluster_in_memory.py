@@ -26,6 +26,7 @@ from edgek.control.events import EventRecorder
 from edgek.control.informer import Informers
 from edgek.kinds import NODE, POD
 from edgek.kinds.kind import Kind
+from edgek.kinds.pods import TERMINAL_PHASES
 from server.app import Api, ApiConfig, build_api, section_config
 from server.bootstrap import ClusterFacts, bootstrap
 from server.controllers import ALL, node_ipam, node_lifecycle, taint_eviction
@@ -161,7 +162,10 @@ class Kubelets:
         return DONE
 
     async def _end(self, pod: Obj) -> None:
+        """Its containers are stopped, and a last status says so: some wait for that."""
         client = self._cluster.client
+        if get_path(pod, "status", "phase") not in TERMINAL_PHASES:
+            await self._write(pod, status_of(pod, now=self._cluster.now, image="exit-143"))
         await client.delete(
             POD, key_of(pod), grace_period_seconds=0, preconditions={"uid": uid(pod)}
         )
@@ -173,10 +177,10 @@ class Kubelets:
         )
 
 
-def status_of(pod: Obj, *, now: str) -> Obj:
-    """What a pod comes to, by its first container's image."""
+def status_of(pod: Obj, *, now: str, image: str = "") -> Obj:
+    """What a pod comes to, by its first container's image, or as if that were ``image``."""
     container = pod["spec"]["containers"][0]
-    image = container["image"]
+    image = image or container["image"]
     code = int(image[5:]) if image.startswith("exit-") else ENDINGS.get(image)
     phase = "Running" if code is None else "Failed" if code else "Succeeded"
     state: Obj = {"running": {"startedAt": now}}
