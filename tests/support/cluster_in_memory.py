@@ -26,7 +26,6 @@ from edgek.control.events import EventRecorder
 from edgek.control.informer import Informers
 from edgek.kinds import NODE, POD
 from edgek.kinds.kind import Kind
-from edgek.kinds.pods import TERMINAL_PHASES
 from server.app import Api, ApiConfig, build_api, section_config
 from server.bootstrap import ClusterFacts, bootstrap
 from server.controllers import ALL, node_ipam, node_lifecycle, taint_eviction
@@ -50,6 +49,8 @@ CONTROLLERS = (
     partial(node_ipam.build, cluster_cidr=FACTS["cluster_cidr"]),
 )
 ENDINGS = {"done": 0, "fail": 1}
+ENDED = ("Succeeded", "Failed")
+KILLED = 143
 SETTLE = 1.0
 
 
@@ -157,15 +158,14 @@ class Kubelets:
             return DONE
         if is_deleting(pod):
             await self._end(pod)
-        elif get_path(pod, "status", "phase") not in ("Running", "Succeeded", "Failed"):
+        elif get_path(pod, "status", "phase") not in ("Running", *ENDED):
             await self._write(pod, status_of(pod, now=self._cluster.now))
         return DONE
 
     async def _end(self, pod: Obj) -> None:
-        """Its containers are stopped, and a last status says so: some wait for that."""
+        if get_path(pod, "status", "phase") not in ENDED:
+            await self._write(pod, _status(pod, code=KILLED, now=self._cluster.now))
         client = self._cluster.client
-        if get_path(pod, "status", "phase") not in TERMINAL_PHASES:
-            await self._write(pod, status_of(pod, now=self._cluster.now, image="exit-143"))
         await client.delete(
             POD, key_of(pod), grace_period_seconds=0, preconditions={"uid": uid(pod)}
         )
@@ -177,11 +177,17 @@ class Kubelets:
         )
 
 
-def status_of(pod: Obj, *, now: str, image: str = "") -> Obj:
-    """What a pod comes to, by its first container's image, or as if that were ``image``."""
-    container = pod["spec"]["containers"][0]
-    image = image or container["image"]
+def status_of(pod: Obj, *, now: str) -> Obj:
+    """What a pod comes to, by its first container's image."""
+    image = pod["spec"]["containers"][0]["image"]
     code = int(image[5:]) if image.startswith("exit-") else ENDINGS.get(image)
+    return _status(pod, code=code, now=now)
+
+
+def _status(pod: Obj, *, code: int | None, now: str) -> Obj:
+    """``code``: what its container ended with, None while it runs."""
+    container = pod["spec"]["containers"][0]
+    image = container["image"]
     phase = "Running" if code is None else "Failed" if code else "Succeeded"
     state: Obj = {"running": {"startedAt": now}}
     if code is not None:
