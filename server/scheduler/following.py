@@ -131,9 +131,11 @@ class Follower:
         """Ours were nominated when they were decided on; here are those from before a restart,
         and what others take back."""
         node_name = get_path(new, "status", "nominatedNodeName", default="")
+        if node_name == get_path(old, "status", "nominatedNodeName", default=""):
+            return
         if node_name:
             self._snapshot.nominate(pod_info(new), node_name)
-        elif get_path(old, "status", "nominatedNodeName") and self._snapshot.withdraw(uid(new)):
+        elif self._snapshot.withdraw(uid(new)):
             self._queue.changed(Change.POD_GONE)
 
     # All else

@@ -84,6 +84,8 @@ class SchedulingQueue:
 
     def changed(self, change: Change) -> None:
         """Moves the unschedulable pods that the change may help."""
+        if not self._waiting:
+            return
         helped = {name for name, by in self._helped_by.items() if by & change}
         for key in list(self._waiting):
             queued = self._pods[key]
