@@ -272,6 +272,48 @@ def test_a_modest_rule_on_a_bounded_schema_is_modest(rule: str) -> None:
     assert _estimate(SPEC, rule).most < 10_000
 
 
+def _object(**fields: Props) -> Props:
+    return {"type": "object", "properties": fields}
+
+
+_LISTENER = _object(
+    name=_text(253),
+    host=_text(253),
+    port=_of("integer"),
+    protocol=_text(None, enum=["HTTP", "HTTPS", "TCP"]),
+    tls=_object(
+        mode=_text(None, enum=["Terminate", "Passthrough"]), options=_map_of(_text(99))(16)
+    ),
+)
+_LISTENERS = _array_of(_LISTENER)(64)
+_QUANTITIES = _map_of(_text(20))(50)
+
+
+@pytest.mark.parametrize(
+    ("schema", "rule"),
+    [
+        (
+            _LISTENERS,
+            "self.all(a, self.exists_one(b, a.port == b.port && a.protocol == b.protocol && "
+            "(has(a.host) && has(b.host) ? a.host == b.host : !has(a.host) && !has(b.host))))",
+        ),
+        (_LISTENERS, "self.all(l, l.protocol in ['HTTP', 'TCP'] ? !has(l.tls) : true)"),
+        (_LISTENERS, "self.filter(l, l.protocol == 'HTTP').size() <= 1"),
+        (_LISTENERS, "self.all(l, size(l.tls.options) > 0 || l.tls.mode == 'Terminate')"),
+        (_LISTENERS, "oldSelf.all(o, self.exists(n, n.name == o.name && n.port >= o.port))"),
+        (_LISTENERS, "self.map(l, l.port).isSorted() || self[0].name.lowerAscii() == 'a'"),
+        (_QUANTITIES, "self.all(k, isQuantity(self[k]) && quantity(self[k]).sign() >= 0)"),
+        (_QUANTITIES, "self.all(k, k in ['cpu', 'memory'] || !k.find('^[^/]+').endsWith('io'))"),
+        (_text(64), "isIP(self) || isCIDR(self) && cidr(self).prefixLength() > 8"),
+        (_text(63), "!format.dns1123Label().validate(self).hasValue()"),
+        (_text(1024), "self.matches('^(?:[-A-Za-z0-9/._~]|[%][0-9a-fA-F]{2})+$')"),
+        (_of("int-or-string"), "type(self) == string ? self.matches('^[0-9]+%$') : self >= 0"),
+    ],
+)
+def test_rules_as_people_write_them_are_affordable(schema: Props, rule: str) -> None:
+    assert _estimate(schema, rule).most <= LIMIT
+
+
 def test_the_content_of_an_optional_has_no_bound_as_upstream() -> None:
     rule = "oldSelf.orValue(['x']).all(x, x == '')"
     assert _estimate(_texts(5), rule, optional=True).most == MOST
