@@ -11,10 +11,11 @@ from agent.pods.status import OWN_CONDITIONS
 from agent.pods.store import Pods
 from edgek.aio.tasks import Tasks
 from edgek.api.errors import ApiError, Conflict, NotFound, ServiceUnavailable
-from edgek.api.meta import Obj, key_of, resource_version, uid
+from edgek.api.meta import Obj, is_deleting, key_of, resource_version, uid
 from edgek.client.client import Client
 from edgek.control.workqueue import WorkQueue
 from edgek.kinds import POD
+from edgek.kinds.pods import TERMINAL_PHASES
 
 log = logging.getLogger(__name__)
 
@@ -76,12 +77,14 @@ class StatusWriter:
         if pod is None:
             self.forget(pod_uid)
             return
-        status = self._wanted.get(pod_uid)
+        wanted = status = self._wanted.get(pod_uid)
+        if pod_uid in self._finished:
+            status = last_status(pod, wanted)
         try:
             if status is not None and (patch := plan_patch(pod, status)):
                 got = await self._client.patch(POD, key_of(pod), patch, subresource="status")
                 self._pods.adopt(got, own=True)
-            if self._wanted.get(pod_uid) is status:
+            if self._wanted.get(pod_uid) is wanted:
                 self._wanted.pop(pod_uid, None)
             if pod_uid in self._finished:
                 await self._client.delete(
@@ -90,6 +93,14 @@ class StatusWriter:
                 self.forget(pod_uid)
         except NotFound:  # gone, or another pod has its name: the informer will say so
             self.forget(pod_uid)
+
+
+def last_status(pod: Obj, status: Obj | None) -> Obj | None:
+    """What is gone before a container of it has ended has failed: whoever holds the pod by a
+    finalizer, as Jobs do, waits for an end. As TerminatePod of the kubelet's status manager."""
+    last = status or pod.get("status") or {}
+    over = last.get("phase") in TERMINAL_PHASES or not is_deleting(pod)
+    return status if over else {**last, "phase": "Failed"}
 
 
 def plan_patch(pod: Obj, status: Obj) -> Obj:

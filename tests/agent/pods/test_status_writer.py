@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from agent.pods.status_writer import plan_patch
+from agent.pods.status_writer import last_status, plan_patch
 from edgek.api.meta import Obj
 
 READY = {"type": "Ready", "status": "True"}
@@ -41,3 +41,12 @@ def test_a_condition_that_others_took_away_is_not_brought_back() -> None:
 def test_what_is_not_of_conditions_holds_for_any_version() -> None:
     made = patch(pod(READY), podIP="10.42.0.3")
     assert made == {"metadata": {"uid": "u"}, "status": {"podIP": "10.42.0.3"}}
+
+
+def test_a_pod_that_goes_before_it_ran_has_failed() -> None:
+    there = pod(READY, phase="Pending")
+    there["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    assert last_status(there, None) == {"phase": "Failed", "conditions": [READY]}
+    assert last_status(there, {"phase": "Running"}) == {"phase": "Failed"}
+    assert last_status(there, {"phase": "Succeeded"}) == {"phase": "Succeeded"}
+    assert last_status(pod(phase="Pending"), None) is None
