@@ -8,22 +8,24 @@ writes what was assumed.
 from dataclasses import dataclass, field
 
 from edgek.api.meta import Key, Obj, annotations, get_path
+from edgek.kinds.storage_checks import class_of as class_name
+from edgek.kinds.volume_match import BIND_COMPLETED, BOUND_BY_CONTROLLER, SELECTED_NODE
 
-# As component-helpers storage/volume: written by whoever binds and by whoever chose the node.
-BIND_COMPLETED = "pv.kubernetes.io/bind-completed"
-BOUND_BY_CONTROLLER = "pv.kubernetes.io/bound-by-controller"
-SELECTED_NODE = "volume.kubernetes.io/selected-node"
+__all__ = [
+    "BOUND_BY_CONTROLLER",
+    "SELECTED_NODE",
+    "WAIT",
+    "Storage",
+    "class_name",
+    "is_bound",
+    "volume_name",
+]
 
 WAIT = "WaitForFirstConsumer"
 
 
 def volume_name(claim: Obj) -> str:
     return str(get_path(claim, "spec", "volumeName", default=""))
-
-
-def class_name(obj: Obj) -> str:
-    """Of a claim or a volume."""
-    return str(get_path(obj, "spec", "storageClassName", default=""))
 
 
 def is_bound(claim: Obj) -> bool:

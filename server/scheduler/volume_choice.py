@@ -8,11 +8,11 @@ class waits for the pod come here; all others are bound before any pod is placed
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from edgek.api.meta import Key, Obj, get_path, is_deleting, key_of, name, uid
+from edgek.api.meta import Key, Obj, get_path, is_deleting, key_of, name
 from edgek.api.node_selector import NodeMatch, parse_term
-from edgek.api.quantity import value
 from edgek.api.selectors import from_label_selector
 from edgek.kinds.storage_checks import phase
+from edgek.kinds.volume_match import asked, capacity, is_for
 from server.scheduler.node_info import NodeInfo
 from server.scheduler.storage import Storage, class_name
 
@@ -36,7 +36,7 @@ def choose_volumes(keys: Iterable[Key], node: NodeInfo, storage: Storage) -> Vol
     """None: there is no way on this node."""
     static: list[tuple[Key, str]] = []
     provision: list[Key] = []
-    for key in sorted(keys, key=lambda key: (_asked(storage.claims[key]), key)):
+    for key in sorted(keys, key=lambda key: (asked(storage.claims[key]), key)):
         selected = storage.selected_node(key)
         if selected and selected != node.name:
             return None
@@ -49,14 +49,6 @@ def choose_volumes(keys: Iterable[Key], node: NodeInfo, storage: Storage) -> Vol
         else:
             return None
     return VolumeChoice(node=node.name, static=tuple(static), provision=tuple(provision))
-
-
-def _asked(claim: Obj) -> int:
-    return value(get_path(claim, "spec", "resources", "requests", "storage", default="0"))
-
-
-def _capacity(volume: Obj) -> int:
-    return value(get_path(volume, "spec", "capacity", "storage", default="0"))
 
 
 def node_match(volume: Obj) -> NodeMatch | None:
@@ -76,7 +68,7 @@ def reaches(volume: Obj, node: NodeInfo) -> bool:
 def _match(claim: Obj, node: NodeInfo, storage: Storage, taken: Sequence[str]) -> str:
     """The name of the smallest volume that will do, one that names the claim first; or ""."""
     found = [
-        (not _names(volume, claim), _capacity(volume), name(volume))
+        (not is_for(volume, claim), capacity(volume), name(volume))
         for volume in storage.volumes.values()
         if name(volume) not in taken
         and storage.taken.get(name(volume), key_of(claim)) == key_of(claim)
@@ -86,20 +78,12 @@ def _match(claim: Obj, node: NodeInfo, storage: Storage, taken: Sequence[str]) -
     return min(found)[2] if found else ""
 
 
-def _names(volume: Obj, claim: Obj) -> bool:
-    ref = get_path(volume, "spec", "claimRef", default={})
-    return (
-        (ref.get("namespace"), ref.get("name")) == tuple(key_of(claim))
-        and ref.get("uid", uid(claim)) == uid(claim)
-    )  # fmt: skip
-
-
 def _will_do(volume: Obj, claim: Obj) -> bool:
     spec, wish = volume["spec"], claim["spec"]
     if is_deleting(volume):
         return False
     if spec.get("claimRef"):
-        if not _names(volume, claim):
+        if not is_for(volume, claim):
             return False
     elif phase(volume) != "Available":
         return False
@@ -108,7 +92,7 @@ def _will_do(volume: Obj, claim: Obj) -> bool:
         class_name(volume) == class_name(claim)
         and (spec.get("volumeMode") or "Filesystem") == (wish.get("volumeMode") or "Filesystem")
         and set(wish.get("accessModes") or ()) <= set(spec.get("accessModes") or ())
-        and _capacity(volume) >= _asked(claim)
+        and capacity(volume) >= asked(claim)
         and selector.matches(volume["metadata"].get("labels"))
     )
 
