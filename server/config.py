@@ -66,6 +66,8 @@ OPTIONS: tuple[Option, ...] = (
            help="File mode of the admin kubeconfig."),
     Option(name="disable-agent", type=bool, default=False,
            help="Run no agent on this machine."),
+    Option(name="scheduler-name", multiple=True, metavar="NAME",
+           help="Place also pods whose spec.schedulerName is this."),
     Option(name="compat-betas", type=bool, default=False,
            help="Serve also API versions that Kubernetes has removed."),
     Option(name="legacy-service-account-tokens", type=bool, default=False,
@@ -100,6 +102,8 @@ class ServerConfig:
     write_kubeconfig: Path
     write_kubeconfig_mode: int
     disable_agent: bool
+    scheduler_names: tuple[str, ...]
+    """Besides default-scheduler."""
     compat_betas: bool
     legacy_service_account_tokens: bool
     autonomous_nodes: bool
@@ -144,6 +148,7 @@ def parse_config(settings: Settings) -> ServerConfig:
         write_kubeconfig=Path(s["write_kubeconfig"]).absolute(),
         write_kubeconfig_mode=checked(s, "write-kubeconfig-mode", file_mode),
         disable_agent=s["disable_agent"],
+        scheduler_names=each(s, "scheduler-name", dns_name),
         compat_betas=s["compat_betas"],
         legacy_service_account_tokens=s["legacy_service_account_tokens"],
         autonomous_nodes=s["autonomous_nodes"],

@@ -219,7 +219,8 @@ async def control_loops(
         scheduling = Context(
             client=api.client(SCHEDULER_USER), informers=informers, events=events, clock=clock
         )
-        tasks.spawn(run_controllers(scheduling, (scheduler.build,)), name="scheduler")
+        place = partial(scheduler.build, names=config.scheduler_names)
+        tasks.spawn(run_controllers(scheduling, (place,)), name="scheduler")
         aggregating = Context(
             client=api.client(BOOTSTRAPPER), informers=informers, events=events, clock=clock
         )

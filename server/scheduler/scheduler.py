@@ -12,7 +12,7 @@ of namespaces and storage; it keeps nothing else.
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from edgek.aio.tasks import Tasks
 from edgek.api.errors import ApiError, Conflict, NotFound
@@ -38,7 +38,7 @@ from server.scheduler.volume_choice import VolumeChoice, choose_volumes
 log = logging.getLogger(__name__)
 
 DEFAULT_PROFILE = Profile(filters=FILTERS, scores=SCORES, cluster=CLUSTER, zones=group_zones)
-PROFILES: Mapping[str, Profile] = {DEFAULT_NAME: DEFAULT_PROFILE}
+PROFILES: dict[str, Profile] = {DEFAULT_NAME: DEFAULT_PROFILE}
 """By spec.schedulerName; pods of other names are left to others."""
 
 MAX_WRITES = 64
@@ -58,8 +58,9 @@ def helped_by(profiles: Mapping[str, Profile]) -> dict[str, Change]:
     return out
 
 
-def build(context: Context) -> "Scheduler":
-    return Scheduler(context)
+def build(context: Context, *, names: Sequence[str] = ()) -> "Scheduler":
+    """``names``: further spec.schedulerNames, whose pods are placed in the same way."""
+    return Scheduler(context, profiles=PROFILES | dict.fromkeys(names, DEFAULT_PROFILE))
 
 
 class Scheduler:

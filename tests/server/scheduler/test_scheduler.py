@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -237,3 +238,10 @@ async def test_pods_wait_for_each_other_and_wake_when_one_is_placed(
     await asyncio.sleep(60)
     api.put(POD, pod("db", labels={"app": "db"}))
     await until(lambda: on(api, "web") and on(api, "web") == on(api, "db"))
+
+
+async def test_pods_of_further_names_are_placed_too(api: ClusterApi) -> None:
+    api.put(NODE, node("n1"))
+    api.put(POD, pod("batch", schedulerName="batch-scheduler"))
+    async with running(api, partial(build, names=("batch-scheduler",))):
+        await until(lambda: on(api, "batch") == "n1")
