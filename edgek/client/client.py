@@ -51,12 +51,15 @@ class Client:
         field_selector: str = "",
         limit: int = 0,
         continue_token: str = "",
+        resource_version: str = "",
     ) -> ObjectList:
-        """One page (everything where ``limit`` is 0). Items carry apiVersion and kind."""
+        """One page (everything where ``limit`` is 0). Items carry apiVersion and kind.
+        ``resource_version`` "0": as caches list, from the server's own."""
         query = _query(
             labelSelector=label_selector,
             fieldSelector=field_selector,
             limit=limit,
+            resourceVersion=resource_version,
             **{"continue": continue_token},
         )
         got = await self.transport.call(Call(method="GET", path=kind.path(namespace), query=query))

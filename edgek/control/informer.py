@@ -197,7 +197,7 @@ class Informer:
         return delay * (1.0 + self._jitter())
 
     async def _relist(self) -> None:
-        got = await self._list()
+        got = await self._list(resource_version="0")
         fresh = {key_of(obj): obj for obj in got.items}
         for key in [key for key in self._objects if key not in fresh]:
             self._store(key, None)

@@ -19,6 +19,8 @@ async def list_(env: Env, request: Request, target: Target) -> Response:
     selection = Selection.of(target.kind, target.key.namespace, query)
     token = parse_token(query["continue"]) if query.get("continue") else None
     _check_revision(env, target, query, paging=token is not None)
+    if request.in_process and query.get("resourceVersion") == "0":  # a cache, about to watch
+        selection.hold(env.registry.store)
     limit = number(query, "limit")
     entries, meta = await env.pages.page(env.registry, selection, limit=limit, token=token)
     return negotiate(env, request, target.kind).many(entries, meta)

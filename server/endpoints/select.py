@@ -8,7 +8,7 @@ from edgek.api.selectors import FieldSelector, Selector
 from edgek.kinds.kind import Kind
 from server.endpoints.query import field_selector, label_selector
 from server.registry.registry import Registry
-from server.storage.store import Entry
+from server.storage.store import Entry, Store
 
 INDEXED = {"pods": ("spec.nodeName",)}
 """Field paths the store indexes, by plural: lists and watches by them cost what they return."""
@@ -41,6 +41,12 @@ class Selection:
             if (value := self.fields.exact(path)) is not None:
                 return path, value
         return None
+
+    def hold(self, store: Store) -> None:
+        """For a reader in this process that keeps what it is given: the store then holds the same
+        objects, where each would have its own."""
+        if not self.kind.lean:
+            store.keep_decoded(self.kind.storage_prefix)
 
     async def entries(self, registry: Registry) -> Sequence[Entry]:
         """What matches now, in order; "now" is before the first wait."""

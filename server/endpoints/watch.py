@@ -121,8 +121,8 @@ def _open(env: Env, plan: _Plan, asked: int | None) -> tuple[Watcher, Sequence[E
     """Subscribes and reads in one step of the loop: nothing can come in between."""
     selection, store = plan.selection, env.registry.store
     section = selection.kind.storage_prefix
-    if plan.in_process and not selection.kind.lean:
-        store.keep_decoded(section)
+    if plan.in_process:
+        selection.hold(store)
     with store_errors(selection.kind):
         since = store.revision_of(section)
         if asked and (not plan.initial or asked > since):

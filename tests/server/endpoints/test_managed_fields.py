@@ -285,3 +285,15 @@ async def test_a_control_loop_that_writes_back_what_it_watches_takes_nobodys_fie
         "maker Update": {"f:data": {".": {}, "f:a": {}}},
         "admin Update": {"f:data": {"f:b": {}}},
     }
+
+
+async def test_a_control_loop_shares_what_was_there_before_it(wire: Wire) -> None:
+    """Each of thousands of objects once in memory, after a restart too."""
+    await wire.ok("POST", MAPS, config_map(a="1"))
+    async with Tasks("test") as tasks:
+        informers = Informers(admin(wire.api), tasks)
+        informer = informers.get(CONFIG_MAP)
+        await informers.wait_synced()
+        key = Key("default", "one")
+        assert informer.get(key) is wire.api.reader.get(CONFIG_MAP, key)
+        assert informer.get(key) is not None
