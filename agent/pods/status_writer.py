@@ -111,7 +111,8 @@ def plan_patch(pod: Obj, status: Obj) -> Obj:
     the patch holds only for the version that the pod is of.
     """
     old = pod.get("status") or {}
-    status = {**status, "conditions": _with_foreign(status, old.get("conditions") or [])}
+    if conditions := _with_foreign(status, old.get("conditions") or []):
+        status = {**status, "conditions": conditions}
     changes: dict[str, Any] = {k: v for k, v in status.items() if old.get(k) != v}
     changes |= {k: None for k in OWN_FIELDS if k in old and k not in status}
     if not changes:
@@ -123,6 +124,6 @@ def plan_patch(pod: Obj, status: Obj) -> Obj:
 
 
 def _with_foreign(status: Obj, there: list[Obj]) -> list[Obj]:
-    mine = {c["type"]: c for c in status["conditions"] if c["type"] in OWN_CONDITIONS}
+    mine = {c["type"]: c for c in status.get("conditions") or () if c["type"] in OWN_CONDITIONS}
     kept = [mine.pop(c["type"], c) for c in there]
     return [*kept, *mine.values()]

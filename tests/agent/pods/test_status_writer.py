@@ -38,6 +38,11 @@ def test_a_condition_that_others_took_away_is_not_brought_back() -> None:
     assert made["status"]["conditions"] == [READY]
 
 
+def test_a_status_without_conditions_is_one() -> None:
+    there = {"metadata": {"name": "p", "uid": "u"}, "status": {"phase": "Pending"}}
+    assert plan_patch(there, {"phase": "Failed"})["status"] == {"phase": "Failed"}
+
+
 def test_what_is_not_of_conditions_holds_for_any_version() -> None:
     made = patch(pod(READY), podIP="10.42.0.3")
     assert made == {"metadata": {"uid": "u"}, "status": {"podIP": "10.42.0.3"}}
