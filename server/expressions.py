@@ -13,7 +13,7 @@ from edgek.api.validation import FieldErrors
 from edgek.kinds import MUTATING_ADMISSION_POLICY, VALIDATING_ADMISSION_POLICY
 from edgek.kinds.custom_shape import Rules
 from edgek.kinds.kind import Kind
-from edgek.schema.structural import Structural
+from edgek.schema.structural import Structural, holds_rules
 from server.admission.chain import Attributes, Plugin
 from server.request.reader import Reader
 
@@ -25,6 +25,8 @@ Kinds = Callable[[], Sequence[Kind]]
 
 
 async def check_rules(obj: Obj, old: Obj | None, errors: FieldErrors) -> None:
+    if not holds_rules(obj.get("spec")):
+        return
     from server.registry import definition_rules
 
     await definition_rules.check_rules(obj, old, errors)
@@ -37,6 +39,8 @@ async def check_policy(obj: Obj, old: Obj | None, errors: FieldErrors) -> None:
 
 
 async def check_webhooks(obj: Obj, old: Obj | None, errors: FieldErrors) -> None:
+    if not any(hook.get("matchConditions") for hook in obj.get("webhooks") or ()):
+        return
     from server.admission.policies import check
 
     await check.check_webhooks(obj, old, errors)

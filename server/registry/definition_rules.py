@@ -15,7 +15,7 @@ from edgek.api.validation import FieldError, FieldErrors, FieldPath
 from edgek.kinds.crd_version_validation import Said, schemas_of
 from edgek.kinds.custom import schema_of_version
 from edgek.schema.schema import Schema
-from edgek.schema.structural import Rule, Structural, read_structural
+from edgek.schema.structural import Rule, Structural, holds_rules, read_structural
 from edgek.schema.to_schema import to_cel_schema
 from server.cel import Allowance, CompileError, check_expression
 from server.cel.declared import Declared, declared
@@ -29,15 +29,17 @@ BOOL, TEXT = ("bool",), ("string",)
 
 
 async def check_rules(crd: Obj, old: Obj | None, errors: FieldErrors) -> None:
-    await in_slices(_steps(crd["spec"], (old or {}).get("spec") or {}, errors))
+    await in_slices(_steps(crd.get("spec") or {}, (old or {}).get("spec") or {}, errors))
 
 
 def _steps(spec: Said, old: Said, errors: FieldErrors) -> Iterator[None]:
-    """A step for each expression."""
+    """A step for each place in a schema, and for each expression."""
     problems = [error.field for error in errors]
     allowance = Allowance()
     for props, path in schemas_of(spec):
-        if _is_unchanged(props, spec, old) or any(p.startswith(str(path)) for p in problems):
+        if not holds_rules(props) or _is_unchanged(props, spec, old):
+            continue
+        if any(problem.startswith(str(path)) for problem in problems):
             continue
         walk = _Walk(errors=errors, allowance=allowance)
         yield from walk.schema(read_structural(props), _Place(path=path, times=1, root=True))
@@ -75,6 +77,7 @@ class _Walk:
 
     def schema(self, schema: Structural, place: _Place) -> Iterator[None]:
         path = place.path
+        yield
         if schema.values is not None:
             at = path.child("additionalProperties")
             yield from self.schema(schema.values, place.below(schema, at))
