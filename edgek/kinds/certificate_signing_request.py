@@ -6,7 +6,7 @@ from datetime import timedelta
 from edgek.api.meta import Obj, deep_copy, get_path
 from edgek.api.time import human_duration
 from edgek.api.validation import FieldErrors, FieldPath, is_dns1123_subdomain, is_path_segment
-from edgek.kinds.checks import check_enum
+from edgek.kinds.checks import check_enum, repeated
 from edgek.kinds.columns import NONE, cell
 from edgek.kinds.kind import AGE, NAME, STATUS, Column, Kind, Subresource
 from edgek.kinds.strategy import carry, keep_status
@@ -58,9 +58,10 @@ def _validate(obj: Obj, errors: FieldErrors) -> None:
     if not spec.get("usages"):
         errors.required(SPEC.child("usages"))
     usages = spec.get("usages") or []
+    again = repeated(usages)
     for index, usage in enumerate(usages):
         check_enum(usage, USAGES, SPEC.child("usages").index(index), errors)
-        if usage in usages[:index]:
+        if index in again:
             errors.duplicate(SPEC.child("usages").index(index), usage)
     seconds = spec.get("expirationSeconds")
     if seconds is not None and seconds < LEAST_SECONDS:

@@ -1,6 +1,6 @@
 """Small checks that the validations of all kinds are made of, with upstream's sentences."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -85,6 +85,18 @@ def is_valid_port_name(name: str) -> list[str]:
     if name.startswith("-") or name.endswith("-"):
         out.append("must not begin or end with a hyphen")
     return out
+
+
+def repeated(values: Iterable[Hashable]) -> frozenset[int]:
+    """The indexes of values that have come before, found in one pass: lists in objects may be
+    long, and to look back from each entry would take minutes."""
+    seen: set[Hashable] = set()
+    found = set()
+    for index, value in enumerate(values):
+        if value in seen:
+            found.add(index)
+        seen.add(value)
+    return frozenset(found)
 
 
 def check_port(value: Any, path: FieldPath, errors: FieldErrors) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edgek.api.validation import FieldErrors, FieldPath
+from edgek.kinds.checks import repeated
 from edgek.kinds.crd_defaults_validation import check_defaults
 from edgek.kinds.crd_structural import check_structural
 
@@ -208,12 +209,13 @@ def _check_map_list(
         errors.invalid(path.child("items").child("type"), items.get("type") or "", text)
         return
     fields = items.get("properties") or {}
+    again = repeated(keys)
     for index, key in enumerate(keys):
         if key not in fields:
             errors.invalid(at, keys, "entries must all be names of item properties")
         else:
             _check_map_key(items, key, path.child("items"), errors)
-        if key in keys[:index]:
+        if index in again:
             errors.invalid(at, keys, "must not contain duplicate entries")
 
 

@@ -2,7 +2,7 @@
 
 from edgek.api.meta import Obj, get_path
 from edgek.api.validation import FieldErrors, FieldPath, is_qualified_name
-from edgek.kinds.checks import check_not_negative
+from edgek.kinds.checks import check_not_negative, repeated
 from edgek.kinds.columns import count_column
 from edgek.kinds.kind import AGE, NAME, STATUS, Kind
 from edgek.kinds.metadata import immutable
@@ -40,10 +40,11 @@ def _validate_node_id(node_id: str, path: FieldPath, errors: FieldErrors) -> Non
 
 
 def _validate_topology(keys: list[str], path: FieldPath, errors: FieldErrors) -> None:
+    again = repeated(keys)
     for index, key in enumerate(keys):
         if not key:
             errors.required(path)
-        if key in keys[:index]:
+        if index in again:
             errors.duplicate(path, key)
         for problem in is_qualified_name(key):
             errors.invalid(path, key, problem)

@@ -8,7 +8,7 @@ from typing import Any
 
 from edgek.api.meta import Obj
 from edgek.api.validation import FieldErrors, FieldPath, is_qualified_name
-from edgek.kinds.checks import check_not_negative
+from edgek.kinds.checks import check_not_negative, repeated
 from edgek.kinds.job_indexes import count_indexes, parse_indexes
 
 MAX_RULES = 20
@@ -81,10 +81,11 @@ def _validate_exit_codes(codes: Obj, names: set[Any], path: FieldPath, errors: F
         errors.invalid(where, values, "at least one value is required")
     elif len(values) > MAX_EXIT_CODES:
         errors.too_many(where, len(values), MAX_EXIT_CODES)
+    again = repeated(values)
     for index, value in enumerate(values):
         if operator == "In" and value == 0:
             errors.invalid(where.index(index), value, "must not be 0 for the In operator")
-        if value in values[:index]:
+        if index in again:
             errors.duplicate(where.index(index), value)
     if values != sorted(values):
         errors.invalid(where, values, "must be ordered")

@@ -15,7 +15,7 @@ from edgek.api.validation import (
 )
 from edgek.kinds.admission_rules import check_rule_with_operations, default_rule
 from edgek.kinds.cel_names import RESERVED, is_cel_name
-from edgek.kinds.checks import check_enum, check_label_selector
+from edgek.kinds.checks import check_enum, check_label_selector, repeated
 from edgek.kinds.columns import cell, count_column, format_label_selector
 from edgek.kinds.kind import AGE, NAME, Column
 
@@ -54,11 +54,12 @@ def check_match_resources(constraints: Obj | None, path: FieldPath, errors: Fiel
 
 def _check_named_rule(rule: Obj, path: FieldPath, errors: FieldErrors) -> None:
     names = rule.get("resourceNames") or []
+    again = repeated(names)
     for index, name in enumerate(names):
         where = path.child("resourceNames").index(index)
         for problem in is_path_segment(name):
             errors.invalid(where, name, problem)
-        if name in names[:index]:
+        if index in again:
             errors.duplicate(where, name)
     check_rule_with_operations(rule, path, errors)
 

@@ -13,7 +13,7 @@ from edgek.api.validation import (
     is_dns1123_subdomain,
     is_qualified_name,
 )
-from edgek.kinds.checks import check_ip, check_not_negative, check_rule
+from edgek.kinds.checks import check_ip, check_not_negative, check_rule, repeated
 from edgek.kinds.metadata import immutable
 
 STATUS = FieldPath("status")
@@ -73,9 +73,10 @@ def _validate_conditions(conditions: list[Obj], errors: FieldErrors) -> None:
 def _validate_addresses(addresses: list[str], errors: FieldErrors) -> None:
     """Addresses, one of each family at most."""
     path, before = STATUS.child("podIPs"), len(errors.errors)
+    again = repeated(addresses)
     for index, address in enumerate(addresses):
         check_ip(address, path.index(index), errors)
-        if address in addresses[:index]:
+        if index in again:
             errors.duplicate(path.index(index), address)
     if len(errors.errors) > before or len(addresses) < 2:
         return

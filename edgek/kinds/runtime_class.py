@@ -2,6 +2,7 @@
 
 from edgek.api.meta import Obj
 from edgek.api.validation import FieldErrors, FieldPath, is_dns1123_label, validate_labels
+from edgek.kinds.checks import repeated
 from edgek.kinds.columns import cell
 from edgek.kinds.kind import AGE, NAME, Column, Kind
 from edgek.kinds.placement_validation import validate_tolerations
@@ -19,15 +20,14 @@ def _validate(obj: Obj, errors: FieldErrors) -> None:
     validate_labels(scheduling.get("nodeSelector"), path.child("nodeSelector"), errors)
     tolerations, where = scheduling.get("tolerations") or [], path.child("tolerations")
     validate_tolerations(tolerations, where, errors)
-    for index, toleration in enumerate(tolerations):
-        if any(_same(toleration, other) for other in tolerations[:index]):
-            errors.duplicate(where.index(index), toleration)
+    for index in sorted(repeated(_matched(toleration) for toleration in tolerations)):
+        errors.duplicate(where.index(index), tolerations[index])
 
 
-def _same(one: Obj, other: Obj) -> bool:
+def _matched(toleration: Obj) -> tuple[str, ...]:
     """As MatchToleration: all but how long."""
     fields = (("key", ""), ("effect", ""), ("operator", "Equal"), ("value", ""))
-    return all((one.get(f) or zero) == (other.get(f) or zero) for f, zero in fields)
+    return tuple(toleration.get(field) or zero for field, zero in fields)
 
 
 def _validate_update(new: Obj, old: Obj, errors: FieldErrors) -> None:

@@ -6,7 +6,7 @@ expressions say when a policy is written.
 
 from edgek.api.meta import Obj
 from edgek.api.validation import FieldErrors, FieldPath, is_qualified_name
-from edgek.kinds.checks import check_enum
+from edgek.kinds.checks import check_enum, repeated
 from edgek.kinds.conditions_validation import validate_conditions
 from edgek.kinds.kind import STATUS, Kind
 from edgek.kinds.match_resources import (
@@ -93,10 +93,11 @@ def _validate_binding(binding: Obj, errors: FieldErrors) -> None:
     spec = binding.get("spec") or {}
     check_binding(spec, errors)
     actions, path = spec.get("validationActions") or [], SPEC.child("validationActions")
+    again = repeated(actions)
     for index, action in enumerate(actions):
         if action not in ACTIONS:
             errors.not_supported(path.index(index), action, ACTIONS)
-        if action in actions[:index]:
+        if index in again:
             errors.duplicate(path.index(index), action)
     if "Deny" in actions and "Warn" in actions:
         why = (

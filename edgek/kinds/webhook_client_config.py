@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from edgek.api.meta import Obj
 from edgek.api.validation import FieldErrors, FieldPath, is_dns1035_label, is_dns1123_subdomain
-from edgek.kinds.checks import PORT_RANGE
+from edgek.kinds.checks import PORT_RANGE, repeated
 
 DEFAULT_PORT = 443
 REVIEW_VERSIONS = ("v1", "v1beta1")
@@ -25,8 +25,9 @@ def check_review_versions(
     if not versions:
         errors.required(path, missing)
         return
+    again = repeated(versions)
     for index, version in enumerate(versions):
-        if version in versions[:index]:
+        if index in again:
             errors.invalid(path.index(index), version, "duplicate version")
             continue
         for problem in is_dns1035_label(version):

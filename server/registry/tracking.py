@@ -4,6 +4,8 @@ Entries are made before admission changes the object (as upstream's handlers), k
 preparation, and left as they were where nothing but their times would change.
 """
 
+import orjson
+
 from edgek.api.meta import Obj
 from edgek.kinds.kind import Kind
 from server.fieldmanager.entries import Entries, Writer, decoded, held_by
@@ -59,15 +61,16 @@ def once_each_owner(obj: Obj, warnings: list[str]) -> None:
     owners = obj["metadata"].get("ownerReferences")
     if not owners or len(owners) < 2:
         return
-    kept: list[Obj] = []
+    kept: dict[bytes, Obj] = {}
     twice: dict[str, None] = {}
     for owner in owners:
-        if owner in kept:
+        key = orjson.dumps(owner, option=orjson.OPT_SORT_KEYS)
+        if key in kept:
             twice[owner.get("uid", "")] = None
         else:
-            kept.append(owner)
+            kept[key] = owner
     if twice:
-        obj["metadata"]["ownerReferences"] = kept
+        obj["metadata"]["ownerReferences"] = list(kept.values())
         warnings.append(
             ".metadata.ownerReferences contains duplicate entries; API server dedups owner "
             "references in 1.20+, and may reject such requests as early as 1.24; please fix your "
