@@ -12,7 +12,7 @@ from edgek.api.meta import Obj, get_path
 from edgek.api.validation import FieldErrors, FieldPath
 from edgek.schema.check import Checker
 from edgek.schema.schema import Schema
-from edgek.schema.structural import Props, Structural, read_structural
+from edgek.schema.structural import Props, Structural, holds_rules, read_structural
 from edgek.schema.structural_default import fill_defaults
 from edgek.schema.structural_prune import Pruner
 from edgek.schema.structural_validate import StructuralValidator
@@ -75,7 +75,7 @@ class CustomShape:
 
     @cached_property
     def rules(self) -> Rules | None:
-        return self._rules_for(self.structural)
+        return self._rules_for(self.structural) if holds_rules(self._load()) else None
 
     def document(self) -> Obj:
         return dict(self._load())
