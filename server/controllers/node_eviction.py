@@ -36,12 +36,16 @@ class EvictionPace:
         self._next: dict[tuple[str, str], float] = {}
         self._states: dict[tuple[str, str], Disruption] = {}
 
+    def was_lost(self, zone: tuple[str, str]) -> bool:
+        """Whether the zone was lost whole at the last look."""
+        return self._states.get(zone) is Disruption.FULL
+
     def has_come_back(self, zone: tuple[str, str], nodes: Sequence[Obj]) -> bool:
         """Whether the zone, of which ``nodes`` are all, was lost whole at the last look and is
         not now. Its other nodes then deserve a grace of their own to be heard of."""
-        before, now = self._states.get(zone), disruption(nodes)
-        self._states[zone] = now
-        return before is Disruption.FULL and now is not Disruption.FULL
+        was_lost = self.was_lost(zone)
+        self._states[zone] = disruption(nodes)
+        return was_lost and not self.was_lost(zone)
 
     def verdict(self, node: Obj, nodes: Sequence[Obj], *, grace_left: float) -> Verdict:
         """``nodes`` are all of the node's zone; a True uses up the zone's turn."""

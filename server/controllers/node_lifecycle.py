@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from edgek.aio.clock import Clock
 from edgek.api.meta import Key, Obj, get_path, name, namespace, resource_version
 from edgek.api.time import format_time
-from edgek.control.controller import DONE, Context, Mapped, Result, Watch
+from edgek.control.controller import DONE, Context, ForKind, Mapped, Result, Watch
 from edgek.control.informer import Informer
 from edgek.kinds import LEASE, NODE, POD
 from edgek.kinds.kind import Kind
@@ -96,7 +96,8 @@ class NodeLifecycle:
         self._pace = EvictionPace(context.clock)
         self.watches: Sequence[Watch] = (
             self._beats,
-            Mapped(NODE, self._node_keys, when=self._noted),
+            ForKind(NODE, when=self._noted),
+            Mapped(NODE, self._lost_beside, when=_zone_changed),
             # A pod that says it is ready on a lost node was written before the loss was known.
             Mapped(POD, _node_of, when=lambda o, n: o is None or n is None or marks_changed(o, n)),
         )
@@ -115,11 +116,10 @@ class NodeLifecycle:
             message = f"Node {name(old)} event: Removing Node {name(old)} from Controller"
             self._events.normal(old, "RemovingNode", message)
 
-    def _node_keys(self, node: Obj) -> list[Key]:
+    def _lost_beside(self, node: Obj) -> list[Key]:
         """One node more or less that is well changes what is right for the lost ones."""
-        zone = zone_of(node)
-        lost = [n for n in self._nodes.list() if ready_status(n) != "True" and zone_of(n) == zone]
-        return [Key("", name(n)) for n in (node, *lost)]
+        lost = (n for n in self._nodes.list() if ready_status(n) != "True")
+        return [Key("", name(n)) for n in lost if zone_of(n) == zone_of(node)]
 
     async def reconcile(self, key: Key) -> Result:
         node = self._nodes.get(key)
@@ -161,6 +161,8 @@ class NodeLifecycle:
 
     def _may_evict(self, node: Obj) -> Verdict:
         zone = zone_of(node)
+        if ready_status(node) == "True" and not self._pace.was_lost(zone):
+            return Verdict()
         nodes = [n for n in self._nodes.list() if zone_of(n) == zone]
         if self._pace.has_come_back(zone, nodes):
             for other in nodes:
@@ -168,6 +170,12 @@ class NodeLifecycle:
         silent = ready_status(node) == "Unknown"
         grace_left = self._grace - self._beats.age(name(node)) if silent else 0.0
         return self._pace.verdict(node, nodes, grace_left=grace_left)
+
+
+def _zone_changed(old: Obj | None, new: Obj | None) -> bool:
+    if old is None or new is None:
+        return True
+    return (ready_status(old), zone_of(old)) != (ready_status(new), zone_of(new))
 
 
 def _spoke(old: Obj, new: Obj) -> bool:
