@@ -6,6 +6,7 @@ on every node, and ``ranking`` keeps those. What a pod asks for is in ``demands`
 """
 
 from collections.abc import Hashable, Iterator, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from edgek.api.meta import Key, Obj, controller_of, is_deleting, key_of, labels, uid
@@ -96,11 +97,17 @@ def pod_info(pod: Obj) -> PodInfo:
         score_memory=score_memory,
         ports=host_ports(spec),
         group=_group(pod),
-        kin=Kin(key.namespace, frozenset(labels(pod).items()), is_deleting(pod)),
+        kin=_kin(key.namespace, tuple(labels(pod).items()), is_deleting(pod)),
         terms=parse_terms(spec, key.namespace) if spec.get("affinity") else None,
         claims=tuple(claims_of(pod)) if has_volumes else (),
         disks=tuple(disks_of(spec)) if has_volumes else (),
     )
+
+
+@lru_cache(maxsize=1024)
+def _kin(namespace: str, labels: tuple[tuple[str, str], ...], deleting: bool) -> Kin:
+    """Pods of one template share it: thousands of equal sets would be memory for nothing."""
+    return Kin(namespace, frozenset(labels), deleting)
 
 
 def shape_of(info: PodInfo, *, by_labels: bool = False) -> Hashable:

@@ -24,7 +24,7 @@ from server.scheduler.changes import Change
 from server.scheduler.following import DEFAULT_NAME, Follower, scheduler_name
 from server.scheduler.plugins import CLUSTER, FILTERS, SCORES
 from server.scheduler.plugins.spread import group_zones
-from server.scheduler.plugins.volumes import unbound_claims
+from server.scheduler.plugins.volume_binding import unbound_claims
 from server.scheduler.pod_info import PodInfo, pod_info
 from server.scheduler.preempting import outdone, preempt
 from server.scheduler.preemption import NoPreemption, Preemption, plan_preemption

@@ -11,18 +11,16 @@ from server.scheduler.plugins.image_locality import rate_images
 from server.scheduler.plugins.inter_pod_affinity import inter_pod_affinity
 from server.scheduler.plugins.node_affinity import check_affinity, rate_preferences
 from server.scheduler.plugins.node_name import check_name
+from server.scheduler.plugins.node_volume_limits import limit_volumes
 from server.scheduler.plugins.plugin import ClusterPlugin, Filter, Score
 from server.scheduler.plugins.ports import check_ports
 from server.scheduler.plugins.resources import check_resources, rate_balance, rate_free
 from server.scheduler.plugins.spread import rate_group, spread_constraints
 from server.scheduler.plugins.taints import check_taints, rate_taints
 from server.scheduler.plugins.unschedulable import check_unschedulable
-from server.scheduler.plugins.volumes import (
-    bind_volumes,
-    limit_volumes,
-    match_zones,
-    restrict_volumes,
-)
+from server.scheduler.plugins.volume_binding import bind_volumes
+from server.scheduler.plugins.volume_restrictions import restrict_volumes
+from server.scheduler.plugins.volume_zone import match_zones
 
 NEW, LABELS, TAINTS, ROOM = (
     Change.NODE_ADDED,
