@@ -26,6 +26,7 @@ from edgek.control.events import EventRecorder
 from edgek.control.informer import Informers
 from edgek.kinds import NODE, POD
 from edgek.kinds.kind import Kind
+from edgek.kinds.pods import is_ready
 from server.app import Api, ApiConfig, build_api, section_config
 from server.bootstrap import ClusterFacts, bootstrap
 from server.controllers import ALL, node_ipam, node_lifecycle, taint_eviction
@@ -160,6 +161,8 @@ class Kubelets:
             await self._end(pod)
         elif get_path(pod, "status", "phase") not in ("Running", *ENDED):
             await self._write(pod, status_of(pod, now=self._cluster.now))
+        elif (said := readiness(pod)) != is_ready(pod):  # somebody took it for lost
+            await self._write(pod, {"conditions": ready_conditions(said, self._cluster.now)})
         return DONE
 
     async def _end(self, pod: Obj) -> None:
@@ -194,17 +197,24 @@ def _status(pod: Obj, *, code: int | None, now: str) -> Obj:
         reason = "Error" if code else "Completed"
         state = {"terminated": {"exitCode": code, "reason": reason, "finishedAt": now}}
     ready = code is None and image != "bad"
-    word = "True" if ready else "False"
     told = {"name": container["name"], "image": image, "imageID": "", "ready": ready}
     return {
         "phase": phase,
         "startTime": now,
-        "conditions": [
-            {"type": kind, "status": word, "lastTransitionTime": now}
-            for kind in ("ContainersReady", "Ready")
-        ],
+        "conditions": ready_conditions(ready, now),
         "containerStatuses": [{**told, "restartCount": 0, "state": state}],
     }
+
+
+def readiness(pod: Obj) -> bool:
+    """What its containers say."""
+    statuses = get_path(pod, "status", "containerStatuses", default=[])
+    return bool(statuses) and all(s["ready"] for s in statuses)
+
+
+def ready_conditions(ready: bool, now: str) -> list[Obj]:
+    told = {"status": "True" if ready else "False", "reason": None, "lastTransitionTime": now}
+    return [{"type": kind, **told} for kind in ("ContainersReady", "Ready")]
 
 
 @asynccontextmanager

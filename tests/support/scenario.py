@@ -276,13 +276,17 @@ def _times(event: Obj) -> str:
 
 
 async def evict(session: Session, words: list[str], given: str) -> str:
-    """``evict PATTERN``: what drain asks for; the first refusal ends it."""
-    names = await session.names(POD, words[0])
-    for name in names:
+    """``evict PATTERN``: what drain asks for, one after the other."""
+    lines = []
+    for name in await session.names(POD, words[0]):
         body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}}
         body["metadata"]["namespace"] = session.namespace
-        await session.cluster.client.create(POD, body, subresource="eviction", name=name)
-    return "\n".join(f"pod/{name} evicted" for name in names)
+        try:
+            await session.cluster.client.create(POD, body, subresource="eviction", name=name)
+            lines.append(f"pod/{name} evicted")
+        except ApiError as err:
+            lines.append(f"pod/{name}: {err.message}")
+    return "\n".join(lines)
 
 
 async def own(session: Session, words: list[str], given: str) -> str:
