@@ -29,6 +29,7 @@ from server.controllers.cronjob_plan import (
     since,
 )
 from server.controllers.pod_control import is_namespace_terminating
+from server.controllers.written_over import WrittenOver
 
 LONGEST_WAIT = timedelta(hours=1)
 """A timer counts the seconds that pass, a schedule the clock's time. Where the clock is set
@@ -108,16 +109,17 @@ class CronJobController:
         self._jobs = context.informers.get(JOB)
         self._source = context.events.source(self.name)
         self._stock = CronJobJobs(context.client, self._source)
+        self._statuses = WrittenOver(context.client, self._cron_jobs)
         self._memory: dict[str, _Memory] = {}
         self._cron_jobs.on_change(self._note_change)
         self.watches = (ForKind(CRON_JOB), OwnedBy(JOB, owner=CRON_JOB, when=_matters))
 
     async def reconcile(self, key: Key) -> Result:
-        seen = self._cron_jobs.get(key)
-        if seen is None:
+        cron_job = self._cron_jobs.get(key)
+        if cron_job is None or self._statuses.is_old(cron_job):
             return DONE
-        jobs = self._jobs.owned_by(seen)
-        cron_job, status = await self._stock.take_stock(seen, jobs)
+        jobs = self._jobs.owned_by(cron_job)
+        status = await self._stock.take_stock(cron_job, jobs)
         await self._stock.clean_up(cron_job, jobs)
         wake: timedelta | None = None
         failed: ApiError | None = None
@@ -129,7 +131,7 @@ class CronJobController:
             except ApiError as err:
                 failed = err
         if status != (cron_job.get("status") or {}):
-            await self._client.update_status(CRON_JOB, {**cron_job, "status": status})
+            await self._statuses.update_status(cron_job, status)
         if failed is not None:
             raise failed
         return DONE if wake is None else Result(requeue_after=_seconds(wake))

@@ -1,7 +1,7 @@
 """The Jobs of a CronJob, as its status tells of them: what runs, and what ended well last.
 
-``status`` is always the caller's own copy and changed in place. Where the cache and the status
-disagree the server is asked, for either may be behind. As syncCronJob and cleanupFinishedJobs of
+``status`` is always the caller's own copy and changed in place. Before a Job counts as missing the
+server is asked for it, for the cache may be behind. As syncCronJob and cleanupFinishedJobs of
 pkg/controller/cronjob/cronjob_controllerv2.go.
 """
 
@@ -12,7 +12,7 @@ from edgek.api.meta import Key, Obj, get_path, is_deleting, key_of, name, resour
 from edgek.api.time import format_time, parse_time
 from edgek.client.client import Client
 from edgek.control.events import Source
-from edgek.kinds import CRON_JOB, JOB
+from edgek.kinds import JOB
 from server.controllers.cronjob_plan import end_of, moment_of, plan_history
 
 
@@ -43,24 +43,19 @@ class CronJobJobs:
         self._client = client
         self._source = source
 
-    async def take_stock(self, cron_job: Obj, jobs: Sequence[Obj]) -> tuple[Obj, Obj]:
-        """The CronJob, fresh where the cache was behind, and its status as the Jobs have it."""
+    async def take_stock(self, cron_job: Obj, jobs: Sequence[Obj]) -> Obj:
+        """The CronJob's status as its Jobs have it."""
         status = dict(cron_job.get("status") or {})
-        running = [job for job in jobs if not end_of(job)]
-        if any(uid(job) not in active_uids(status) for job in running):
-            cron_job = await self._client.get(CRON_JOB, key_of(cron_job))
-            status = dict(cron_job.get("status") or {})
-        for job in running:
-            if uid(job) not in active_uids(status):
-                self._remember(cron_job, status, job)
         for job in jobs:
+            if not end_of(job) and uid(job) not in active_uids(status):
+                self._remember(cron_job, status, job)
             self._note_end(cron_job, status, job)
         for ref in list(status.get("active") or ()):
             if ref["uid"] not in set(map(uid, jobs)) and not await self._exists(ref):
                 message = f"Active job went missing: {ref['name']}"
                 self._source.normal(cron_job, "MissingJob", message)
                 drop_active(status, ref["uid"])
-        return cron_job, status
+        return status
 
     def _remember(self, cron_job: Obj, status: Obj, job: Obj) -> None:
         """A Job that we made and were cut off, or one that somebody gave to the CronJob."""

@@ -37,6 +37,7 @@ from server.controllers.job_view import (
     is_suspended,
 )
 from server.controllers.pod_control import BURST, PodControl
+from server.controllers.written_over import WrittenOver
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +86,8 @@ class JobController:
         source = context.events.source(self.name)
         self._control = PodControl(context, JOB, source)
         self._memory = JobMemory(self._jobs, self._pods)
-        self._accounts = JobAccounts(context.client, context.clock, source, self._memory)
+        self._statuses = WrittenOver(context.client, self._jobs)
+        self._accounts = JobAccounts(context, source, self._memory, self._statuses)
         self.watches = (
             ForKind(JOB),
             OwnedBy(POD, owner=JOB),
@@ -94,9 +96,7 @@ class JobController:
 
     async def reconcile(self, key: Key) -> Result:
         job = self._jobs.get(key)
-        if job is None or not _is_ours(job):
-            return DONE
-        if self._memory.is_old(job):  # the version we wrote is on its way, and brings us here
+        if job is None or not _is_ours(job) or self._statuses.is_old(job):
             return DONE
         waiting = self._control.waiting(job)
         pods = await claim(

@@ -8,27 +8,30 @@ import asyncio
 from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any
 
-from edgek.aio.clock import Clock
 from edgek.api.conditions import find_condition
 from edgek.api.errors import NotFound
 from edgek.api.meta import Obj, key_of, resource_version, uid
-from edgek.client.client import Client
+from edgek.control.controller import Context
 from edgek.control.events import Source
-from edgek.kinds import JOB, POD
+from edgek.kinds import POD
 from server.controllers.job_memory import JobMemory
 from server.controllers.job_pods import TRACKING, is_tracked
 from server.controllers.job_tracking import finish, on_the_wire, plan_tracking, settle
 from server.controllers.job_view import JobView
+from server.controllers.written_over import WrittenOver
 
 
 class JobAccounts:
     """The only writer of Jobs' statuses and of the finalizer on their pods."""
 
-    def __init__(self, client: Client, clock: Clock, source: Source, memory: JobMemory) -> None:
-        self._client = client
-        self._clock = clock
+    def __init__(
+        self, context: Context, source: Source, memory: JobMemory, statuses: WrittenOver
+    ) -> None:
+        self._client = context.client
+        self._clock = context.clock
         self._source = source
         self._memory = memory
+        self._statuses = statuses
 
     async def count(self, job: Obj, view: JobView, status: Obj, ending: Obj | None) -> None:
         """``job`` as the cache has it; ``status`` is what it is to be but for the accounts."""
@@ -66,14 +69,7 @@ class JobAccounts:
         wire = on_the_wire(status)
         if wire == job.get("status"):
             return job
-        self._memory.write_over(job)
-        written = job
-        try:
-            written = await self._client.update_status(JOB, {**job, "status": wire})
-        finally:
-            if resource_version(written) == resource_version(job):  # it failed, or changed nothing
-                self._memory.not_written(job)
-        return written
+        return await self._statuses.update_status(job, wire)
 
     async def _release(self, pod: Obj) -> None:
         self._memory.release(pod)

@@ -1,14 +1,14 @@
 """What the Job controller knows that the API does not tell it (yet).
 
-Which pods it took the finalizer from though the cache still shows it, which versions of a Job it
-has written over, and how long each Job has to back off. Notes are made before the write they
-speak of, because the watch may be quicker than the answer. Bounded by the work under way and the
-Jobs that failed; all of it goes with its Job or pod, and none of it is missed after a restart.
+Which pods it took the finalizer from though the cache still shows it, and how long each Job has
+to back off. A pod is noted before the write it speaks of, because the watch may be quicker than
+the answer. Bounded by the work under way and the Jobs that failed; all of it goes with its Job
+or pod, and none of it is missed after a restart.
 """
 
 from collections.abc import Iterable
 
-from edgek.api.meta import Obj, key_of, resource_version, uid
+from edgek.api.meta import Obj, key_of, uid
 from edgek.control.informer import Informer
 from edgek.kinds.pods import phase
 from server.controllers.job_backoff import Backoff, next_backoff
@@ -21,7 +21,6 @@ class JobMemory:
         self._pods = pods
         self._released: set[str] = set()
         self._backoffs: dict[str, Backoff] = {}
-        self._old: dict[str, set[str]] = {}
         jobs.on_change(self._job_changed)
         pods.on_change(self._pod_changed)
 
@@ -44,17 +43,6 @@ class JobMemory:
         if cached is None or uid(cached) != uid(pod):
             self._released.discard(uid(pod))
 
-    def is_old(self, job: Obj) -> bool:
-        """We wrote over this version ourselves: pods that are counted since then look as if
-        they never were, and new ones would be made in their place."""
-        return resource_version(job) in self._old.get(uid(job), ())
-
-    def write_over(self, job: Obj) -> None:
-        self._old.setdefault(uid(job), set()).add(resource_version(job))
-
-    def not_written(self, job: Obj) -> None:
-        self._old.get(uid(job), set()).discard(resource_version(job))
-
     def backoff(self, view: JobView) -> Backoff:
         """With what the view shows that is not counted yet. A Job that is new to us begins with
         its pods that are counted and still there."""
@@ -72,12 +60,8 @@ class JobMemory:
             self._backoffs[uid(job)] = backoff
 
     def _job_changed(self, old: Obj | None, new: Obj | None) -> None:
-        if old is None:
-            return
-        if new is None or is_finished(new):
+        if old is not None and (new is None or is_finished(new)):
             self._backoffs.pop(uid(old), None)
-        if new is None or not self.is_old(new):
-            self._old.pop(uid(old), None)
 
     def _pod_changed(self, old: Obj | None, new: Obj | None) -> None:
         if old is not None and (new is None or not is_tracked(new)):

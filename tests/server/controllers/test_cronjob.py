@@ -7,7 +7,7 @@ import pytest
 from edgek.api.cron import parse_schedule
 from edgek.api.errors import Forbidden, ServiceUnavailable
 from edgek.api.time import format_time
-from edgek.kinds import CRON_JOB, JOB
+from edgek.kinds import CRON_JOB, EVENT, JOB
 from server.controllers.cronjob import CronJobController
 from server.controllers.cronjob_plan import (
     SCHEDULED_AT,
@@ -386,6 +386,22 @@ async def test_a_cache_that_lags_behind_makes_no_second_job(api):
         await w.minutes(1)
         assert w.jobs() == w.active() == [10]
         assert len(loops.events("SuccessfulCreate")) == 1
+
+
+@pytest.mark.looptime
+async def test_an_end_is_told_once_though_the_cache_shows_the_status_before_it(start, api):
+    w = await start()
+    await w.minutes(21)
+    hold = lambda call: api.held.add(CRON_JOB) if "cronjobs/c/status" in call.path else None  # noqa: E731
+    api.after.append(hold)
+    await w.end(10)
+    await w.end(20)  # looked at with a status from before the first end
+    api.after.clear()
+    api.release(CRON_JOB)
+    await w.minutes(1)
+    assert "active" not in w.status
+    told = [e for e in api.all(EVENT) if e["reason"] == "SawCompletedJob"]
+    assert [e["count"] for e in told] == [1, 1]
 
 
 def due(schedule, now, last=0, **spec):
