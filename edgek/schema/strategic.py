@@ -7,6 +7,7 @@ What has no schema (unknown fields, any-typed values) merges as a JSON merge pat
 Nothing given is changed; whatever the result shares with ``original`` must not be mutated.
 """
 
+from collections import deque
 from typing import Any
 
 from edgek.api.errors import BadRequest, Invalid
@@ -59,9 +60,10 @@ def _retained(original: Obj, patch: Obj) -> Obj:
         return dict(original)
     if not isinstance(keys, list):
         raise BadRequest(BAD_RETAIN_KEYS)
-    if any(not k.startswith("$") and k not in keys and patch[k] is not None for k in patch):
+    kept = {key for key in keys if isinstance(key, str)}
+    if any(not k.startswith("$") and k not in kept and patch[k] is not None for k in patch):
         raise BadRequest(BAD_RETAIN_KEYS)
-    return {k: v for k, v in original.items() if k in keys}
+    return {k: v for k, v in original.items() if k in kept}
 
 
 def _merge_field(
@@ -96,10 +98,45 @@ def _merge_list(original: list[Any], patch: list[Any], schema: Schema, depth: in
         raise BadRequest(f"cannot merge lists without merge key for {schema.short_name}")
     if any(item.get(PATCH) == "replace" for item in patch):
         return [_clean(item) for item in patch if PATCH not in item]
-    out = list(original)
+    merged = _Merged(original, key)
     for item in patch:
-        _merge_item(out, item, key, schema.items, depth)
-    return out
+        _merge_item(merged, item, schema.items, depth)
+    return merged.left()
+
+
+class _Merged:
+    """A list under merge, whose items are found by their key at once: a patch may have tens of
+    thousands. Of items with one key (ports of two protocols) the first is meant."""
+
+    def __init__(self, items: list[Any], key: str) -> None:
+        self.key = key
+        self._items: list[Any] = []
+        self._places: dict[Any, list[int]] = {}
+        for item in items:
+            self.add(item)
+
+    def add(self, item: Obj) -> None:
+        self._places.setdefault(_hashable(item.get(self.key)), []).append(len(self._items))
+        self._items.append(item)
+
+    def find(self, value: Any) -> Obj | None:
+        places = self._places.get(_hashable(value))
+        found: Obj | None = self._items[places[0]] if places else None
+        return found
+
+    def replace(self, value: Any, item: Obj) -> None:
+        self._items[self._places[_hashable(value)][0]] = item
+
+    def remove(self, value: Any) -> None:
+        for place in self._places.pop(_hashable(value), ()):
+            self._items[place] = None
+
+    def left(self) -> list[Any]:
+        return [item for item in self._items if item is not None]
+
+
+def _hashable(value: Any) -> Any:
+    return repr(value) if isinstance(value, dict | list) else value
 
 
 def _check_items(original: list[Any], patch: list[Any]) -> None:
@@ -111,19 +148,19 @@ def _check_items(original: list[Any], patch: list[Any]) -> None:
         raise BadRequest(f"list element types are not identical: {go_text([original, patch])}")
 
 
-def _merge_item(out: list[Any], item: Obj, key: str, schema: Schema | None, depth: int) -> None:
-    if key not in item:
-        raise BadRequest(f"map: {go_text(item)} does not contain declared merge key: {key}")
-    at = next((i for i, o in enumerate(out) if o.get(key) == item[key]), None)
-    directive = item.get(PATCH)
+def _merge_item(merged: _Merged, item: Obj, schema: Schema | None, depth: int) -> None:
+    if merged.key not in item:
+        text = f"map: {go_text(item)} does not contain declared merge key: {merged.key}"
+        raise BadRequest(text)
+    value, directive = item[merged.key], item.get(PATCH)
     if directive == "delete":
-        out[:] = [o for o in out if o.get(key) != item[key]]
+        merged.remove(value)
     elif directive not in (None, "merge"):
         raise BadRequest(f"unknown patch type: {directive} in map: {go_text(item)}")
-    elif at is None:
-        out.append(_merge_map({}, item, schema, depth=depth + 1))
+    elif (found := merged.find(value)) is None:
+        merged.add(_merge_map({}, item, schema, depth=depth + 1))
     else:
-        out[at] = _merge_map(out[at], item, schema, depth=depth + 1)
+        merged.replace(value, _merge_map(found, item, schema, depth=depth + 1))
 
 
 def _without(values: list[Any], patch: Obj, key: str) -> list[Any]:
@@ -132,7 +169,8 @@ def _without(values: list[Any], patch: Obj, key: str) -> list[Any]:
         return values
     if not isinstance(gone, list):
         raise BadRequest("invalid patch format of primitive list")
-    return [v for v in values if v not in gone]
+    texts = {_hashable(v) for v in gone}
+    return [v for v in values if _hashable(v) not in texts]
 
 
 def _order(patch: Obj, key: str, patched: list[Any], schema: Schema) -> list[Any]:
@@ -161,14 +199,14 @@ def _in_order(
     stood = {_identity(item, schema): at for at, item in reversed(list(enumerate(original)))}
     named = [item for item in merged if _identity(item, schema) in ranks]
     named.sort(key=lambda item: ranks[_identity(item, schema)])
-    others = [item for item in merged if _identity(item, schema) not in ranks]
+    others = deque(item for item in merged if _identity(item, schema) not in ranks)
     out: list[Any] = []
     for item in named:
         place = stood.get(_identity(item, schema), -1)
         while others and stood.get(_identity(others[0], schema), len(original)) < place:
-            out.append(others.pop(0))
+            out.append(others.popleft())
         out.append(item)
-    return out + others
+    return [*out, *others]
 
 
 def _identity(item: Any, schema: Schema) -> str:
