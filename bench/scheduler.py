@@ -2,7 +2,7 @@
 
     python -m bench scheduler [pods]
 
-One line per cluster size and kind of pod. The whole path (watch, bind, commit) is what
+One line per cluster size and kind of pod, the last ones amid many that want to be apart. The whole path (watch, bind, commit) is what
 ``bench/api.py`` measures; this is the part of it that the scheduler can be blamed for.
 """
 
@@ -48,7 +48,9 @@ def pod(number: int, more: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-SPREAD = {
+CROWD = 10_000
+
+SPREAD: dict[str, Any] = {
     "topologySpreadConstraints": [
         {
             "topologyKey": "zone",
@@ -60,10 +62,33 @@ SPREAD = {
 }
 
 
-def run(nodes: int, pods: int, more: dict[str, Any]) -> float:
+APART: dict[str, Any] = {
+    "affinity": {
+        "podAntiAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": [
+                {"labelSelector": {"matchLabels": {"app": "other"}}, "topologyKey": "zone"}
+            ]
+        }
+    }
+}
+
+
+def crowd(snapshot: Snapshot, nodes: int) -> None:
+    """Ten thousand pods that want to be away from others."""
+    for number in range(CROWD):
+        one = pod(number, APART)
+        one["metadata"] |= {"uid": f"crowd-{number}", "labels": {"app": f"crowd-{number % 20}"}}
+        one["spec"]["containers"][0].pop("resources")
+        one["spec"]["nodeName"] = f"node-{number % nodes}"
+        snapshot.set_pod(one)
+
+
+def run(nodes: int, pods: int, more: dict[str, Any], *, crowded: bool = False) -> float:
     snapshot = Snapshot()
     for number in range(nodes):
         snapshot.set_node(node(number))
+    if crowded:
+        crowd(snapshot, nodes)
     rankings = Rankings(snapshot, DEFAULT_PROFILE)
     waiting = [pod(number, more) for number in range(pods)]
     began = time.perf_counter()
@@ -80,6 +105,9 @@ def main(argv: Sequence[str] = ()) -> None:
     for nodes in (100, 500):
         for label, more in (("plain", {}), ("zone spread", SPREAD)):
             print(f"{nodes} nodes, {pods} pods, {label}: {run(nodes, pods, more):,.0f} pods/s")
+    for label, more in (("plain", {}), ("anti-affinity", APART)):
+        speed = run(500, pods, more, crowded=True)
+        print(f"500 nodes with {CROWD} pods, {pods} pods, {label}: {speed:,.0f} pods/s")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from typing import TypeVar
 from edgek.api.node_selector import named_nodes
 from server.scheduler.candidates import Candidates
 from server.scheduler.node_info import NodeInfo
+from server.scheduler.plugins.default_spread import GroupZones, zone_of
 from server.scheduler.plugins.node_affinity import CONFLICT, OTHERS
 from server.scheduler.plugins.plugin import (
     ClusterPlugin,
@@ -27,7 +28,6 @@ from server.scheduler.plugins.plugin import (
     Unresolvable,
     Weighing,
 )
-from server.scheduler.plugins.spread import GroupZones, zone_of
 from server.scheduler.pod_info import PodInfo
 from server.scheduler.snapshot import Snapshot
 

@@ -23,7 +23,7 @@ from server.scheduler.binding import bind, patch_status, report
 from server.scheduler.changes import Change
 from server.scheduler.following import DEFAULT_NAME, Follower, scheduler_name
 from server.scheduler.plugins import CLUSTER, FILTERS, SCORES
-from server.scheduler.plugins.spread import group_zones
+from server.scheduler.plugins.default_spread import group_zones
 from server.scheduler.plugins.volume_binding import unbound_claims
 from server.scheduler.pod_info import PodInfo, pod_info
 from server.scheduler.preempting import outdone, preempt

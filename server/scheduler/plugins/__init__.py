@@ -7,6 +7,7 @@ only for those is a pod that it refused tried again.
 """
 
 from server.scheduler.changes import NODE, Change
+from server.scheduler.plugins.default_spread import rate_group
 from server.scheduler.plugins.image_locality import rate_images
 from server.scheduler.plugins.inter_pod_affinity import inter_pod_affinity
 from server.scheduler.plugins.node_affinity import check_affinity, rate_preferences
@@ -15,7 +16,7 @@ from server.scheduler.plugins.node_volume_limits import limit_volumes
 from server.scheduler.plugins.plugin import ClusterPlugin, Filter, Score
 from server.scheduler.plugins.ports import check_ports
 from server.scheduler.plugins.resources import check_resources, rate_balance, rate_free
-from server.scheduler.plugins.spread import rate_group, spread_constraints
+from server.scheduler.plugins.spread import spread_constraints
 from server.scheduler.plugins.taints import check_taints, rate_taints
 from server.scheduler.plugins.unschedulable import check_unschedulable
 from server.scheduler.plugins.volume_binding import bind_volumes
