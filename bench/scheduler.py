@@ -2,8 +2,9 @@
 
     python -m bench scheduler [pods]
 
-One line per cluster size and kind of pod, the last ones amid many that want to be apart. The whole path (watch, bind, commit) is what
-``bench/api.py`` measures; this is the part of it that the scheduler can be blamed for.
+One line per cluster size and kind of pod, the last ones amid many that want to be apart. The
+whole path (watch, bind, commit) is what ``bench/api.py`` measures; this is the part of it that
+the scheduler can be blamed for.
 """
 
 import sys
