@@ -1,4 +1,4 @@
-"""GET, POST, LIST and watch fan-out of a real server over TLS, and its memory meanwhile.
+"""GET, POST, a node's writes, LIST and watch fan-out of a real server over TLS, and its memory.
 
     python -m bench api [--only requests|list|watch] [--seconds 5] [--objects 11000]
                         [--watchers 100,1000]
@@ -19,6 +19,7 @@ from bench.process import Server, cpu_of, start_server
 from bench.reference import commits, hello_tls
 from bench.wrk import require_wrk, wrk
 from edgek.kinds.configmap import CONFIG_MAP
+from edgek.kinds.pod import POD
 
 _PATH = "/api/v1/namespaces/default/configmaps"
 _POST = """
@@ -31,6 +32,19 @@ request = function()
   return wrk.format(nil, nil, nil, string.format(
     '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"%(prefix)s-%%d"},'
     .. '"data":{"value":"%%s"}}', count, padding))
+end
+"""
+_PODS = 64
+_STATUS = """
+wrk.method = "PATCH"
+wrk.headers["Content-Type"] = "application/strategic-merge-patch+json"
+local count = 0
+request = function()
+  count = count + 1
+  local path = "/api/v1/namespaces/default/pods/p-" .. count %% %(pods)d .. "/status"
+  return wrk.format(nil, path, nil, string.format('{"status":{"phase":"Running",'
+    .. '"message":"%%d","containerStatuses":[{"name":"main","ready":true,"restartCount":%%d,'
+    .. '"image":"busybox","imageID":""}]}}', count, count))
 end
 """
 _ENVELOPE = 90
@@ -61,6 +75,7 @@ async def requests(server: Server, options: Options) -> None:
     print(f"RSS idle {server.rss():.0f} MB")
     await _get(server, options.seconds)
     await _post(server, options.seconds)
+    await _patch_status(server, options.seconds)
 
 
 async def lists(server: Server, options: Options) -> None:
@@ -118,6 +133,27 @@ async def _post(server: Server, seconds: int) -> None:
         f"POST {load.per_second:,.0f}/s p99 {load.p99_ms:.1f} ms, "
         f"{cpu / seconds / load.per_second * 1e6:.0f} us of CPU each; "
         f"SQLite alone {reference:,.0f} commits/s, ratio {load.per_second / reference:.2f}"
+    )
+
+
+async def _patch_status(server: Server, seconds: int) -> None:
+    """As agents tell of their pods: what a large cluster writes most."""
+    spec = {"containers": [{"name": "main", "image": "busybox"}]}
+    for number in range(_PODS):
+        meta = {"name": f"p-{number}", "namespace": "default"}
+        await server.client.create(POD, {"metadata": meta, "spec": spec})
+    cpu = server.cpu_seconds()
+    load = await wrk(
+        server.url,
+        token=server.token,
+        seconds=seconds,
+        connections=_PODS,
+        lua=_STATUS % {"pods": _PODS},
+    )
+    each = (server.cpu_seconds() - cpu) / seconds / load.per_second * 1e6
+    print(
+        f"PATCH of a pod's status {load.per_second:,.0f}/s p99 {load.p99_ms:.1f} ms, "
+        f"{each:.0f} us of CPU each, with what its watchers in the server do"
     )
 
 

@@ -32,10 +32,11 @@ print(rss() - before)
 
 async def idle() -> None:
     async with start_server() as server:
-        early = server.rss()
+        early, cpu = server.rss(), server.cpu_seconds()
         await asyncio.sleep(5)
         print(
-            f"ready after {server.ready_seconds:.2f} s; RSS {early:.0f} MB at once, "
+            f"ready after {server.ready_seconds:.2f} s, {cpu:.2f} s of CPU; "
+            f"RSS {early:.0f} MB at once, "
             f"{server.rss():.0f} MB after 5 s (peak {memory_of(server.pid, 'VmHWM'):.0f} MB)"
         )
 
