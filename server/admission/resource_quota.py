@@ -53,6 +53,8 @@ class ResourceQuota:
         self._waiting: dict[str, list[_Write]] = {}
         self._working: dict[str, asyncio.Task[None]] = {}
         self._open: dict[str, dict[_Write, None]] = {}
+        self._freshness = reader.freshness(RESOURCE_QUOTA)
+        self._any = False
 
     async def admit(self, attributes: Attributes) -> None:
         """Whoever counts cannot see what is charged and under way: it is added for them."""
@@ -62,7 +64,7 @@ class ResourceQuota:
 
     async def validate(self, attributes: Attributes) -> None:
         a = attributes
-        if not is_charged(a) or not self._quotas(a.namespace):
+        if not self._exist() or not is_charged(a) or not self._quotas(a.namespace):
             return
         if a.operation == "CREATE" and self._exists(a):
             return  # it will be refused for that; nothing is to be charged
@@ -72,6 +74,13 @@ class ResourceQuota:
             plan_charges(a, quotas, used, now=self._clock.now())
             return
         await self._charge(a)
+
+    def _exist(self) -> bool:
+        """Whether there are quotas anywhere: most clusters have none, and each write asks."""
+        if self._freshness.stale:
+            self._any = any(True for _ in self._reader.list(RESOURCE_QUOTA))
+            self._freshness.stale = False
+        return self._any
 
     def _quotas(self, namespace: str) -> Sequence[Obj]:
         return tuple(self._reader.list(RESOURCE_QUOTA, namespace))
