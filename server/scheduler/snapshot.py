@@ -80,19 +80,20 @@ class Snapshot:
         """Adds or updates a node; what of it changed that matters."""
         info = self._info(name(node))
         self._ready += info.node is None
-        with self._unindexed(info):
+        with self._unindexed(info, labels(node)):
             change = info.set_node(node)
         if change:
             self._touch(info)
         return change
 
     @contextmanager
-    def _unindexed(self, info: NodeInfo) -> Iterator[None]:
+    def _unindexed(self, info: NodeInfo, becoming: Mapping[str, str]) -> Iterator[None]:
         """What pods say of others is kept by the labels of their node, which may change now."""
-        for pod in info.affine.values():
+        moving = list(info.affine.values()) if info.labels != becoming else []
+        for pod in moving:
             self._index(pod, info, -1)
         yield
-        for pod in info.affine.values():
+        for pod in moving:
             self._index(pod, info, 1)
 
     def _index(self, pod: PodInfo, info: NodeInfo, sign: int) -> None:
@@ -106,7 +107,7 @@ class Snapshot:
         if info is None or info.node is None:
             return
         self._ready -= 1
-        with self._unindexed(info):
+        with self._unindexed(info, {}):
             info.set_node(None)
         self._drop_shell(info)
 

@@ -169,3 +169,11 @@ def test_thousands_of_alike_terms_are_one_entry() -> None:
     for number in range(1000):
         cluster.snapshot.remove_pod(f"uid-web-{number}")
     assert not cluster.snapshot.affinity
+
+
+def test_a_node_that_only_reports_its_state_moves_no_term(cluster: Cluster) -> None:
+    cluster.put(app("loner", "loner", **far(term("web"))), "a1")
+    before = cluster.snapshot.affinity.version
+    cluster.snapshot.set_node(node("a1", cpu="3", labels={"zone": "a"}))
+    assert cluster.snapshot.affinity.version == before
+    assert cluster.place(app("web-0", "web")) == "b1"
