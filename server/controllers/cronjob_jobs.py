@@ -73,7 +73,7 @@ class CronJobJobs:
         end = end_of(job)
         if end and uid(job) in active_uids(status):
             drop_active(status, uid(job))
-            message = f"Saw completed job: {name(job)}, status: {end}"
+            message = f"Saw completed job: {name(job)}, condition: {end}"
             self._source.normal(cron_job, "SawCompletedJob", message)
         completed = get_path(job, "status", "completionTime")
         if end == "Complete" and completed:

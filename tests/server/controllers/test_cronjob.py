@@ -129,7 +129,7 @@ async def test_each_moment_makes_a_job(start):
     )
     name = job["metadata"]["name"]
     assert w.loops.events("SawCompletedJob") == [
-        f"SawCompletedJob: Saw completed job: {name}, status: Complete"
+        f"SawCompletedJob: Saw completed job: {name}, condition: Complete"
     ]
     assert w.loops.events("SuccessfulCreate")[0] == f"SuccessfulCreate: Created job {name}"
 
