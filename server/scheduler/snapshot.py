@@ -24,6 +24,8 @@ from server.scheduler.node_info import NodeInfo, bump
 from server.scheduler.pod_info import PodInfo, pod_info
 from server.scheduler.storage import Storage
 
+RESIZED = ("containers", "initContainers", "resources")
+
 __all__ = ["NodeInfo", "Snapshot"]
 
 
@@ -279,6 +281,6 @@ def _same_demands(old: Obj, new: Obj) -> bool:
     return (
         labels(old) == labels(new)
         and is_deleting(old) == is_deleting(new)
-        and old["spec"].get("containers") == new["spec"].get("containers")
+        and all(old["spec"].get(field) == new["spec"].get(field) for field in RESIZED)
         and given(old) == given(new)
     )

@@ -65,3 +65,17 @@ def test_room_is_given_back_when_the_container_has_shrunk_and_not_before() -> No
 )
 def test_all_resources_count(spec: dict[str, Any], wanted: dict[str, int]) -> None:
     assert pod_info(pod("web", cpu="100m", **spec)).requests == wanted
+
+
+@pytest.mark.parametrize("field", ["initContainers", "resources"])
+def test_sidecars_and_whole_pods_are_resized_too(field: str) -> None:
+    def spec(cpu: str) -> dict[str, Any]:
+        asks = {"requests": {"cpu": cpu}}
+        sidecar = {"name": "side", "restartPolicy": "Always", "resources": asks}
+        return {"nodeName": "a", field: asks if field == "resources" else [sidecar]}
+
+    cluster = Cluster(node("a", cpu="4"))
+    cluster.snapshot.set_pod(pod("web", **spec("3")))
+    assert "1 Insufficient cpu" in cluster.why(pod("next", cpu="2"))
+    assert cluster.snapshot.set_pod(pod("web", **spec("1")))
+    assert cluster.place(pod("next", cpu="2")) == "a"
