@@ -1,8 +1,10 @@
-"""What becomes of the status of pods when their node falls silent, is unwell, or comes back.
+"""What becomes of the status of pods when their node falls silent or comes back.
 
-The part of ``node_lifecycle`` that writes pods. An ordinary pod is not ready then, whatever it
-said last (as MarkPodsNotReady). An autonomous one is unknown while its node is silent, and when
-it is heard of again a mark stays that the pod kept its place (``autonomy.py``).
+The part of ``node_lifecycle`` that writes pods. An ordinary pod is not ready while its node is
+silent, whatever it said last (as MarkPodsNotReady). A node that speaks knows better, also one
+that says it is not ready: to contradict it would be a quarrel with its agent without end. An
+autonomous pod is unknown while its node is silent, and when the node is heard of again a mark
+stays that the pod kept its place (``autonomy.py``).
 """
 
 from collections.abc import Sequence
@@ -52,7 +54,7 @@ class PodMarks:
     async def mark(self, node: Obj) -> None:
         """Raises Conflict, after all were tried, where a pod has changed meanwhile."""
         state, conflict = ready_status(node), None
-        pods = self._pods.by_index(CUT_OFF if state == "True" else BY_NODE, name(node))
+        pods = self._pods.by_index(BY_NODE if state == "Unknown" else CUT_OFF, name(node))
         for pod in pods:
             try:
                 if state == "Unknown":
@@ -78,13 +80,10 @@ class PodMarks:
             self._source.normal(pod, "NodeUnreachable", message)
 
     async def _heard(self, pod: Obj, node: Obj) -> None:
-        now = format_time(self._clock.now())
-        status = plan_returned(pod, node, now=now)
+        status = plan_returned(pod, node, now=format_time(self._clock.now()))
         if status is not None:
             pod = await self._write(pod, status)
             self._source.normal(pod, "NodeReturned", f"Node {name(node)} is heard of again")
-        if ready_status(node) != "True":
-            await self._not_ready(pod, now)
 
     async def _not_ready(self, pod: Obj, now: str) -> None:
         status = plan_not_ready(pod, now=now)

@@ -177,6 +177,22 @@ async def test_a_node_that_falls_silent_loses_its_pods_and_gets_well_again() -> 
 
 
 @pytest.mark.looptime
+async def test_a_node_that_says_it_is_not_ready_is_not_contradicted_about_its_pods() -> None:
+    api = MemoryApi()
+    api.put(NODE, well("n1", "False"))
+    api.put(NODE, well("n2"))
+    api.put(POD, runs("web", "n1"))
+    async with running(api, *BUILDERS) as loops:
+        beats = asyncio.create_task(beat(loops, "n1", "n2"))
+        await asyncio.sleep(200)
+        assert taints_of(api, "n1") == {"not-ready:NoSchedule", "not-ready:NoExecute"}
+        web = api.one(POD, "default", "web")
+        assert web is not None
+        assert (find_condition(web["status"]["conditions"], "Ready") or {})["status"] == "True"
+        await stop(beats)
+
+
+@pytest.mark.looptime
 async def test_a_short_silence_cancels_the_eviction() -> None:
     api = MemoryApi()
     api.put(NODE, well("n1", taints=[]))
