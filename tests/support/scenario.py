@@ -231,7 +231,7 @@ async def node(session: Session, words: list[str], given: str) -> str:
     action, name, *rest = words
     if action == "add":
         pairs = dict(word.split("=", 1) for word in rest)
-        sizes = {k: pairs.pop(k) for k in ("cpu", "memory", "pods") if k in pairs}
+        sizes: Obj = {k: pairs.pop(k) for k in ("cpu", "memory", "pods") if k in pairs}
         await session.cluster.add_node(name, sizes, **pairs)
     elif action == "remove":
         session.cluster.stop_node(name)
@@ -279,8 +279,8 @@ async def evict(session: Session, words: list[str], given: str) -> str:
     """``evict PATTERN``: what drain asks for, one after the other."""
     lines = []
     for name in await session.names(POD, words[0]):
-        body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}}
-        body["metadata"]["namespace"] = session.namespace
+        meta = {"name": name, "namespace": session.namespace}
+        body: Obj = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": meta}
         try:
             await session.cluster.client.create(POD, body, subresource="eviction", name=name)
             lines.append(f"pod/{name} evicted")
@@ -293,7 +293,7 @@ async def own(session: Session, words: list[str], given: str) -> str:
     """``own KIND/NAME OWNER-KIND/NAME [--block]``: gives it one more owner."""
     (kind, name), (owner_kind, owner_name) = (_named(session, word) for word in words[:2])
     owner = await session.one(owner_kind, owner_name)
-    reference = {"apiVersion": owner_kind.api_version, "kind": owner_kind.kind}
+    reference: Obj = {"apiVersion": owner_kind.api_version, "kind": owner_kind.kind}
     reference |= {"name": owner_name, "uid": owner["metadata"]["uid"]}
     reference["blockOwnerDeletion"] = "--block" in words
     body = {"metadata": {"ownerReferences": [reference]}}
