@@ -16,7 +16,6 @@ from edgek.kinds import (
     EVENT_V1,
     INGRESS,
     INGRESS_CLASS,
-    IP_ADDRESS,
     NETWORK_POLICY,
     PERSISTENT_VOLUME,
     PERSISTENT_VOLUME_CLAIM,
@@ -31,10 +30,11 @@ from tests.support.tls_server import Kubectl, tls_server
 pytestmark = pytest.mark.timeout(120)
 
 SHOWN = (
-    INGRESS, INGRESS_CLASS, NETWORK_POLICY, IP_ADDRESS, PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM,
+    INGRESS, INGRESS_CLASS, NETWORK_POLICY, PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM,
     STORAGE_CLASS, VOLUME_ATTACHMENT, CSI_DRIVER, CSI_NODE, RESOURCE_CLAIM, RESOURCE_SLICE,
     DEVICE_CLASS,
 )  # fmt: skip
+"""No IPAddress: a controller takes away those that no Service has."""
 EXAMPLES = {
     "apiVersion": "v1",
     "kind": "List",
