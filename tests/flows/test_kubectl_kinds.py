@@ -22,7 +22,6 @@ from edgek.kinds import (
     RESOURCE_CLAIM,
     RESOURCE_SLICE,
     STORAGE_CLASS,
-    VOLUME_ATTACHMENT,
 )
 from edgek.kinds.kind import Kind
 from tests.support.tls_server import Kubectl, tls_server
@@ -31,10 +30,10 @@ pytestmark = pytest.mark.timeout(120)
 
 SHOWN = (
     INGRESS, INGRESS_CLASS, NETWORK_POLICY, PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM,
-    STORAGE_CLASS, VOLUME_ATTACHMENT, CSI_DRIVER, CSI_NODE, RESOURCE_CLAIM, RESOURCE_SLICE,
+    STORAGE_CLASS, CSI_DRIVER, CSI_NODE, RESOURCE_CLAIM, RESOURCE_SLICE,
     DEVICE_CLASS,
 )  # fmt: skip
-"""No IPAddress: a controller takes away those that no Service has."""
+"""No IPAddress and no VolumeAttachment: controllers take away those that nobody needs."""
 EXAMPLES = {
     "apiVersion": "v1",
     "kind": "List",
