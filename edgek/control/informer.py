@@ -12,7 +12,7 @@ and one added late is first handed all that is in the cache.
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from functools import partial
 from typing import Any
 
@@ -76,7 +76,7 @@ class _Index:
                 if not keys:
                     del self._keys[value]
 
-    def keys(self, value: str) -> Iterable[Key]:
+    def keys(self, value: str) -> Collection[Key]:
         return self._keys.get(value, ())
 
 
@@ -150,6 +150,10 @@ class Informer:
     def by_index(self, name: str, value: str) -> Objs:
         """The objects of an added index; the name must exist."""
         return [self._objects[key] for key in self._indexes[name].keys(value)]
+
+    def count(self, name: str, value: str) -> int:
+        """How many objects ``by_index`` would give."""
+        return len(self._indexes[name].keys(value))
 
     def owned_by(self, owner: Obj) -> Objs:
         """The objects whose controller is ``owner`` (by uid)."""

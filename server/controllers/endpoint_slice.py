@@ -22,6 +22,7 @@ from server.controllers.endpoint_slice_plan import (
 from server.controllers.service_backends import (
     Pace,
     has_selector,
+    index_backends,
     is_external_name,
     pod_matters,
     pods_of,
@@ -50,6 +51,7 @@ class EndpointSliceController:
         self._client = context.client
         self._services = context.informers.get(SERVICE)
         self._pods = context.informers.get(POD)
+        index_backends(self._services, self._pods)
         self._nodes = context.informers.get(NODE)
         self._slices = context.informers.get(ENDPOINT_SLICE)
         self._slices.add_index(BY_SERVICE, index_by_service)

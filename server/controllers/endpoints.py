@@ -20,6 +20,7 @@ from server.controllers.service_backends import (
     families,
     has_selector,
     hostname_of,
+    index_backends,
     inherited_labels,
     is_external_name,
     pod_matters,
@@ -132,6 +133,7 @@ class EndpointsController:
         self._client = context.client
         self._services = context.informers.get(SERVICE)
         self._pods = context.informers.get(POD)
+        index_backends(self._services, self._pods)
         self._endpoints = context.informers.get(ENDPOINTS)
         self._pace = Pace(context.clock)
         self.watches: Sequence[Watch] = (

@@ -29,13 +29,40 @@ def matches(service: Obj, pod_labels: Mapping[str, str]) -> bool:
     return bool(selector) and all(pod_labels.get(k) == v for k, v in selector.items())
 
 
+BY_LABEL = "label"
+BY_SELECTOR = "selector"
+"""Indexes of pods by each of their labels, and of Services by one term of their selector: a pod or
+a Service costs what has to do with it, however many others there are."""
+
+
+def index_backends(services: Informer, pods: Informer) -> None:
+    """Before ``services_of`` and ``pods_of`` can be asked."""
+    pods.add_index(BY_LABEL, lambda pod: _terms(pod, labels(pod)))
+    services.add_index(BY_SELECTOR, lambda service: _terms(service, _selector(service))[:1])
+
+
+def _selector(service: Obj) -> Mapping[str, str]:
+    found: Mapping[str, str] = get_path(service, "spec", "selector", default={}) or {}
+    return found
+
+
+def _terms(obj: Obj, pairs: Mapping[str, str]) -> list[str]:
+    space = namespace(obj)
+    return [f"{space}/{name}={value}" for name, value in sorted(pairs.items())]
+
+
 def services_of(services: Informer, pod: Obj) -> list[Key]:
     found = labels(pod)
-    return [key_of(s) for s in services.list(namespace(pod)) if matches(s, found)]
+    near = (s for term in _terms(pod, found) for s in services.by_index(BY_SELECTOR, term))
+    return [key_of(s) for s in near if matches(s, found)]
 
 
 def pods_of(pods: Informer, service: Obj) -> list[Obj]:
-    found = pods.list(namespace(service))
+    terms = _terms(service, _selector(service))
+    if not terms:
+        return []
+    rarest = min(terms, key=lambda term: pods.count(BY_LABEL, term))
+    found = pods.by_index(BY_LABEL, rarest)
     return [p for p in found if matches(service, labels(p)) and pod_ips(p) and not is_terminal(p)]
 
 
