@@ -99,7 +99,7 @@ class DaemonSetController:
             return Result(requeue_after=waiting)
         try:
             look_again = await self._sync(daemons, history)
-        except BaseException:
+        except Exception:  # not where this loop is ended: it ends at once
             await self._write_status(daemons, synced=False)
             raise
         await self._write_status(daemons, synced=True)

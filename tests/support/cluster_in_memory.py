@@ -8,7 +8,7 @@ what their pods do is told by images: ``good`` runs and is ready, ``bad`` runs a
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -71,11 +71,21 @@ class WallClock(FakeClock):
         self.set_by += seconds
 
 
+Cut = Callable[[], Awaitable[None]]
+
+
+async def no_cut() -> None:
+    """Nobody is ended."""
+
+
 class CountedWrites:
-    """How often clients asked for more than reading, refused or not."""
+    """How often clients asked for more than reading, refused or not. ``before`` and ``after`` may
+    end who asks: with the write undone, or done and nobody the wiser."""
 
     def __init__(self) -> None:
         self.count = 0
+        self.before: Cut = no_cut
+        self.after: Cut = no_cut
 
     def of(self, client: Client) -> Client:
         """The same client, counted."""
@@ -90,8 +100,13 @@ class CountingTransport:
         self.watch, self.close = inner.watch, inner.close
 
     async def call(self, call: Call) -> Obj:
-        self._counted.count += call.method != "GET"
-        return await self._inner.call(call)
+        if call.method == "GET":
+            return await self._inner.call(call)
+        self._counted.count += 1
+        await self._counted.before()
+        answer = await self._inner.call(call)
+        await self._counted.after()
+        return answer
 
 
 @dataclass
@@ -102,7 +117,25 @@ class ClusterInMemory:
     client: Client
     clock: WallClock
     writes: CountedWrites
+    loops: Tasks
+    """Controllers and scheduler: what dies with the server."""
+    dying: bool = False
     beats: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+
+    async def restart(self) -> None:
+        """As kill -9 does: every loop ends at whatever it awaits, and new ones know nothing."""
+        await self.loops.close()
+        self.loops = Tasks("loops")
+        await self.loops.__aenter__()
+        self.dying = False
+        run_loops(self, self.loops)
+
+    async def die(self) -> None:
+        """For whoever is asked to by ``writes``: the server is killed here, and never comes back
+        to its caller."""
+        self.dying = True
+        self.tasks.spawn(self.restart(), name="restart")
+        await asyncio.Event().wait()
 
     async def settle(self, seconds: float = SETTLE) -> None:
         """Lets all work that is due within ``seconds`` of virtual time be done."""
@@ -230,24 +263,35 @@ async def cluster_in_memory() -> AsyncIterator[ClusterInMemory]:
     try:
         async with Tasks("cluster") as tasks:
             await bootstrap(api.client(BOOTSTRAPPER), api.reader, facts)
-            cluster = start_loops(api, clock, tasks)
+            cluster = await start_loops(api, clock, tasks)
             await cluster.settle(5)
             yield cluster
+            await cluster.loops.close()
     finally:
         await api.close()
 
 
-def start_loops(api: Api, clock: WallClock, tasks: Tasks) -> ClusterInMemory:
+async def start_loops(api: Api, clock: WallClock, tasks: Tasks) -> ClusterInMemory:
     writes = CountedWrites()
-    client = writes.of(api.client(CONTROLLER_USER))
-    informers = Informers(client, tasks)
-    events = EventRecorder(client, clock)
-    tasks.spawn(events.run(), name="events")
-    context = Context(client=client, informers=informers, events=events, clock=clock)
-    scheduling = replace(context, client=writes.of(api.client(SCHEDULER_USER)))
-    admin = api.client(ADMIN)
-    cluster = ClusterInMemory(api, context, tasks, admin, clock, writes)
-    tasks.spawn(run_controllers(context, CONTROLLERS), name="controllers")
-    tasks.spawn(run_controllers(scheduling, (scheduler.build,)), name="scheduler")
-    tasks.spawn(run_controllers(context, (lambda _: Kubelets(cluster),)), name="kubelets")
+    kubelets = context_of(api, api.client(ADMIN), clock, tasks)
+    loops = Tasks("loops")
+    await loops.__aenter__()
+    cluster = ClusterInMemory(api, kubelets, tasks, api.client(ADMIN), clock, writes, loops)
+    tasks.spawn(run_controllers(kubelets, (lambda _: Kubelets(cluster),)), name="kubelets")
+    run_loops(cluster, loops)
     return cluster
+
+
+def context_of(api: Api, client: Client, clock: WallClock, tasks: Tasks) -> Context:
+    informers, events = Informers(client, tasks), EventRecorder(client, clock)
+    tasks.spawn(events.run(), name="events")
+    return Context(client=client, informers=informers, events=events, clock=clock)
+
+
+def run_loops(cluster: ClusterInMemory, loops: Tasks) -> None:
+    api, writes = cluster.api, cluster.writes
+    client = writes.of(api.client(CONTROLLER_USER))
+    context = context_of(api, client, cluster.clock, loops)
+    scheduling = replace(context, client=writes.of(api.client(SCHEDULER_USER)))
+    loops.spawn(run_controllers(context, CONTROLLERS), name="controllers")
+    loops.spawn(run_controllers(scheduling, (scheduler.build,)), name="scheduler")
