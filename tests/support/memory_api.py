@@ -14,7 +14,15 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from edgek import kinds
-from edgek.api.errors import AlreadyExists, ApiError, Conflict, Expired, MethodNotAllowed, NotFound
+from edgek.api.errors import (
+    AlreadyExists,
+    ApiError,
+    Conflict,
+    Expired,
+    MethodNotAllowed,
+    NotFound,
+    ServiceUnavailable,
+)
 from edgek.api.meta import Key, Obj, deep_copy, get_path, key_of
 from edgek.api.selectors import parse_field_selector, parse_selector
 from edgek.client.client import Client
@@ -301,5 +309,18 @@ def fail(method: str, plural: str, error: ApiError, times: int = 1) -> Callable[
         if left[0] and call.method == method and f"/{plural}" in call.path:
             left[0] -= 1
             raise error
+
+    return hook
+
+
+def dies_at(number: int) -> Callable[[Call], None]:
+    """A hook: at the ``number``-th write (events do not count) the server is gone, and stays so."""
+    left = [number]
+
+    def hook(call: Call) -> None:
+        if call.method != "GET" and "/events" not in call.path:
+            left[0] -= 1
+        if left[0] < 0:
+            raise ServiceUnavailable("killed")
 
     return hook

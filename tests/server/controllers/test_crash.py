@@ -2,7 +2,6 @@
 
 import pytest
 
-from edgek.api.errors import ServiceUnavailable
 from edgek.api.meta import Key
 from edgek.kinds import DAEMON_SET, DEPLOYMENT, NAMESPACE, NODE, POD, REPLICA_SET, STATEFUL_SET
 from edgek.kinds import PERSISTENT_VOLUME_CLAIM as CLAIM
@@ -18,7 +17,7 @@ from server.controllers import (
 )
 from server.controllers.daemonset_nodes import target_node
 from tests.support.loops import ReadyPods, running
-from tests.support.memory_api import MemoryApi
+from tests.support.memory_api import MemoryApi, dies_at
 
 ALL = (
     namespace.build,
@@ -60,19 +59,6 @@ def cluster():
     budget = {"maxUnavailable": 1, "selector": {"matchLabels": {"app": "web"}}}
     api.put(BUDGET, {"metadata": {"name": "web", "namespace": "ns"}, "spec": budget})
     return api
-
-
-def dies_at(number):
-    """A hook: at the ``number``-th write the server is gone, and stays so."""
-    left = [number]
-
-    def hook(call):
-        if call.method != "GET" and "/events" not in call.path:
-            left[0] -= 1
-        if left[0] < 0:
-            raise ServiceUnavailable("killed")
-
-    return hook
 
 
 async def crash_and_go_on(api, number, when):

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from edgek.api.cron import parse_schedule
-from edgek.api.errors import Forbidden, ServiceUnavailable
+from edgek.api.errors import Forbidden
 from edgek.api.time import format_time
 from edgek.kinds import CRON_JOB, EVENT, JOB
 from server.controllers.cronjob import CronJobController
@@ -19,7 +19,7 @@ from server.controllers.cronjob_plan import (
     plan_history,
 )
 from tests.support.loops import running
-from tests.support.memory_api import MemoryApi, fail
+from tests.support.memory_api import MemoryApi, dies_at, fail
 
 MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -328,19 +328,6 @@ async def test_a_foreign_job_is_spoken_of(start, api):
     said = "UnexpectedJob: Saw a job that the controller did not create or forgot: mine"
     assert w.loops.events() == [said]
     assert w.status == {}
-
-
-def dies_at(number):
-    """The server is gone from its ``number``-th write on."""
-    left = [number]
-
-    def hook(call):
-        if call.method != "GET" and "/events" not in call.path:
-            left[0] -= 1
-        if left[0] < 0:
-            raise ServiceUnavailable("killed")
-
-    return hook
 
 
 @pytest.mark.looptime

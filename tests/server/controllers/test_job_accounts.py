@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgek.api.errors import NotFound, ServiceUnavailable, Timeout
+from edgek.api.errors import NotFound, Timeout
 from edgek.api.meta import uid
 from edgek.control.controller import DONE, ForKind
 from edgek.kinds import JOB, POD
@@ -16,7 +16,7 @@ from server.controllers.job_pods import INDEX, TRACKING
 from server.controllers.job_tracking import on_the_wire, plan_tracking, settle
 from server.controllers.job_view import JobView
 from tests.support.loops import running
-from tests.support.memory_api import MemoryApi, fail
+from tests.support.memory_api import MemoryApi, dies_at, fail
 
 JOB_UID = "uid-pi"
 LABELS = {"batch.kubernetes.io/controller-uid": JOB_UID}
@@ -61,19 +61,6 @@ class Node:
         status = {"phase": self._ended[uid(pod)]}
         await self._context.client.update_status(POD, {**pod, "status": status})
         return DONE
-
-
-def dies_at(number):
-    """The server is gone from its ``number``-th write on."""
-    left = [number]
-
-    def hook(call):
-        if call.method != "GET" and "/events" not in call.path:
-            left[0] -= 1
-        if left[0] < 0:
-            raise ServiceUnavailable("killed")
-
-    return hook
 
 
 class World:

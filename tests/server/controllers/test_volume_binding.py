@@ -7,9 +7,7 @@ import pytest
 
 from edgek.aio.clock import SystemClock
 from edgek.aio.tasks import Tasks
-from edgek.api.errors import ServiceUnavailable
 from edgek.api.meta import Key, Obj, annotations, name
-from edgek.client.transport import Call
 from edgek.control.controller import Context, run_controllers
 from edgek.control.events import EventRecorder
 from edgek.control.informer import Informers
@@ -22,7 +20,7 @@ from server.controllers.volume_binding_plan import Seen, plan_claim, plan_reclai
 from tests.support.api import admin, open_api
 from tests.support.cluster import node, pod
 from tests.support.loops import running
-from tests.support.memory_api import MemoryApi
+from tests.support.memory_api import MemoryApi, dies_at
 
 BUILDERS = (volume_claims.build, volumes.build)
 
@@ -349,18 +347,6 @@ async def test_a_claim_whose_volume_is_taken_away_is_lost_and_told_so_once() -> 
         await loops.settle()
         assert loops.events("ClaimLost") == told
         assert len(told) == 1
-
-
-def dies_at(number: int) -> Any:
-    left = [number]
-
-    def hook(call: Call) -> None:
-        if call.method != "GET" and "/events" not in call.path:
-            left[0] -= 1
-        if left[0] < 0:
-            raise ServiceUnavailable("killed")
-
-    return hook
 
 
 def cluster() -> MemoryApi:

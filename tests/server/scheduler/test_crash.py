@@ -2,7 +2,6 @@
 more of the others had to go."""
 
 import random
-from collections.abc import Callable
 
 import pytest
 
@@ -13,6 +12,7 @@ from edgek.kinds import NODE, PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, POD, S
 from server.scheduler.scheduler import build
 from tests.support.cluster import ClusterApi, node, pod
 from tests.support.loops import running
+from tests.support.memory_api import dies_at
 
 pytestmark = pytest.mark.looptime
 
@@ -54,19 +54,6 @@ def placed(api: ClusterApi) -> dict[str, str]:
 
 
 END = {"big": "n1", "db": "n2", "lesser-2": "n1", "lesser-3": "n1"}
-
-
-def dies_at(number: int) -> Callable[[Call], None]:
-    """A hook: at the ``number``-th write the server is gone, and stays so."""
-    left = [number]
-
-    def hook(call: Call) -> None:
-        if call.method != "GET" and "/events" not in call.path:
-            left[0] -= 1
-        if left[0] < 0:
-            raise ServiceUnavailable("killed")
-
-    return hook
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
