@@ -1,14 +1,16 @@
 """Control loops under test: controllers running against a MemoryApi, on virtual time."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
-from edgek.aio.clock import FakeClock
+from edgek.aio.clock import Clock, FakeClock
 from edgek.aio.tasks import Tasks
 from edgek.api.meta import Key, Obj
 from edgek.api.time import format_time
+from edgek.client.client import Client
 from edgek.control.controller import DONE, Builder, Context, ForKind, Result, run_controllers
 from edgek.control.events import EventRecorder
 from edgek.control.informer import Informers
@@ -66,13 +68,27 @@ class ReadyPods:
 @asynccontextmanager
 async def running(api: MemoryApi, *builders: Builder) -> AsyncIterator[Loops]:
     """The controllers, settled on what the API holds. Needs ``@pytest.mark.looptime``."""
-    clock = FakeClock()
-    async with Tasks("loops") as tasks:
-        events = EventRecorder(api.client, clock)
-        informers = Informers(api.client, tasks)
-        context = Context(client=api.client, informers=informers, events=events, clock=clock)
-        tasks.spawn(events.run(), name="events")
-        tasks.spawn(run_controllers(context, builders), name="controllers")
+    async with controlled(api.client, FakeClock(), *builders) as context:
         loops = Loops(api, context)
         await loops.settle()
         yield loops
+
+
+@asynccontextmanager
+async def controlled(client: Client, clock: Clock, *builders: Builder) -> AsyncIterator[Context]:
+    """The controllers as clients of any API."""
+    async with Tasks("loops") as tasks:
+        events = EventRecorder(client, clock)
+        informers = Informers(client, tasks)
+        context = Context(client=client, informers=informers, events=events, clock=clock)
+        tasks.spawn(events.run(), name="events")
+        tasks.spawn(run_controllers(context, builders), name="controllers")
+        yield context
+
+
+async def until(check: Callable[[], Awaitable[Any]], *, seconds: float = 10.0) -> Any:
+    """Waits until ``check`` gives something true; the state of that moment is its answer."""
+    async with asyncio.timeout(seconds):
+        while not (found := await check()):  # noqa: ASYNC110 - the server is asked, it tells nobody
+            await asyncio.sleep(0.01)
+        return found

@@ -6,13 +6,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from edgek.aio.clock import FakeClock
-from edgek.aio.tasks import Tasks
 from edgek.api.errors import NotFound
 from edgek.api.meta import Key
 from edgek.api.time import format_time
-from edgek.control.controller import DONE, Context, ForKind, run_controllers
-from edgek.control.events import EventRecorder
-from edgek.control.informer import Informers
+from edgek.control.controller import DONE, Context, ForKind
 from edgek.kinds import CRON_JOB, JOB, NAMESPACE, POD
 from edgek.kinds.pods import is_terminal
 from server.controllers import (
@@ -24,6 +21,7 @@ from server.controllers import (
     ttl_after_finished,
 )
 from tests.support.api import admin, open_api
+from tests.support.loops import controlled, until
 
 KEY = Key("ns", "pi")
 
@@ -75,22 +73,10 @@ def clock() -> FakeClock:
 @pytest.fixture
 async def client(clock) -> AsyncIterator:
     """Of an API on which the controllers run, with namespace ``ns``."""
-    async with open_api(clock=clock) as api, Tasks("test") as tasks:
-        client = admin(api)
-        events = EventRecorder(client, clock)
-        informers = Informers(client, tasks)
-        context = Context(client=client, informers=informers, events=events, clock=clock)
-        tasks.spawn(events.run(), name="events")
-        tasks.spawn(run_controllers(context, ALL), name="controllers")
+    async with open_api(clock=clock) as api, controlled(admin(api), clock, *ALL) as context:
+        client = context.client
         await client.create(NAMESPACE, {"metadata": {"name": "ns"}})
         yield client
-
-
-async def until(check, *, seconds=10.0):
-    async with asyncio.timeout(seconds):
-        while not (found := await check()):  # noqa: ASYNC110 - the server is asked, it tells nobody
-            await asyncio.sleep(0.01)
-        return found
 
 
 def make_job(image="exit-0", **spec):

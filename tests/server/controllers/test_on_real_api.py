@@ -1,6 +1,5 @@
 """The workload controllers against the real request path: defaults, validation, finalizers."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,9 +8,7 @@ from edgek.aio.clock import SystemClock
 from edgek.aio.tasks import Tasks
 from edgek.api.errors import NotFound
 from edgek.api.meta import Key
-from edgek.control.controller import Context, run_controllers
 from edgek.control.events import EventRecorder
-from edgek.control.informer import Informers
 from edgek.kinds import (
     CONFIG_MAP,
     DAEMON_SET,
@@ -25,7 +22,7 @@ from edgek.kinds import (
 )
 from server.controllers import daemonset, deployment, garbage_collector, namespace, replicaset
 from tests.support.api import admin, open_api
-from tests.support.loops import ReadyPods
+from tests.support.loops import ReadyPods, controlled, until
 
 ALL = (
     namespace.build,
@@ -41,24 +38,11 @@ ALL = (
 async def client() -> AsyncIterator:
     """Of an API on which the controllers run, with namespace ``ns`` and node ``n1``."""
     clock = SystemClock()
-    async with open_api(clock=clock) as api, Tasks("test") as tasks:
-        client = admin(api)
-        events = EventRecorder(client, clock)
-        informers = Informers(client, tasks)
-        context = Context(client=client, informers=informers, events=events, clock=clock)
-        tasks.spawn(events.run(), name="events")
-        tasks.spawn(run_controllers(context, ALL), name="controllers")
+    async with open_api(clock=clock) as api, controlled(admin(api), clock, *ALL) as context:
+        client = context.client
         await client.create(NAMESPACE, {"metadata": {"name": "ns"}})
         await client.create(NODE, {"metadata": {"name": "n1"}})
         yield client
-
-
-async def until(check, *, seconds=10.0):
-    """Waits until ``check`` gives something true; the state of that moment is its answer."""
-    async with asyncio.timeout(seconds):
-        while not (found := await check()):  # noqa: ASYNC110 - the server is asked, it tells nobody
-            await asyncio.sleep(0.01)
-        return found
 
 
 def workload(name, image="v1", **spec):
