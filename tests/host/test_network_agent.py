@@ -166,7 +166,8 @@ def traces(node: Node, tmp_path: Path) -> tuple[object, ...]:
     files = sorted(str(p) for p in tmp_path.rglob("*") if p.is_file() and p.name != "resolv.conf")
     kernel = [
         sh("ip", "-n", node.name, "-br", "link"),
-        sh("ip", "-n", node.name, "addr"),
+        # A link-local address is tentative for its first second; that passes by itself.
+        sh("ip", "-n", node.name, "addr").replace(" tentative", ""),
         sh("ip", "-n", node.name, "route", "show", "table", "all", "type", "unicast"),
         sh("ip", "-n", node.name, "route", "show", "type", "unreachable"),
         node.run("nft", "list", "ruleset"),
