@@ -259,6 +259,8 @@ async def cluster_in_memory() -> AsyncIterator[ClusterInMemory]:
     api = build_api(config, replace(made, section=in_memory))
     counted = itertools.count(1)
     api.env.registry.suffix = lambda: f"{next(counted):05d}"
+    uids = itertools.count(1)
+    api.env.registry.new_uid = lambda: f"00000000-0000-4000-8000-{next(uids):012d}"
     facts = ClusterFacts(**FACTS, extension_authentication={}, group_versions=group_versions(api))
     try:
         async with Tasks("cluster") as tasks:
