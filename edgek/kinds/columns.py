@@ -32,6 +32,11 @@ def number(*path: str) -> Callable[[Obj], Any]:
     return cell(*path, default=0)
 
 
+def read_number(obj: Obj, path: str) -> str:
+    """A field selector's value at a dotted path where an absent number counts as 0."""
+    return str(number(*path.split("."))(obj))
+
+
 def number_column(name: str, *path: str, description: str) -> Column:
     return Column(name=name, read=number(*path), type="integer", description=description)
 

@@ -2,7 +2,7 @@
 
 from edgek.api.meta import Obj
 from edgek.api.validation import FieldErrors
-from edgek.kinds.columns import REPLICA_COLUMNS, TEMPLATE_COLUMNS, number
+from edgek.kinds.columns import REPLICA_COLUMNS, TEMPLATE_COLUMNS, read_number
 from edgek.kinds.kind import AGE, NAME, SCALE, STATUS, Kind, ScalePaths
 from edgek.kinds.pod_warnings import warn_of_template
 from edgek.kinds.strategy import keep_status, only_status
@@ -40,7 +40,7 @@ REPLICA_SET = Kind(
     subresources=(STATUS, SCALE),
     scale=ScalePaths(),
     selectable=("status.replicas",),
-    read_field=lambda obj, path: str(number(*path.split("."))(obj)),
+    read_field=read_number,
     default=_default,
     prepare=keep_status,
     prepare_status=only_status,

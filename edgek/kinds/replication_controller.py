@@ -6,7 +6,7 @@ Its selector is a plain map and may change; where it is left out it is the templ
 from edgek.api.meta import Obj, get_path
 from edgek.api.validation import FieldErrors
 from edgek.kinds.checks import check_numbers
-from edgek.kinds.columns import REPLICA_COLUMNS, format_labels, number, template_columns
+from edgek.kinds.columns import REPLICA_COLUMNS, format_labels, read_number, template_columns
 from edgek.kinds.kind import AGE, NAME, SCALE, STATUS, Kind, ScalePaths
 from edgek.kinds.pod_defaults import default_template
 from edgek.kinds.pod_validation import validate_template
@@ -77,7 +77,7 @@ REPLICATION_CONTROLLER = Kind(
     subresources=(STATUS, SCALE),
     scale=ScalePaths(),
     selectable=("status.replicas",),
-    read_field=lambda obj, path: str(number(*path.split("."))(obj)),
+    read_field=read_number,
     default=_default,
     prepare=keep_status,
     prepare_status=only_status,
