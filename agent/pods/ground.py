@@ -8,12 +8,13 @@ import asyncio
 from datetime import timedelta
 
 from agent.network import NetworkFailure, Sandbox
-from agent.pods.container_spec import Place, pod_resources
 from agent.pods.environment import Surroundings
 from agent.pods.etc import host_network, hostname, write_etc
 from agent.pods.memory import Memory
 from agent.pods.mounts import MountError
 from agent.pods.parts import Parts
+from agent.pods.place import Place
+from agent.pods.resources import pod_resources
 from agent.pods.sources import NotSynced, references
 from agent.pods.volumes import VolumeError, sub_path
 from agent.runtime.runtime import Namespaces

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from agent.pods.container_spec import Place, make_spec
+from agent.pods.container_spec import make_spec
 from agent.pods.environment import ConfigError, Surroundings, make_environment
 from agent.pods.images import Images, NotThere, credentials
+from agent.pods.place import Place
 from agent.pods.plan import Start
 from agent.pods.sources import Lookup, NotSynced
 from agent.pods.state import Waiting

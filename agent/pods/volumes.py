@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
 
-from agent.pods.container_spec import shm_dir
 from agent.pods.environment import ConfigError, Surroundings
+from agent.pods.mount_plan import shm_dir
 from agent.pods.mounts import MountError, mount, remove_tree
 from agent.pods.payload import volume_payload, write_payload
 from agent.pods.sources import NotSynced

@@ -1,0 +1,54 @@
+"""What is mounted into a container: its volumes, and the pod's own /etc files, /dev/shm and
+termination message. Pure but for subPath, which is looked up on the disk.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from agent.pods.environment import ConfigError, expand
+from agent.pods.place import Place
+from agent.pods.termination import DEFAULT_PATH, message_file
+from agent.runtime.runtime import Mount
+from edgek.api.meta import Obj, get_path
+
+PROPAGATION = {"None": "rprivate", "HostToContainer": "rslave", "Bidirectional": "rshared"}
+ETC = {"/etc/hosts": "hosts", "/etc/hostname": "hostname", "/etc/resolv.conf": "resolv.conf"}
+
+
+def make_mounts(
+    pod: Obj, container: Obj, *, attempt: int, env: Mapping[str, str], place: Place
+) -> tuple[Mount, ...]:
+    wanted = container.get("volumeMounts") or ()
+    mounts = [_mount(pod, m, env=env, place=place) for m in wanted]
+    taken = {m.target for m in mounts}
+    own = {target: place.pod_dir / "etc" / file for target, file in ETC.items()}
+    own["/dev/shm"] = Path("/dev/shm") if place.namespaces.ipc == "host" else shm_dir(place.pod_dir)
+    message = container.get("terminationMessagePath") or DEFAULT_PATH
+    own[message] = message_file(place.pod_dir, container["name"], attempt)
+    ours = [Mount(target=t, source=str(path)) for t, path in own.items() if t not in taken]
+    return (*mounts, *ours)
+
+
+def shm_dir(pod_dir: Path) -> Path:
+    """One for all containers of the pod: they share memory as they share an address."""
+    return pod_dir / "shm"
+
+
+def _mount(pod: Obj, mount: Obj, *, env: Mapping[str, str], place: Place) -> Mount:
+    volumes = get_path(pod, "spec", "volumes", default=[])
+    volume = next((v for v in volumes if v["name"] == mount["name"]), None)
+    if volume is None:
+        raise ConfigError(f"volumeMount {mount['name']!r} names no volume of the pod")
+    source = place.volume_path(volume)
+    relative = mount.get("subPath") or ""
+    if mount.get("subPathExpr"):
+        relative = expand(mount["subPathExpr"], env)
+    if relative:
+        source = place.sub_path(source, relative)
+    made_of_objects = {"configMap", "secret", "downwardAPI", "projected"} & volume.keys()
+    return Mount(
+        target=mount["mountPath"],
+        source=str(source),
+        read_only=bool(mount.get("readOnly") or made_of_objects),
+        propagation=PROPAGATION[mount.get("mountPropagation") or "None"],
+    )
