@@ -34,12 +34,14 @@ class Memory:
     """``messages``: id of an ended container -> its termination message, "" for none.
     ``hooking``, ``hook_failed`` and ``pre_stopped``: containers whose postStart is under way or
     went wrong, and whose preStop was run. ``stopping``: container id -> grace of the stop under
-    way. ``prepared``: what the volumes were last made from. ``released``: network and volumes are
-    gone; ``removed``: all is."""
+    way. ``grace``: a shorter grace than the pod's own, from who ended it. ``ended``: nothing of
+    the pod runs any more, nor will. ``prepared``: what the volumes were last made from.
+    ``released``: network and volumes are gone; ``removed``: all is."""
 
     sandbox: Sandbox | None = None
     admitted: bool = False
     failure: Failure | None = None
+    grace: int | None = None
     backoffs: dict[str, Backoff] = field(default_factory=dict)
     waiting: dict[str, Waiting] = field(default_factory=dict)
     start_errors: dict[str, str] = field(default_factory=dict)
@@ -57,6 +59,7 @@ class Memory:
     told: set[str] = field(default_factory=set)
     cleaning: bool = False
     released: bool = False
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
     removed: bool = False
 
     def retry(self, moment: datetime | None) -> None:

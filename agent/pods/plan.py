@@ -71,7 +71,7 @@ def plan_pod(pod: Obj, state: PodState, *, now: datetime) -> PodActions:
 
 def plan_end(pod: Obj, state: PodState, *, now: datetime) -> PodActions:
     """Stops everything: the containers together, then sidecars from the last to the first."""
-    grace = grace_seconds(pod)
+    grace = grace_seconds(pod, state.grace)
     if is_deleting(pod):
         left = (parse_time(pod["metadata"]["deletionTimestamp"]) - now).total_seconds()
         sidecar_grace = max(MIN_GRACE, min(grace, int(left)))
@@ -101,11 +101,14 @@ def _name(attempt: Attempt) -> str:
     return attempt.container.labels.get("io.edgek.container-name", "")
 
 
-def grace_seconds(pod: Obj) -> int:
-    """As calculateEffectiveGracePeriod: the deletion's own, else the pod's."""
+def grace_seconds(pod: Obj, shorter: int | None = None) -> int:
+    """As calculateEffectiveGracePeriod: the deletion's own, else the pod's; ``shorter`` where
+    who ends the pod gives it less."""
     grace = pod["metadata"].get("deletionGracePeriodSeconds")
     if grace is None:
         grace = get_path(pod, "spec", "terminationGracePeriodSeconds", default=DEFAULT_GRACE)
+    if shorter is not None:
+        grace = min(int(grace), shorter)
     return max(int(grace), MIN_GRACE)
 
 

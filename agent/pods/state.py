@@ -78,10 +78,12 @@ class Waiting:
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """Why the agent ended a pod: status.reason and status.message."""
+    """Why the agent ended a pod: status.reason and status.message. ``disruption``: the pod was
+    well and the node's need ended it, which its condition DisruptionTarget says."""
 
     reason: str
     message: str
+    disruption: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +102,8 @@ class PodState:
     backoffs: Mapping[str, Backoff] = field(default_factory=dict)
     waiting: Mapping[str, Waiting] = field(default_factory=dict)
     failure: Failure | None = None
+    grace: int | None = None
+    """A shorter grace than the pod's own, from who ended it."""
 
     def latest(self, name: str) -> Attempt | None:
         found = self.attempts.get(name)

@@ -22,11 +22,17 @@ from edgek.kinds.pods import (
 )
 
 OWN_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady")
+DISRUPTION = "TerminationByKubelet"
 UNKNOWN = {
     "exitCode": 137,
     "reason": "ContainerStatusUnknown",
     "message": "The container could not be located when the pod was terminated",
 }
+
+
+def is_own(condition: Obj) -> bool:
+    """Whether this agent keeps the condition; DisruptionTarget is also written by others."""
+    return condition["type"] in OWN_CONDITIONS or condition.get("reason") == DISRUPTION
 
 
 def make_status(pod: Obj, state: PodState, *, now: datetime, host_ip: str) -> Obj:
@@ -253,11 +259,21 @@ def _conditions(pod: Obj, state: PodState, status: Obj, *, now: datetime) -> lis
     containers_ready = _containers_ready(status)
     ready = _pod_ready(pod, containers_ready, conditions)
     moment = format_time(now)
-    for condition in (sandbox, initialized, ready, containers_ready):
+    for condition in (*_disruption(state), sandbox, initialized, ready, containers_ready):
         if generation(pod):
             condition = {**condition, "observedGeneration": generation(pod)}
         conditions = with_condition(conditions, condition, now=moment)
     return conditions
+
+
+def _disruption(state: PodState) -> tuple[Obj, ...]:
+    """Beside it the same condition of others (an eviction, a preemption) is kept as it is."""
+    if state.failure is None or not state.failure.disruption:
+        return ()
+    return ({
+        "type": "DisruptionTarget", "status": "True", "reason": DISRUPTION,
+        "message": state.failure.message,
+    },)  # fmt: skip
 
 
 def _truth(value: bool) -> str:

@@ -7,7 +7,7 @@ tried again every half minute at most.
 import logging
 from typing import Any
 
-from agent.pods.status import OWN_CONDITIONS
+from agent.pods.status import is_own
 from agent.pods.store import Pods
 from edgek.aio.tasks import Tasks
 from edgek.api.errors import ApiError, Conflict, NotFound, ServiceUnavailable
@@ -124,6 +124,6 @@ def plan_patch(pod: Obj, status: Obj) -> Obj:
 
 
 def _with_foreign(status: Obj, there: list[Obj]) -> list[Obj]:
-    mine = {c["type"]: c for c in status.get("conditions") or () if c["type"] in OWN_CONDITIONS}
+    mine = {c["type"]: c for c in status.get("conditions") or () if is_own(c)}
     kept = [mine.pop(c["type"], c) for c in there]
     return [*kept, *mine.values()]

@@ -12,26 +12,20 @@ import logging
 from datetime import timedelta
 
 from agent.network import NetworkFailure, Sandbox
+from agent.pods.actions import Actions
 from agent.pods.admission import admit, unsupported_fields
-from agent.pods.backoff import grown, restart_at
+from agent.pods.backoff import restart_at
 from agent.pods.etc import host_network
 from agent.pods.ground import Ground
-from agent.pods.hooks import Hooks
-from agent.pods.launch import Launched, field_path
+from agent.pods.launch import field_path
 from agent.pods.memory import Memory
 from agent.pods.mounts import MountError
+from agent.pods.observe import observe
 from agent.pods.parts import Parts
-from agent.pods.plan import PodActions, Start, Stop, grace_seconds, plan_end, plan_pod
+from agent.pods.plan import PodActions, grace_seconds, plan_end, plan_pod
 from agent.pods.running import Running
 from agent.pods.sources import references
-from agent.pods.state import (
-    BOOT,
-    POD_NAME,
-    POD_NAMESPACE,
-    PodState,
-    Waiting,
-    group_attempts,
-)
+from agent.pods.state import BOOT, POD_NAME, POD_NAMESPACE, Failure
 from agent.pods.status import make_status
 from agent.runtime.runtime import RuntimeFailure, RuntimeUnavailable
 from edgek.aio.outage import Outage
@@ -45,7 +39,7 @@ from edgek.api.meta import (
 )
 from edgek.api.time import format_time
 from edgek.control.workqueue import WorkQueue
-from edgek.kinds.pods import containers, init_containers, is_terminal
+from edgek.kinds.pods import is_terminal
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +57,7 @@ class PodSync:
         self.parts = parts
         self._ground = Ground(parts)
         self._running = Running(parts, self._ground)
-        self._hooks = Hooks(parts)
+        self._actions = Actions(parts, self._ground)
         self._memory: dict[str, Memory] = {}
         self._sandboxes: dict[str, Sandbox] = {}
         self._found: frozenset[str] = frozenset()
@@ -117,6 +111,25 @@ class PodSync:
         for pod_uid in {*self._memory, *p.containers.uids(), *(uid(x) for x in p.pods.all())}:
             p.queue.add(pod_uid)
 
+    def fail(self, pod_uid: str, failure: Failure, *, grace_seconds: int | None = None) -> bool:
+        """Ends a pod as Failed, also while no server answers; ``grace_seconds`` may only shorten
+        its grace. False where there is no such pod, or it is over already."""
+        pod = self.parts.pods.get(pod_uid)
+        if pod is None or is_terminal(pod):
+            return False
+        memory = self._remember(pod_uid, pod)
+        memory.failure = memory.failure or failure
+        if grace_seconds is not None:
+            memory.grace = min(grace_seconds, memory.grace or grace_seconds)
+        self.parts.queue.add(pod_uid)
+        return True
+
+    async def ended(self, pod_uid: str) -> None:
+        """Returns when nothing of the pod runs any more, after ``fail`` or a deletion."""
+        memory = self._memory.get(pod_uid)
+        if memory is not None:
+            await memory.ended.wait()
+
     async def _work(self) -> None:
         queue = self.parts.queue
         while True:
@@ -153,19 +166,20 @@ class PodSync:
         p.sources.use(pod_uid, references(pod) if not _over(pod, memory) else set())
         await self._running.read_messages(pod, memory)
         actions = await self._bring(pod, memory)
-        running = self._state(pod, memory).running()
+        running = observe(self.parts, pod, memory).running()
         self._running.follow(pod, memory, (a for a in running if a.id not in memory.hooking))
         self._report(pod, memory)
         if actions.finished:
+            memory.ended.set()
             self._clean(pod, memory, remove=is_deleting(pod))
         self._again(pod_uid, memory, actions)
 
     async def _bring(self, pod: Obj, memory: Memory) -> PodActions:
         """Plans and applies; twice where a sandbox had to be made first."""
         for _ in range(2):
-            state = self._state(pod, memory)
+            state = observe(self.parts, pod, memory)
             actions = plan_pod(pod, state, now=self.parts.clock.now())
-            await self._apply(pod, memory, actions)
+            await self._actions.apply(pod, memory, actions)
             if not actions.create_sandbox:
                 break
         return actions
@@ -186,7 +200,7 @@ class PodSync:
         if memory.admitted:
             return
         memory.admitted = True
-        if _over(pod, memory) or self.parts.containers.of(uid(pod)):
+        if memory.failure or _over(pod, memory) or self.parts.containers.of(uid(pod)):
             return
         others = [
             other for other in self.parts.pods.all()
@@ -200,44 +214,11 @@ class PodSync:
         for path in unsupported_fields(pod):
             self.parts.events.warning(pod, "Unsupported", f"{path} is not supported and ignored")
 
-    def _state(self, pod: Obj, memory: Memory) -> PodState:
-        p, now = self.parts, grace_seconds(pod)
-        return PodState(
-            attempts=group_attempts(
-                p.containers.of(uid(pod)), memory.start_errors, memory.messages
-            ),
-            sandbox=memory.sandbox is not None,
-            pod_ip=memory.sandbox.ip if memory.sandbox else "",
-            # A stop with a longer grace than the pod has now (a second delete) is asked again.
-            stopping=frozenset(i for i, grace in memory.stopping.items() if grace <= now),
-            ready=p.probes.ready,
-            started={**p.probes.started, **dict.fromkeys(memory.hooking, False)},
-            unhealthy={**p.probes.unhealthy, **memory.hook_failed},
-            backoffs=memory.backoffs,
-            waiting=memory.waiting,
-            failure=memory.failure,
-        )
-
-    async def _apply(self, pod: Obj, memory: Memory, actions: PodActions) -> None:
-        p = self.parts
-        for stop in actions.stop:
-            self._stop(pod, memory, stop)
-        for container_id in actions.remove:
-            await p.runtime.remove(container_id)
-            p.containers.drop(container_id)
-            memory.start_errors.pop(container_id, None)
-        if actions.create_sandbox:
-            self._ground.volumes_ready(pod, memory)
-            await self._ground.create_sandbox(pod, memory)
-        if actions.start and self._ground.volumes_ready(pod, memory):
-            for start in actions.start:
-                await self._start(pod, memory, start)
-
     def _report(self, pod: Obj, memory: Memory) -> None:
         if memory.released and (is_deleting(pod) or is_terminal(pod)):
             return  # its last status was told when it ended
         p, now = self.parts, self.parts.clock.now()
-        state = self._state(pod, memory)
+        state = observe(self.parts, pod, memory)
         p.writer.put(pod, make_status(pod, state, now=now, host_ip=p.host.node_ip))
         for own, backoff in memory.backoffs.items():
             latest = state.latest(own)
@@ -258,63 +239,6 @@ class PodSync:
             delay = (memory.retry_at - p.clock.now()).total_seconds()
             p.queue.add_after(pod_uid, max(delay, 0.01))
 
-    # -- the actions -----------------------------------------------------------------------
-
-    def _stop(self, pod: Obj, memory: Memory, stop: Stop) -> None:
-        p = self.parts
-        text = stop.why or f"Stopping container {stop.name}"
-        if stop.container_id not in memory.stopping:
-            p.events.normal(pod, "Killing", text, field_path=field_path(pod, stop.name))
-        memory.stopping[stop.container_id] = stop.grace_seconds
-        p.tasks.spawn(self._run_stop(pod, memory, stop), name=f"stop/{stop.name}")
-
-    async def _run_stop(self, pod: Obj, memory: Memory, stop: Stop) -> None:
-        p = self.parts
-        try:
-            grace = await self._hooks.before_stop(pod, memory, stop)
-            await p.runtime.stop(stop.container_id, grace_seconds=grace)
-            await p.containers.look(stop.container_id)
-        except RuntimeFailure as err:
-            level = logging.DEBUG if isinstance(err, RuntimeUnavailable) else logging.WARNING
-            log.log(level, "container not stopped id=%s err=%s", stop.container_id, err)
-            await asyncio.sleep(RUNTIME_RETRY)
-        finally:
-            if memory.stopping.get(stop.container_id) == stop.grace_seconds:
-                del memory.stopping[stop.container_id]
-            p.queue.add(uid(pod))
-
-    async def _start(self, pod: Obj, memory: Memory, start: Start) -> None:
-        p = self.parts
-        every = (*init_containers(pod), *containers(pod))
-        container = next(c for c in every if c["name"] == start.name)
-        launched = await p.launcher.launch(
-            pod,
-            container,
-            start,
-            around=self._ground.around(pod, memory),
-            place=lambda: self._ground.place(pod, memory),
-        )
-        self._note(memory, start, launched)
-        if launched.container_id and not launched.start_error:
-            self._hooks.started(pod, memory, container, launched.container_id)
-
-    def _note(self, memory: Memory, start: Start, launched: Launched) -> None:
-        own, now = start.name, self.parts.clock.now()
-        if launched.not_there is not None:
-            memory.waiting[own] = launched.not_there.waiting
-            memory.retry(launched.not_there.retry_at)
-            return
-        memory.waiting.pop(own, None)
-        ended_at = (start.after.ended_at if start.after else None) or now
-        if launched.start_error:
-            memory.start_errors[launched.container_id] = launched.start_error
-            message = launched.start_error
-            memory.waiting[own] = Waiting(reason="RunContainerError", message=message)
-        if start.after is not None or launched.start_error:
-            memory.backoffs[own] = grown(memory.backoffs.get(own), ended_at=ended_at, now=now)
-        if launched.start_error:  # no exit will call: plan again, for the back-off's end
-            memory.retry(now)
-
     # -- the end ---------------------------------------------------------------------------
 
     async def _leave(self, pod_uid: str) -> None:
@@ -328,11 +252,12 @@ class PodSync:
             pod = pod | {"metadata": pod["metadata"] | {"deletionTimestamp": now}}
         memory = self._remember(pod_uid, pod)
         p.sources.use(pod_uid, set())
-        actions = plan_end(pod, self._state(pod, memory), now=p.clock.now())
+        actions = plan_end(pod, observe(self.parts, pod, memory), now=p.clock.now())
         for stop in actions.stop:
-            self._stop(pod, memory, stop)
+            self._actions.stop(pod, memory, stop)
         if not actions.finished:
             return
+        memory.ended.set()
         if memory.removed:
             self._forget(pod_uid)
         else:

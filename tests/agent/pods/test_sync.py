@@ -222,6 +222,33 @@ async def test_a_pod_that_does_not_fit_is_failed_and_says_so(tmp_path: Path) -> 
         assert verbs(node, "create") == []
 
 
+async def test_a_pod_that_the_node_ends_is_failed_within_its_shorter_grace_with_no_server(
+    tmp_path: Path,
+) -> None:
+    from agent.pods.state import Failure
+    from edgek.api.errors import ServiceUnavailable
+    from edgek.client.transport import Call
+
+    def down(call: Call) -> None:
+        raise ServiceUnavailable("no")
+
+    async with running_node(tmp_path, clock=FakeClock()) as node:
+        node.runtime.scripts["main:1"] = Script(ignores_term=True)
+        node.api.put(POD, make_pod())
+        await node.until(lambda: is_running(node))
+        node.api.before.append(down)
+        evicted = Failure(reason="Evicted", message="The node was low on memory.", disruption=True)
+        assert node.sync.fail("uid-web", evicted, grace_seconds=3)
+        async with asyncio.timeout(5):
+            await node.sync.ended("uid-web")
+        node.api.before.clear()
+        await node.until(lambda: node.status()["phase"] == "Failed", within=60)
+        assert node.status()["reason"] == "Evicted"
+        told = next(c for c in node.status()["conditions"] if c["type"] == "DisruptionTarget")
+        assert (told["status"], told["reason"]) == ("True", "TerminationByKubelet")
+        assert not node.sync.fail("uid-web", evicted)
+
+
 async def test_a_failed_liveness_probe_restarts_the_container(tmp_path: Path) -> None:
     async with running_node(tmp_path, clock=FakeClock()) as node:
         from agent.runtime.runtime import ExecResult

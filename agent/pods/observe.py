@@ -1,0 +1,26 @@
+"""What is known of a pod now, gathered from the runtime, the probes and memory for ``plan``."""
+
+from agent.pods.memory import Memory
+from agent.pods.parts import Parts
+from agent.pods.plan import grace_seconds
+from agent.pods.state import PodState, group_attempts
+from edgek.api.meta import Obj, uid
+
+
+def observe(parts: Parts, pod: Obj, memory: Memory) -> PodState:
+    p = parts
+    now = grace_seconds(pod, memory.grace)
+    return PodState(
+        attempts=group_attempts(p.containers.of(uid(pod)), memory.start_errors, memory.messages),
+        sandbox=memory.sandbox is not None,
+        pod_ip=memory.sandbox.ip if memory.sandbox else "",
+        # A stop with a longer grace than the pod has now (a second delete) is asked again.
+        stopping=frozenset(i for i, grace in memory.stopping.items() if grace <= now),
+        ready=p.probes.ready,
+        started={**p.probes.started, **dict.fromkeys(memory.hooking, False)},
+        unhealthy={**p.probes.unhealthy, **memory.hook_failed},
+        backoffs=memory.backoffs,
+        waiting=memory.waiting,
+        failure=memory.failure,
+        grace=memory.grace,
+    )
