@@ -1,0 +1,81 @@
+"""Usage: what a cgroup has used, as the kernel counts it. None: this machine does not count it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cpu:
+    """Nanoseconds since the cgroup was made; ``throttled_ns`` and the periods are of a CPU
+    limit."""
+
+    usage_ns: int
+    user_ns: int = 0
+    system_ns: int = 0
+    periods: int = 0
+    throttled_periods: int = 0
+    throttled_ns: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """Bytes. ``limit`` 0: none is set."""
+
+    usage: int
+    working_set: int
+    rss: int = 0
+    cache: int = 0
+    mapped: int = 0
+    swap: int = 0
+    limit: int = 0
+    peak: int = 0
+    page_faults: int = 0
+    major_page_faults: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Io:
+    """Since the cgroup was made, over all devices."""
+
+    read_bytes: int = 0
+    write_bytes: int = 0
+    reads: int = 0
+    writes: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """``time`` is when it was read, seconds of the epoch."""
+
+    time: float
+    cpu: Cpu | None = None
+    memory: Memory | None = None
+    io: Io | None = None
+    pids: int | None = None
+    oom_kills: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """One interface, from where the pod stands."""
+
+    name: str
+    rx_bytes: int
+    rx_packets: int
+    rx_errors: int
+    rx_dropped: int
+    tx_bytes: int
+    tx_packets: int
+    tx_errors: int
+    tx_dropped: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filesystem:
+    """Bytes and inodes of a filesystem, and what is used of it."""
+
+    capacity: int
+    available: int
+    used: int
+    inodes: int = 0
+    inodes_free: int = 0
+    inodes_used: int = 0
