@@ -13,6 +13,7 @@ from fractions import Fraction
 from functools import partial
 
 from agent.api.log import log_handler
+from agent.api.port_forward import port_forward_handler
 from agent.api.session import attach_handler, exec_handler
 from agent.api.tunnel import Handler, Tunnel
 from agent.config import AgentConfig, route_address
@@ -134,7 +135,7 @@ class Agent:
                 pod_root=self._pod_root,
             )
             self._follow_pods(sync, informers, tasks)
-            tunnel = Tunnel(transport, self.config.node_name, self._streams(runtime))
+            tunnel = Tunnel(transport, self.config.node_name, self._streams(runtime, network, sync))
             lease = NodeLease(client, self.config.node_name, clock=self._clock)
             for name, coro in (
                 ("events", recorder.run()),
@@ -185,12 +186,15 @@ class Agent:
         tasks.spawn(fresh, name="certificate")
         return transport
 
-    def _streams(self, runtime: PodmanRuntime) -> dict[str, Handler]:
+    def _streams(
+        self, runtime: PodmanRuntime, network: NetplugNetwork, sync: PodSync
+    ) -> dict[str, Handler]:
         """What the server may ask for through the tunnel."""
         return {
             "log": log_handler(runtime, self._clock),
             "exec": exec_handler(runtime),
             "attach": attach_handler(runtime),
+            "portforward": port_forward_handler(network, sync.parts.pods.get),
         }
 
     def _follow_pods(self, sync: PodSync, informers: Informers, tasks: Tasks) -> None:

@@ -107,6 +107,13 @@ def enter(net: Path, inside: Callable[[int], None]) -> None:
         raise NetplugError(f"enter namespace {net}: {err}") from err
 
 
+def make_socket(net: Path, family: int, kind: int) -> socket.socket:
+    """A socket of that network namespace; which one it is of stays so for good."""
+    made: list[socket.socket] = []
+    enter(net, lambda _: made.append(socket.socket(family, kind)))
+    return made[0]
+
+
 def _pin(path: Path, kind: str) -> None:
     path.touch()
     source = f"/proc/thread-self/ns/{kind}"

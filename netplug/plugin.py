@@ -8,6 +8,7 @@ different sandboxes run side by side, the caller keeps two calls for one sandbox
 import contextlib
 import ipaddress
 import logging
+import socket
 import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -166,6 +167,10 @@ class Plugin:
             for name, base in netns.found(self._run_dir).items()
             if netns.is_whole(base) and name in held and routes.get(names.veth(name)) == held[name]
         }
+
+    def open_socket(self, name: str, family: int, kind: int) -> socket.socket:
+        """A socket that belongs to the sandbox's network, from whatever thread it is used."""
+        return netns.make_socket(self._base(name) / "net", family, kind)
 
     def check(self, name: str) -> None:
         """Raises NetplugError unless the sandbox is whole."""

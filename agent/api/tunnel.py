@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Protocol
@@ -29,7 +30,11 @@ SEND_SECONDS = 30.0
 BACKOFF_SECONDS = (0.5, 30.0)
 PAUSE_SECONDS = 3600.0
 """How long a reader may take nothing, as a pager left open does."""
-MAX_STREAMS = 64
+MAX_STREAMS = 448
+"""Each is a connection of its own, some 100 KB of memory; below what the transport permits, so
+that ordinary requests go on."""
+MAX_OF_KIND = 384
+"""No kind keeps the others out: logs can be read while a port-forward is under load."""
 
 
 class Dialer(Protocol):
@@ -84,7 +89,7 @@ class Tunnel:
 
     def __init__(self, dialer: Dialer, node: str, handlers: Mapping[str, Handler]) -> None:
         self._dialer, self._node, self._handlers = dialer, node, handlers
-        self._streams = 0
+        self._streams: Counter[str] = Counter()
 
     async def run(self) -> None:
         """Connects, again and again; returns only by cancellation, which ends all streams."""
@@ -120,7 +125,7 @@ class Tunnel:
             tasks.spawn(self._stream(call_id, kind, params), name=f"{kind}-{call_id[:6]}")
 
     async def _stream(self, call_id: str, kind: str, params: Mapping[str, Any]) -> None:
-        self._streams += 1
+        self._streams[kind] += 1
         try:
             # No pings here: a paused reader (``logs -f | less``) does not answer them.
             async with self._dialer.websocket(f"{PREFIX}{self._node}/{call_id}") as raw:
@@ -128,15 +133,17 @@ class Tunnel:
         except (ApiError, OSError, TimeoutError) as err:
             log.info("stream ended kind=%s error=%s", kind, err)
         finally:
-            self._streams -= 1
+            self._streams[kind] -= 1
+            if not self._streams[kind]:  # kinds come from outside
+                del self._streams[kind]
 
     async def _serve(self, socket: Socket, kind: str, params: Mapping[str, Any]) -> None:
         try:
             handler = self._handlers.get(kind)
             if handler is None:
                 raise BadRequest(f"this node does not know streams of kind {kind!r}")
-            if self._streams > MAX_STREAMS:
-                raise InternalError(f"this node has {MAX_STREAMS} streams open already")
+            if self._streams.total() > MAX_STREAMS or self._streams[kind] > MAX_OF_KIND:
+                raise InternalError(f"this node has too many streams of kind {kind} open already")
             await handler(params, socket)
         except ApiError as err:
             if socket.accepted:

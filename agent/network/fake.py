@@ -1,8 +1,10 @@
 """The network in memory: addresses without namespaces, and what was asked is readable."""
 
 import ipaddress
+import socket
 from collections.abc import Sequence
 
+from agent.network.local import connect_local
 from agent.network.network import NetworkFailure, NodeNetwork, Sandbox
 from edgek.api.meta import Obj
 
@@ -48,6 +50,11 @@ class FakeNetwork:
 
     async def sandboxes(self) -> dict[str, Sandbox]:
         return dict(self._sandboxes)
+
+    async def connect(self, pod_uid: str, port: int) -> socket.socket:
+        """To this machine's localhost: pods here have no network of their own."""
+        self._check()
+        return await connect_local(port, make=socket.socket)
 
     async def set_nodes(self, nodes: Sequence[Obj]) -> None:
         self.nodes = nodes

@@ -10,9 +10,11 @@ import functools
 import ipaddress
 import json
 import logging
+import socket
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,6 +23,7 @@ from agent.network.dns.resolver import Resolver
 from agent.network.dns.server import DnsServer
 from agent.network.dns.upstream import ResolvConf, Upstream
 from agent.network.dns.zone import Zone
+from agent.network.local import connect_local
 from agent.network.network import NetworkFailure, NodeNetwork, Sandbox
 from edgek.api.meta import Obj
 from netplug.model import Attachment, Endpoint, HostPort, NetplugError, NodeConfig, SandboxSpec
@@ -120,6 +123,11 @@ class NetplugNetwork:
     async def sandboxes(self) -> dict[str, Sandbox]:
         found = await self._exclusive(_LIST, self._plugin.attachments)
         return {uid: _sandbox(attachment) for uid, attachment in found.items()}
+
+    async def connect(self, pod_uid: str, port: int) -> socket.socket:
+        # Not after the pod's other calls: this changes nothing, and hundreds may come at once.
+        make = partial(self._plugin.open_socket, pod_uid) if pod_uid else socket.socket
+        return await connect_local(port, make=make)
 
     # -- peers and services ----------------------------------------------------------------
 

@@ -5,6 +5,7 @@ the whole desired state and this makes it so. ``kernel.NetplugNetwork`` is the r
 ``fake.FakeNetwork`` keeps it in memory.
 """
 
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -56,6 +57,10 @@ class Network(Protocol):
 
     async def sandboxes(self) -> dict[str, Sandbox]:
         """Those that exist and are whole, by pod uid."""
+
+    async def connect(self, pod_uid: str, port: int) -> socket.socket:
+        """A TCP connection to localhost in the pod's namespace, or on the node itself where
+        ``pod_uid`` is "". IPv4 is tried before IPv6."""
 
     async def set_nodes(self, nodes: Sequence[Obj]) -> None:
         """All Node objects: peers for routes and tunnels."""
