@@ -15,7 +15,8 @@ from functools import partial
 from agent.api.log import log_handler
 from agent.api.port_forward import port_forward_handler
 from agent.api.session import attach_handler, exec_handler
-from agent.api.tunnel import Handler, Tunnel
+from agent.api.stream import Handler
+from agent.api.tunnel import Tunnel
 from agent.config import AgentConfig, route_address
 from agent.network import NodeNetwork
 from agent.network.kernel import NetplugNetwork
@@ -110,7 +111,7 @@ class Agent:
         async with AsyncExitStack() as stack, Tasks("agent") as tasks:
             service, runtime = await self._start_podman(stack, tasks)
             transport = await self._connect(stack, tasks)
-            client = Client(transport, field_manager="edgek-agent")
+            client = Client(transport, field_manager="kubelet")
             facts = look_at_node(self.config.data_dir, runtime_version=await _version_of(runtime))
             informers = Informers(client, tasks)
             registration = Registration(client, self._node_spec(facts), clock=self._clock)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from agent.api.tunnel import Handler, Socket
+from agent.api.stream import Handler, Socket
 from agent.runtime.logs import LogOptions, read_log
 from agent.runtime.runtime import Container, Runtime, RuntimeFailure
 from edgek.aio.clock import Clock

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from agent.api.raw import join
-from agent.api.tunnel import Handler, Socket
+from agent.api.stream import Handler, Socket
 from agent.network import Network, NetworkFailure
 from edgek.api.errors import BadRequest, InternalError, NotFound
 from edgek.api.meta import Obj

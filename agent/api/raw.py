@@ -8,7 +8,8 @@ The server's end is server/endpoints/subresources/raw.py.
 
 import asyncio
 
-from agent.api.tunnel import PAUSE_SECONDS, Socket
+from agent.api.stream import Socket
+from agent.api.tunnel import PAUSE_SECONDS
 
 CHUNK = 64 * 1024
 MAX_BUFFERED = 256 * 1024

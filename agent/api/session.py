@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agent.api.log import find_container
-from agent.api.tunnel import Handler, Socket
+from agent.api.stream import Handler, Socket
 from agent.runtime.runtime import Runtime, RuntimeFailure, Stream
 from edgek.aio.tasks import cancel_and_wait
 from edgek.api.errors import InternalError

@@ -10,10 +10,11 @@ import json
 import logging
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
+from agent.api.stream import Handler, Socket
 from edgek.aio.outage import Outage
 from edgek.aio.tasks import Tasks
 from edgek.api.errors import ApiError, BadRequest, InternalError, ServiceUnavailable, Timeout
@@ -45,9 +46,8 @@ class Dialer(Protocol):
     ) -> "AbstractAsyncContextManager[aiohttp.ClientWebSocketResponse]": ...
 
 
-class Socket:
-    """A stream's connection, agent's side. ``accept`` comes first; raise an ApiError before it to
-    refuse."""
+class TunnelSocket:
+    """A stream's own WebSocket."""
 
     def __init__(self, socket: "aiohttp.ClientWebSocketResponse") -> None:
         self._socket = socket
@@ -79,9 +79,6 @@ class Socket:
     async def _send_text(self, value: Mapping[str, Any]) -> None:
         async with asyncio.timeout(SEND_SECONDS):
             await self._socket.send_str(json.dumps(value))
-
-
-Handler = Callable[[Mapping[str, Any], Socket], Awaitable[None]]
 
 
 class Tunnel:
@@ -129,7 +126,7 @@ class Tunnel:
         try:
             # No pings here: a paused reader (``logs -f | less``) does not answer them.
             async with self._dialer.websocket(f"{PREFIX}{self._node}/{call_id}") as raw:
-                await self._serve(Socket(raw), kind, params)
+                await self._serve(TunnelSocket(raw), kind, params)
         except (ApiError, OSError, TimeoutError) as err:
             log.info("stream ended kind=%s error=%s", kind, err)
         finally:

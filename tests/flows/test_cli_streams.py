@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from agent.api.tunnel import Socket, Tunnel
+from agent.api.stream import Socket
+from agent.api.tunnel import Tunnel
 from edgek.aio.clock import SystemClock
 from edgek.aio.tasks import cancel_and_wait
 from edgek.api.meta import Key
