@@ -47,13 +47,21 @@ from edgek.client.client import Client
 from edgek.client.http import HttpTransport
 from edgek.control.events import EventRecorder
 from edgek.control.informer import Informers
-from edgek.kinds import CONFIG_MAP, POD, SECRET
+from edgek.kinds import (
+    CONFIG_MAP,
+    ENDPOINTS,
+    PERSISTENT_VOLUME,
+    PERSISTENT_VOLUME_CLAIM,
+    POD,
+    SECRET,
+)
 from edgek.roles import StartError
 
 log = logging.getLogger(__name__)
 
 COMPONENT = "kubelet"
-KINDS = {kind.kind: kind for kind in (CONFIG_MAP, SECRET)}
+REFERRED = (CONFIG_MAP, SECRET, PERSISTENT_VOLUME_CLAIM, PERSISTENT_VOLUME, ENDPOINTS)
+KINDS = {kind.kind: kind for kind in REFERRED}
 
 
 async def run_agent(config: AgentConfig, stop: asyncio.Event) -> None:

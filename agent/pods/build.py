@@ -1,5 +1,6 @@
 """How sync is put together from a runtime, a network, a client and a host."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from agent.network import Network
@@ -15,7 +16,9 @@ from agent.pods.status_writer import StatusWriter
 from agent.pods.store import Containers, Pods
 from agent.pods.sync import PodSync, new_queue
 from agent.pods.tokens import Tokens
-from agent.pods.volumes import Mounter, Volumes
+from agent.pods.volumes.plugin import Mounter, VolumePlugin
+from agent.pods.volumes.table import volume_plugins
+from agent.pods.volumes.volumes import Volumes
 from agent.runtime.cgroups import Cgroups
 from agent.runtime.runtime import Runtime
 from edgek.aio.clock import Clock
@@ -37,12 +40,16 @@ def build_pod_sync(
     tasks: Tasks,
     pod_root: Path,
     mount: Mounter = mount,
+    more_volumes: Sequence[VolumePlugin] = (),
 ) -> PodSync:
-    """``tasks`` owns what outlives a look at a pod; ``pod_root`` holds the pods' directories."""
+    """``tasks`` owns what outlives a look at a pod; ``pod_root`` holds the pods' directories;
+    ``more_volumes`` are types beside those of volumes/table.py."""
     queue = new_queue()
     pods = Pods(queue.add)
     containers = Containers(runtime)
-    volumes = Volumes(pod_root, Tokens(client, clock=clock), mount=mount)
+    tokens = Tokens(client, clock=clock)
+    plugins = (*volume_plugins(tokens=tokens, mount=mount), *more_volumes)
+    volumes = Volumes(pod_root, plugins, tokens=tokens, mount=mount)
     sources = Sources(client, tasks, changed=queue.add)
     images = Images(runtime, tasks, clock=clock, changed=queue.add)
 

@@ -11,7 +11,7 @@ from agent.network import Network, NetworkFailure
 from agent.pods.container_spec import pod_log_dir
 from agent.pods.mounts import MountError
 from agent.pods.store import Containers
-from agent.pods.volumes import Volumes
+from agent.pods.volumes.volumes import Volumes
 from agent.runtime.cgroups import Cgroups
 from agent.runtime.runtime import Runtime, RuntimeFailure, RuntimeUnavailable
 from edgek.aio.outage import Outage

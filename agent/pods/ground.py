@@ -14,9 +14,11 @@ from agent.pods.memory import Memory
 from agent.pods.mounts import MountError
 from agent.pods.parts import Parts
 from agent.pods.place import Place
+from agent.pods.references import references
 from agent.pods.resources import pod_resources
-from agent.pods.sources import NotSynced, references
-from agent.pods.volumes import VolumeError, sub_path
+from agent.pods.sources import NotSynced
+from agent.pods.volumes.plugin import VolumeError
+from agent.pods.volumes.subpath import sub_path
 from agent.runtime.runtime import Namespaces
 from edgek.api.meta import (
     Obj,
@@ -97,7 +99,7 @@ class Ground:
             pod_dir=p.volumes.pod_dir(uid(pod)),
             seccomp_root=p.host.seccomp_root,
             node_memory=p.host.memory,
-            volume_path=lambda volume: p.volumes.path(uid(pod), volume),
+            volume=lambda volume: p.volumes.get(uid(pod), volume),
             sub_path=sub_path,
         )
 
@@ -118,7 +120,9 @@ class Ground:
     def _made_from(self, pod: Obj) -> object:
         """A value that changes when the volumes' files have to; None while that is not known."""
         versions = []
-        for ref in sorted(references(pod), key=lambda r: (r.kind.kind, r.key)):
+        for ref in sorted(
+            references(pod, self.parts.sources.get), key=lambda r: (r.kind.kind, r.key)
+        ):
             try:
                 found = self.parts.sources.get(ref.kind, ref.key.namespace, ref.key.name)
             except NotSynced:

@@ -19,7 +19,7 @@ from agent.pods.sources import Lookup, NotSynced
 from agent.pods.state import Waiting
 from agent.pods.store import Containers
 from agent.pods.termination import make_message_file, message_file
-from agent.pods.volumes import VolumeError
+from agent.pods.volumes.plugin import VolumeError
 from agent.runtime.runtime import Image, ImageMissing, Runtime, RuntimeFailure, RuntimeUnavailable
 from edgek.aio.clock import Clock
 from edgek.api.meta import Obj, get_path, namespace, uid

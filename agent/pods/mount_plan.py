@@ -36,19 +36,18 @@ def shm_dir(pod_dir: Path) -> Path:
 
 def _mount(pod: Obj, mount: Obj, *, env: Mapping[str, str], place: Place) -> Mount:
     volumes = get_path(pod, "spec", "volumes", default=[])
-    volume = next((v for v in volumes if v["name"] == mount["name"]), None)
-    if volume is None:
+    if mount["name"] not in (v["name"] for v in volumes):
         raise ConfigError(f"volumeMount {mount['name']!r} names no volume of the pod")
-    source = place.volume_path(volume)
+    volume = place.volume(mount["name"])
+    source = volume.path
     relative = mount.get("subPath") or ""
     if mount.get("subPathExpr"):
         relative = expand(mount["subPathExpr"], env)
     if relative:
         source = place.sub_path(source, relative)
-    made_of_objects = {"configMap", "secret", "downwardAPI", "projected"} & volume.keys()
     return Mount(
         target=mount["mountPath"],
         source=str(source),
-        read_only=bool(mount.get("readOnly") or made_of_objects),
+        read_only=bool(mount.get("readOnly") or volume.read_only),
         propagation=PROPAGATION[mount.get("mountPropagation") or "None"],
     )

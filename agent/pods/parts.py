@@ -10,7 +10,7 @@ from agent.pods.probes import Probes
 from agent.pods.sources import Sources
 from agent.pods.status_writer import StatusWriter
 from agent.pods.store import Containers, Pods
-from agent.pods.volumes import Volumes
+from agent.pods.volumes.volumes import Volumes
 from agent.runtime.cgroups import Cgroups
 from agent.runtime.runtime import Runtime
 from edgek.aio.clock import Clock

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from agent.pods.volumes.plugin import Provided
 from agent.runtime.runtime import Namespaces
-from edgek.api.meta import Obj
 
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a container is put. ``volume_path(volume)`` and ``sub_path(dir, relative)`` find
-    the host's directories; ``pod_dir`` has the pod's own /etc files, /dev/shm and messages."""
+    """Where a container is put. ``volume(name)`` and ``sub_path(dir, relative)`` find
+    what is mounted; ``pod_dir`` has the pod's own /etc files, /dev/shm and messages."""
 
     namespaces: Namespaces
     cgroup_parent: str
@@ -20,5 +20,5 @@ class Place:
     pod_dir: Path
     seccomp_root: Path
     node_memory: Fraction
-    volume_path: Callable[[Obj], Path]
+    volume: Callable[[str], Provided]
     sub_path: Callable[[Path, str], Path]

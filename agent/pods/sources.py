@@ -1,4 +1,4 @@
-"""ConfigMaps and Secrets of local pods, each watched singly while a pod refers to it.
+"""What local pods refer to (ConfigMaps, Secrets, claims...), each watched singly while they do.
 
 The Node authorizer lets an agent see an object only by name and only while one of its pods names
 it, so there is one informer per object. Until the server has answered, the object remembered
@@ -6,17 +6,15 @@ from before (the checkpoint) stands in.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from edgek.aio.tasks import Tasks, cancel_and_wait
-from edgek.api.meta import Key, Obj, get_path, namespace
+from edgek.api.meta import Key, Obj
 from edgek.client.client import Client
 from edgek.control.informer import Informer
-from edgek.kinds import CONFIG_MAP, SECRET
 from edgek.kinds.kind import Kind
-from edgek.kinds.pods import containers, init_containers
 
 
 class Ref(NamedTuple):
@@ -30,36 +28,6 @@ class NotSynced(Exception):
 
 Lookup = Callable[[Kind, str, str], Obj | None]
 """(kind, namespace, name) -> the object or None; raises NotSynced while that is not known."""
-
-
-def references(pod: Obj) -> set[Ref]:
-    """Every ConfigMap and Secret that the pod's containers, volumes and image pulls name."""
-    refs: set[Ref] = set()
-
-    def add(kind: Kind, source: Any, field_: str = "name") -> None:
-        if source and source.get(field_):
-            refs.add(Ref(kind, Key(namespace(pod), source[field_])))
-
-    for container in (*containers(pod), *init_containers(pod)):
-        for source in container.get("envFrom") or ():
-            add(CONFIG_MAP, source.get("configMapRef"))
-            add(SECRET, source.get("secretRef"))
-        for variable in container.get("env") or ():
-            add(CONFIG_MAP, get_path(variable, "valueFrom", "configMapKeyRef"))
-            add(SECRET, get_path(variable, "valueFrom", "secretKeyRef"))
-    for volume in _volume_sources(pod):
-        add(CONFIG_MAP, volume.get("configMap"))
-        add(SECRET, volume.get("secret"), "name" if "name" in (volume.get("secret") or {})
-            else "secretName")  # fmt: skip
-    for secret in get_path(pod, "spec", "imagePullSecrets", default=[]):
-        add(SECRET, secret)
-    return refs
-
-
-def _volume_sources(pod: Obj) -> Iterator[Mapping[str, Any]]:
-    for volume in get_path(pod, "spec", "volumes", default=[]):
-        yield volume
-        yield from get_path(volume, "projected", "sources", default=[])
 
 
 @dataclass

@@ -23,8 +23,8 @@ from agent.pods.mounts import MountError
 from agent.pods.observe import observe
 from agent.pods.parts import Parts
 from agent.pods.plan import PodActions, grace_seconds, plan_end, plan_pod
+from agent.pods.references import references
 from agent.pods.running import Running
-from agent.pods.sources import references
 from agent.pods.state import BOOT, POD_NAME, POD_NAMESPACE, Failure
 from agent.pods.status import make_status
 from agent.runtime.runtime import RuntimeFailure, RuntimeUnavailable
@@ -163,7 +163,8 @@ class PodSync:
         if memory.removed:
             return
         self._admit(pod, memory)
-        p.sources.use(pod_uid, references(pod) if not _over(pod, memory) else set())
+        needed = set() if _over(pod, memory) else references(pod, p.sources.get)
+        p.sources.use(pod_uid, needed)
         await self._running.read_messages(pod, memory)
         actions = await self._bring(pod, memory)
         running = observe(self.parts, pod, memory).running()

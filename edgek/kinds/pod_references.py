@@ -62,6 +62,28 @@ def _volume(volume: Obj, pod_name: str) -> Iterator[tuple[str, str]]:
         yield "persistentvolumeclaims", f"{pod_name}-{volume['name']}"
 
 
+_PV_SECRETS = {
+    "csi": ("controllerExpandSecretRef", "nodeStageSecretRef", "nodePublishSecretRef",
+            "nodeExpandSecretRef"),
+    "cephfs": ("secretRef",),
+    "flexVolume": ("secretRef",),
+    "iscsi": ("secretRef",),
+    "rbd": ("secretRef",),
+    "scaleIO": ("secretRef",),
+}  # fmt: skip
+
+
+def volume_secrets(volume: Obj) -> Iterator[tuple[str, str]]:
+    """(namespace, name) of the secrets by which a node mounts a PersistentVolume; as
+    pkg/api/persistentvolume VisitPVSecretNames, which has its claim's namespace as the default."""
+    claims = get_path(volume, "spec", "claimRef", "namespace", default="")
+    for source, fields in _PV_SECRETS.items():
+        for field in fields:
+            ref = get_path(volume, "spec", source, field, default=None) or {}
+            if ref.get("name"):
+                yield ref.get("namespace") or claims, ref["name"]
+
+
 def _named(source: Obj, fields: Iterable[tuple[str, str, str]]) -> Iterator[tuple[str, str]]:
     for plural, field, key in fields:
         if found := get_path(source, field, key):

@@ -1,0 +1,70 @@
+"""fsGroup: the pod's group comes to own a volume and all that is in it.
+
+As pkg/volume/volume_linux.go SetVolumeOwnership: files become readable and writable for the
+group, directories pass it on (setgid), links are left alone. A volume can be large and other pods
+may be writing in it, so the walk goes from directory to directory by open handles, follows no
+link, and ends when it is no longer wanted.
+"""
+
+import asyncio
+import os
+import stat
+import threading
+from pathlib import Path
+
+READ_WRITE, READ_ONLY, ENTER = 0o660, 0o440, 0o110
+
+
+def is_owned(path: Path, gid: int, *, read_only: bool) -> bool:
+    """What OnRootMismatch looks at: the topmost directory alone."""
+    found = path.stat()
+    mask = _mask(directory=True, read_only=read_only)
+    return found.st_gid == gid and stat.S_IMODE(found.st_mode) & mask == mask
+
+
+async def own(path: Path, gid: int, *, policy: str, read_only: bool = False) -> None:
+    """``policy`` is the pod's fsGroupChangePolicy. Takes as long as it takes; ends when
+    cancelled."""
+    stop = threading.Event()
+    try:
+        await asyncio.to_thread(_own, path, gid, policy, read_only, stop)
+    finally:
+        stop.set()
+
+
+def _own(path: Path, gid: int, policy: str, read_only: bool, stop: threading.Event) -> None:
+    if policy == "OnRootMismatch" and is_owned(path, gid, read_only=read_only):
+        return
+    # Bottom up: the topmost directory is right only when all below it is.
+    for _, directories, files, handle in os.fwalk(path, topdown=False, follow_symlinks=False):
+        for entry in (*files, *directories):
+            if stop.is_set():
+                return
+            _own_one(entry, gid, read_only=read_only, at=handle)
+    _own_one(str(path), gid, read_only=read_only)
+
+
+def _own_one(name: str, gid: int, *, read_only: bool, at: int | None = None) -> None:
+    try:
+        handle = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
+    except FileNotFoundError:  # somebody is at work in the volume
+        return
+    try:
+        found = os.fstat(handle)
+        if stat.S_ISLNK(found.st_mode):
+            return
+        mask = _mask(directory=stat.S_ISDIR(found.st_mode), read_only=read_only)
+        itself = f"/proc/self/fd/{handle}"
+        if found.st_gid != gid:
+            os.chown(itself, -1, gid)
+        # A change of owner may clear bits: what is wanted is set whatever was there.
+        wanted = stat.S_IMODE(found.st_mode) | mask
+        if found.st_gid != gid or wanted != stat.S_IMODE(found.st_mode):
+            os.chmod(itself, wanted)
+    finally:
+        os.close(handle)
+
+
+def _mask(*, directory: bool, read_only: bool) -> int:
+    mask = READ_ONLY if read_only else READ_WRITE
+    return mask | ENTER | stat.S_ISGID if directory else mask

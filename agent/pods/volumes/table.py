@@ -1,0 +1,20 @@
+"""Every volume type that this agent has; one it has not is refused by name.
+
+Types that need parts from elsewhere (``csi``) are handed to ``build_pod_sync`` beside these.
+"""
+
+from agent.pods.tokens import Tokens
+from agent.pods.volumes.empty_dir import EmptyDir
+from agent.pods.volumes.host_path import HostPath
+from agent.pods.volumes.nfs import Nfs
+from agent.pods.volumes.objects import ObjectVolumes
+from agent.pods.volumes.plugin import Mounter, VolumePlugin
+
+
+def volume_plugins(*, tokens: Tokens, mount: Mounter) -> tuple[VolumePlugin, ...]:
+    return (
+        ObjectVolumes(tokens),
+        EmptyDir(mount),
+        HostPath(),
+        Nfs(mount),
+    )
