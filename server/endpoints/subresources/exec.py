@@ -13,9 +13,9 @@ from urllib.parse import parse_qs
 from edgek.aio.tasks import until_one_ends
 from edgek.api.errors import BadRequest
 from edgek.api.meta import Obj, get_path, name, uid
+from edgek.kinds.pod_containers import choose_container, running_container_id
 from server.endpoints.query import flag
 from server.endpoints.subresources.backend import Backend, Stream
-from server.endpoints.subresources.pod_container import choose_container, running_container_id
 from server.endpoints.subresources.subprotocol import (
     CHANNELS,
     Dialect,

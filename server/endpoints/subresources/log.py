@@ -11,9 +11,9 @@ from edgek.api import errors
 from edgek.api.meta import Obj, get_path, name, uid
 from edgek.api.time import parse_time
 from edgek.api.validation import FieldErrors, FieldPath
+from edgek.kinds.pod_containers import choose_container, logged_container_id
 from server.endpoints.query import flag
 from server.endpoints.subresources.backend import Backend, Stream
-from server.endpoints.subresources.pod_container import choose_container, logged_container_id
 from server.endpoints.subresources.subprotocol import offered, wants_websocket
 from server.request.model import Request, Response, Upgrade, WebSocket
 

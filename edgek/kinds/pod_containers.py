@@ -1,4 +1,5 @@
-"""Which container of a pod a stream is about, with upstream's sentences. Pure.
+"""Which container of a pod a stream is about, with upstream's sentences. Pure; for the server and
+for ``edgek node``, which asks the agent itself.
 
 As registry/core/pod/strategy.go validateContainer and pkg/kubelet validateContainerLogStatus.
 """
