@@ -101,7 +101,9 @@ def test_without_the_memory_controller_the_rest_is_told(tmp_path: Path) -> None:
     for file in tmp_path.rglob("memory.*"):
         file.unlink()
     usage = found.usage(POD)
-    assert usage is not None and usage.memory is None and usage.pids == 5
+    assert usage is not None
+    assert usage.memory is None
+    assert usage.pids == 5
 
 
 def test_the_node_counts_all_but_idle_time(tmp_path: Path) -> None:
@@ -121,10 +123,12 @@ def test_the_nodes_memory_in_use_is_what_is_neither_free_nor_old_cache() -> None
 
 def test_this_machine_is_read_as_it_is() -> None:
     usage = node.node_usage()
-    assert usage.cpu is not None and usage.cpu.usage_ns > 0
+    assert usage.cpu is not None
+    assert usage.cpu.usage_ns > 0
     assert usage.memory is not None
     assert 0 < usage.memory.working_set <= usage.memory.usage <= usage.memory.limit
-    assert usage.pids is not None and 0 < usage.pids <= node.max_pids()
+    assert usage.pids is not None
+    assert 0 < usage.pids <= node.max_pids()
     disk = node.filesystem(Path("/"))
     assert 0 < disk.used < disk.capacity
 
