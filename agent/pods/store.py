@@ -85,6 +85,10 @@ class Containers:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._pods: dict[str, dict[str, Container]] = {}
+        self._news: list[dict[str, Container | None]] = []
+        """For each listing under way, what became known meanwhile."""
+        self.on_drop: Callable[[Container], None] = lambda container: None
+        """Told of each container that is gone."""
 
     def of(self, pod_uid: str) -> list[Container]:
         return list(self._pods.get(pod_uid, {}).values())
@@ -97,9 +101,17 @@ class Containers:
 
     async def list(self) -> None:
         """Everything anew."""
+        news: dict[str, Container | None] = {}
+        self._news.append(news)
+        try:
+            listed = {c.id: c for c in await self._runtime.containers()}
+        finally:
+            self._news.remove(news)
         fresh: dict[str, dict[str, Container]] = {}
-        for container in await self._runtime.containers():
-            fresh.setdefault(container.labels.get(POD_UID, ""), {})[container.id] = container
+        # What was looked at or dropped meanwhile is newer than the list, and may not be in it.
+        for container in (listed | news).values():
+            if container is not None:
+                fresh.setdefault(container.labels.get(POD_UID, ""), {})[container.id] = container
         self._pods = fresh
 
     async def look(self, container_id: str) -> str:
@@ -110,12 +122,18 @@ class Containers:
         if found is None:
             self.drop(container_id)
         elif pod_uid:
+            self._tell(container_id, found)
             self._pods.setdefault(pod_uid, {})[container_id] = found
         return pod_uid
 
+    def _tell(self, container_id: str, found: Container | None) -> None:
+        for news in self._news:
+            news[container_id] = found
+
     def drop(self, container_id: str) -> None:
+        self._tell(container_id, None)
         pod_uid = self.pod_of(container_id)
         if pod_uid:
-            del self._pods[pod_uid][container_id]
+            self.on_drop(self._pods[pod_uid].pop(container_id))
             if not self._pods[pod_uid]:
                 del self._pods[pod_uid]
