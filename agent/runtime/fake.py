@@ -24,6 +24,7 @@ from agent.runtime.runtime import (
     ExecResult,
     Image,
     ImageMissing,
+    Resources,
     RuntimeFailure,
     RuntimeUnavailable,
     RuntimeVersion,
@@ -56,8 +57,13 @@ class FakeRuntime:
         self.clock = clock or FakeClock()
         self.scripts: dict[str, Script] = {}
         self.specs: dict[str, ContainerSpec] = {}
+        self.updated: dict[str, Resources] = {}
+        """What containers were given since they were made."""
         self.registry: set[str] = set()
         """Images that a pull finds."""
+        self.layers: dict[str, str] = {}
+        """Directories that stand for what containers wrote, by id."""
+        self.root = "/"
         self.calls: list[tuple[str, str]] = []
         self._containers: dict[str, Container] = {}
         self._images = {name: _image(name) for name in images}
@@ -157,6 +163,13 @@ class FakeRuntime:
                 script.after, lambda: self.end(container_id, exit_code=code)
             )
 
+    async def update(self, container_id: str, resources: Resources) -> None:
+        container = self._containers.get(container_id)
+        await self._enter("update", container.name if container else container_id)
+        if container is None or container.state != "running":
+            raise RuntimeFailure(f"container {container_id} is not running")
+        self.updated[container_id] = resources
+
     async def stop(self, container_id: str, *, grace_seconds: int) -> None:
         container = self._containers.get(container_id)
         await self._enter("stop", container.name if container else container_id)
@@ -219,7 +232,17 @@ class FakeRuntime:
 
     async def remove_image(self, image_id: str) -> None:
         await self._enter("remove_image", image_id)
+        if any(c.image_id == image_id for c in self._containers.values()):
+            raise RuntimeFailure(f"image {image_id} is in use by a container")
         self._images = {n: i for n, i in self._images.items() if i.id != image_id}
+
+    async def layer(self, container_id: str) -> str:
+        await self._enter("layer", container_id)
+        return self.layers.get(container_id, "")
+
+    async def storage_root(self) -> str:
+        await self._enter("storage_root")
+        return self.root
 
     async def _enter(self, verb: str, subject: str = "") -> None:
         self.calls.append((verb, subject))

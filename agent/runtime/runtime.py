@@ -42,6 +42,15 @@ class Mount:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Device:
+    """A device node of the host as ``target`` in the container. ``permissions``: of r, w, m."""
+
+    path: str
+    target: str
+    permissions: str = "rwm"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Resources:
     """cgroup settings of one container; 0 means not set."""
 
@@ -51,6 +60,14 @@ class Resources:
     memory_limit_bytes: int = 0
     pids_limit: int = 0
     oom_score_adj: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdRange:
+    """The ids of the host that stand for a pod's ids from 0 on, in a user namespace."""
+
+    first: int
+    size: int = 65536
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +84,14 @@ class Security:
     cap_drop: tuple[str, ...] = ()
     seccomp_profile: str = "unconfined"
     """``unconfined`` (Kubernetes' default), ``runtime/default`` or an absolute path."""
+    apparmor_profile: str = ""
+    """A loaded profile's name, ``unconfined``, or "" for the engine's default."""
+    selinux: Mapping[str, str] = field(default_factory=dict)
+    """``user``, ``role``, ``type`` and ``level``; without meaning where the kernel has none."""
+    unmasked_proc: bool = False
     sysctls: Mapping[str, str] = field(default_factory=dict)
+    """Only for namespaces that the container has of its own."""
+    id_range: IdRange | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +119,7 @@ class ContainerSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     work_dir: str = ""
     mounts: tuple[Mount, ...] = ()
+    devices: tuple[Device, ...] = ()
     resources: Resources = Resources()
     security: Security = Security()
     stdin: bool = False
@@ -102,6 +127,15 @@ class ContainerSpec:
     tty: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
     stop_signal: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class User:
+    """Whom a container's first process runs as."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +151,8 @@ class Container:
     image_id: str = ""
     log_path: str = ""
     pid: int = 0
+    user: User | None = None
+    """Of a running one, where that is known."""
     exit_code: int = 0
     oom_killed: bool = False
     created_at: datetime | None = None
@@ -131,6 +167,10 @@ class Image:
     """Tags and digests, ``repo:tag`` and ``repo@sha256:...``."""
     size_bytes: int = 0
     user: str = ""
+    pinned: bool = False
+    """Never to be removed for want of space."""
+    containers: int = field(default=0, compare=False)
+    """How many have it, those of others too. Known in a list only."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +221,9 @@ class Runtime(Protocol):
 
     async def start(self, container_id: str) -> None: ...
 
+    async def update(self, container_id: str, resources: Resources) -> None:
+        """Changes cpu and memory of a running container; what is 0 stays as it is."""
+
     async def stop(self, container_id: str, *, grace_seconds: int) -> None:
         """TERM (or the image's stop signal), KILL after the grace; returns when it has exited.
         A container that is gone or has exited is no error."""
@@ -211,4 +254,12 @@ class Runtime(Protocol):
     async def pull(self, reference: str, *, auth: Mapping[str, str] | None = None) -> Image:
         """``auth``: username, password. Raises RuntimeFailure(reason="ErrImagePull")."""
 
-    async def remove_image(self, image_id: str) -> None: ...
+    async def remove_image(self, image_id: str) -> None:
+        """With all its names. Raises RuntimeFailure where a container has it; removing what is
+        gone is no error."""
+
+    async def layer(self, container_id: str) -> str:
+        """The host's directory of what the container wrote; "" where there is none."""
+
+    async def storage_root(self) -> str:
+        """Where images and containers lie on the host. Slow: ask once."""

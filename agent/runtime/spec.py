@@ -9,7 +9,7 @@ from typing import Any
 
 from agent.runtime.machine import Machine
 from agent.runtime.reference import normalize_reference
-from agent.runtime.runtime import ContainerSpec, Mount, Namespaces, Resources, Security
+from agent.runtime.runtime import ContainerSpec, IdRange, Mount, Namespaces, Resources, Security
 
 BOOT_LABEL = "io.edgek.boot"
 """Which boot a container belongs to: Podman forgets after a reboot that one had run."""
@@ -28,6 +28,8 @@ def plan_spec(spec: ContainerSpec, *, machine: Machine, boot: str) -> dict[str, 
         "labels": {**spec.labels, BOOT_LABEL: boot, LOG_LABEL: spec.log_path},
         "cgroup_parent": spec.cgroup_parent,
         "mounts": [_mount(m) for m in spec.mounts],
+        # Podman reads its command line's notation here, and gives the rights with the node.
+        "devices": [{"path": f"{d.path}:{d.target}:{d.permissions}"} for d in spec.devices],
         "use_image_resolve_conf": True,
         "use_image_hosts": True,
         "systemd": "false",
@@ -108,9 +110,19 @@ def plan_resources(resources: Resources, *, machine: Machine) -> dict[str, Any]:
         # Equal: no swap, as Kubernetes. Unset, Podman would allow as much again.
         swap = {"swap": limit} if machine.swap_accounting else {}
         out["memory"] = {"limit": limit} | swap
+        if machine.cgroup_v2:
+            # As the kubelet (singleProcessOOMKill: false): a process killed for want of memory
+            # takes its container with it. v1 cannot; there the container may go on without it.
+            out["unified"] = {"memory.oom.group": "1"}
     if machine.has("pids") and resources.pids_limit:
         out["pids"] = {"limit": resources.pids_limit}
     return out
+
+
+def plan_update(resources: Resources, *, machine: Machine) -> dict[str, Any]:
+    """The body of a container update: cpu and memory, which can be changed while it runs."""
+    planned = plan_resources(resources, machine=machine)
+    return {kind: planned[kind] for kind in ("cpu", "memory") if kind in planned}
 
 
 def _security(security: Security) -> dict[str, Any]:
@@ -133,4 +145,21 @@ def _security(security: Security) -> dict[str, Any]:
         out["seccomp_profile_path"] = "unconfined"
     elif security.seccomp_profile != "runtime/default":
         out["seccomp_profile_path"] = security.seccomp_profile
+    if security.apparmor_profile:
+        out["apparmor_profile"] = security.apparmor_profile
+    if security.selinux:
+        out["selinux_opts"] = [f"{key}:{value}" for key, value in security.selinux.items()]
+    if security.unmasked_proc:
+        out["unmask"] = ["ALL"]
+    if security.id_range is not None:
+        out |= _user_namespace(security.id_range)
     return out
+
+
+def _user_namespace(ids: IdRange) -> dict[str, Any]:
+    """Each container has one of its own; those of a pod map alike."""
+    mapping = [{"container_id": 0, "host_id": ids.first, "size": ids.size}]
+    return {
+        "userns": {"nsmode": "private"},
+        "idmappings": {"UIDMap": mapping, "GIDMap": mapping},
+    }
