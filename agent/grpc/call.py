@@ -6,6 +6,7 @@ bad bytes.
 """
 
 import asyncio
+import os
 import struct
 from collections.abc import Iterable
 from contextlib import suppress
@@ -79,7 +80,8 @@ async def _connect(
         text = "context deadline exceeded"
         raise GrpcError("DEADLINE_EXCEEDED", text, connected=False) from None
     except (OSError, ValueError) as err:
-        text = f"connection error: {getattr(err, 'strerror', None) or err}"
+        number = getattr(err, "errno", None) or 0  # asyncio puts words of its own into strerror
+        text = f"connection error: {os.strerror(number) if number > 0 else err}"
         raise GrpcError("UNAVAILABLE", text, connected=False) from err
 
 

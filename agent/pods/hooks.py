@@ -7,15 +7,20 @@ A container found running by an agent that starts has had its postStart.
 """
 
 import asyncio
+import logging
 
+from agent.pods.decisions import Stop
+from agent.pods.http_get import HttpError, http_get, make_request
 from agent.pods.launch import field_path
 from agent.pods.memory import Memory
 from agent.pods.parts import Parts
-from agent.pods.plan import Stop
-from agent.pods.probes import Target, http_get
+from agent.pods.plan import POST_START
+from agent.pods.probe_attempt import Target
+from agent.pods.restarts import find_container
 from agent.runtime.runtime import RuntimeFailure
-from edgek.api.meta import Obj, get_path, uid
-from edgek.kinds.pods import containers, init_containers
+from edgek.api.meta import Obj, get_path, name, uid
+
+log = logging.getLogger(__name__)
 
 POST_START_SECONDS = 600.0
 """The kubelet sets no limit; something must end in the end."""
@@ -40,25 +45,36 @@ class Hooks:
         try:
             problem = await self._run(hook, target, POST_START_SECONDS)
             if problem is not None:
-                self._tell(target, "FailedPostStartHook", f"PostStartHook failed: {problem}")
-                memory.hook_failed[target.container_id] = "PostStartHook"
+                self._tell(target, "FailedPostStartHook", "PostStartHook failed", problem)
+                memory.hook_failed[target.container_id] = POST_START
         finally:
             memory.hooking.discard(target.container_id)
             self.parts.queue.add(uid(target.pod))
 
-    async def before_stop(self, pod: Obj, memory: Memory, stop: Stop) -> int:
-        """Runs preStop, once for a container; the grace that is left."""
-        every = (*containers(pod), *init_containers(pod))
-        container = next((c for c in every if c["name"] == stop.name), {})
+    def pre_stop(self, pod: Obj, memory: Memory, stop: Stop) -> "asyncio.Task[None] | None":
+        """Begins preStop, once for a container; None where there is no such hook."""
+        begun = memory.pre_stops.get(stop.container_id)
+        container = find_container(pod, stop.name)
         hook = get_path(container, "lifecycle", "preStop")
-        if not hook or stop.container_id in memory.pre_stopped:
-            return stop.grace_seconds
-        memory.pre_stopped.add(stop.container_id)
-        began = asyncio.get_running_loop().time()
+        if begun is not None or not hook:
+            return begun
         target = _target(pod, memory, container, stop.container_id)
-        problem = await self._run(hook, target, stop.grace_seconds)
+        run = self._pre_stop(hook, target, stop.grace_seconds)
+        task = self.parts.tasks.spawn(run, name=f"pre-stop/{stop.name}")
+        memory.pre_stops[stop.container_id] = task
+        return task
+
+    async def _pre_stop(self, hook: Obj, target: Target, seconds: float) -> None:
+        problem = await self._run(hook, target, seconds)
         if problem is not None:
-            self._tell(target, "FailedPreStopHook", f"PreStopHook failed: {problem}")
+            self._tell(target, "FailedPreStopHook", "PreStopHook failed", problem)
+
+    async def before_stop(self, pod: Obj, memory: Memory, stop: Stop) -> int:
+        """Waits for preStop, within the grace; what is left of that."""
+        began = asyncio.get_running_loop().time()
+        hook = None if stop.abrupt else self.pre_stop(pod, memory, stop)
+        if hook is not None:
+            await asyncio.wait({hook}, timeout=stop.grace_seconds)
         spent = int(asyncio.get_running_loop().time() - began)
         return max(stop.grace_seconds - spent, MIN_GRACE_AFTER)
 
@@ -69,7 +85,10 @@ class Hooks:
                 if "sleep" in hook:
                     await asyncio.sleep(hook["sleep"].get("seconds") or 0)
                 elif "httpGet" in hook:
-                    return await http_get(hook["httpGet"], target)
+                    action, ip = hook["httpGet"], target.pod_ip
+                    container = target.container
+                    # As upstream: any answer will do.
+                    await http_get(make_request(action, container, pod_ip=ip, purpose="lifecycle"))
                 elif "exec" in hook:
                     command = tuple(hook["exec"].get("command") or ())
                     runtime = self.parts.runtime
@@ -77,11 +96,16 @@ class Hooks:
                     return None if got.exit_code == 0 else f"exit code {got.exit_code}"
         except TimeoutError:
             return f"not done within {seconds:.0f}s"
-        except (OSError, RuntimeFailure, ValueError, EOFError) as err:
+        except (HttpError, OSError, RuntimeFailure, ValueError) as err:
             return str(err) or type(err).__name__
         return None
 
-    def _tell(self, target: Target, reason: str, message: str) -> None:
+    def _tell(self, target: Target, reason: str, message: str, problem: str) -> None:
+        """As upstream, which keeps what a hook said out of events."""
+        log.info(
+            "hook failed pod=%s container=%s hook=%s err=%s",
+            name(target.pod), target.container["name"], reason, problem,
+        )  # fmt: skip
         path = field_path(target.pod, target.container["name"])
         self.parts.events.warning(target.pod, reason, message, field_path=path)
 

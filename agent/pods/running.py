@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from agent.pods.ground import Ground
 from agent.pods.memory import Memory
 from agent.pods.parts import Parts
-from agent.pods.probes import Target
+from agent.pods.probe_attempt import Target
 from agent.pods.state import ATTEMPT, CONTAINER_NAME, Attempt
 from agent.pods.termination import message_file, read_message
 from edgek.api.meta import Obj, get_path, uid

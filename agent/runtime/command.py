@@ -14,6 +14,7 @@ from pathlib import Path
 from agent.runtime.runtime import ExecResult, RuntimeFailure
 
 OUTPUT_BYTES = 16 * 1024
+MAX_TREE = 1000
 _CRUN_FAILED = (1, 255)
 """A command may exit with these too, but does not end on a line of crun's log."""
 
@@ -74,10 +75,11 @@ async def _read_bounded(process: asyncio.subprocess.Process) -> bytes:
 
 
 async def _kill(process: asyncio.subprocess.Process) -> None:
-    """The command inside as well: it is crun's child and would live on without it."""
+    """The command inside as well, with all that it started: it is crun's child and would live on
+    without it."""
     if process.returncode is not None:
         return
-    for pid in [*_children(process.pid), process.pid]:
+    for pid in _stopped_tree(process.pid):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     # Its pipe may be held by a grandchild: wait for the process alone, and not for ever.
@@ -86,7 +88,15 @@ async def _kill(process: asyncio.subprocess.Process) -> None:
             await process.wait()
 
 
-def _children(pid: int) -> list[int]:
-    with contextlib.suppress(OSError):
-        return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return []
+def _stopped_tree(root: int) -> list[int]:
+    """The process and all below it. Each is stopped before its children are read, so that it
+    makes no more meanwhile; what has left the tree already is the container's own."""
+    found, waiting = [], [root]
+    while waiting and len(found) < MAX_TREE:
+        pid = waiting.pop()
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGSTOP)
+            found.append(pid)
+            for children in Path(f"/proc/{pid}/task").glob("*/children"):  # of each thread
+                waiting += [int(child) for child in children.read_text().split()]
+    return found

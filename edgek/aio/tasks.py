@@ -57,6 +57,11 @@ class Tasks:
     ) -> None:
         await self.close()
 
+    @property
+    def closed(self) -> bool:
+        """For a timer that outlives the group: ``spawn`` would raise."""
+        return self._closed
+
     def spawn(self, coro: Coroutine[Any, Any, Any], *, name: str) -> "asyncio.Task[Any]":
         """Starts a task the group owns; ``name`` is what its failure is logged under."""
         if self._closed:
