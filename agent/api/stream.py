@@ -2,6 +2,7 @@
 line through the local socket (``local.py``). A handler knows neither.
 """
 
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
@@ -26,3 +27,14 @@ class Socket(Protocol):
 
 
 Handler = Callable[[Mapping[str, Any], Socket], Awaitable[None]]
+
+
+def answers(read: Callable[[], Awaitable[object]]) -> Handler:
+    """A handler whose stream is one JSON value."""
+
+    async def handle(params: Mapping[str, Any], socket: Socket) -> None:
+        value = await read()
+        await socket.accept()
+        await socket.send(json.dumps(value).encode())
+
+    return handle

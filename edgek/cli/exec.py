@@ -1,7 +1,8 @@
 """``edgek exec``: a command in a container, with this terminal as its own if wanted.
 
 Speaks v5.channel.k8s.io: each message is a byte for the channel and its data; a Status on the
-error channel says how the command ended, and its exit code becomes ours.
+error channel says how the command ended, and its exit code becomes ours. ``converse`` does that
+over whatever carries messages: a WebSocket here, the agent's local socket in ``edgek node exec``.
 """
 
 import asyncio
@@ -10,9 +11,9 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
@@ -68,16 +69,40 @@ async def run_in(
     async with cluster.transport.websocket(
         path, query=query, protocols=(PROTOCOL,), heartbeat=HEARTBEAT
     ) as socket:
-        with _raw_terminal(tty and os.isatty(0)), _resizes(socket, tty and os.isatty(1)):
-            if stdin:
-                _pass_stdin(socket)
-            return await _pass_output(socket)
+        return await converse(_WebSocket(socket), stdin=stdin, tty=tty)
 
 
-async def _pass_output(socket: "ClientWebSocketResponse") -> dict[str, Any]:
+class Messages(Protocol):
+    """What carries a session's messages."""
+
+    async def send(self, data: bytes) -> None: ...
+
+    def messages(self) -> AsyncIterator[bytes]: ...
+
+
+class _WebSocket:
+    def __init__(self, socket: "ClientWebSocketResponse") -> None:
+        self._socket = socket
+
+    async def send(self, data: bytes) -> None:
+        await self._socket.send_bytes(data)
+
+    async def messages(self) -> AsyncIterator[bytes]:
+        async for message in self._socket:
+            yield message.data if isinstance(message.data, bytes) else str(message.data).encode()
+
+
+async def converse(socket: Messages, *, stdin: bool, tty: bool) -> dict[str, Any]:
+    """Until the command has ended; the Status that says how."""
+    with _raw_terminal(tty and os.isatty(0)), _resizes(socket, tty and os.isatty(1)):
+        if stdin:
+            _pass_stdin(socket)
+        return await _pass_output(socket)
+
+
+async def _pass_output(socket: Messages) -> dict[str, Any]:
     outputs = {STDOUT: sys.stdout.buffer, STDERR: sys.stderr.buffer}
-    async for message in socket:
-        data = message.data if isinstance(message.data, bytes) else str(message.data).encode()
+    async for data in socket.messages():
         if not data:
             continue
         if data[0] == ERROR:
@@ -99,7 +124,7 @@ def exit_code(status: dict[str, Any]) -> int:
     raise from_status(status)
 
 
-def _pass_stdin(socket: "ClientWebSocketResponse") -> None:
+def _pass_stdin(socket: Messages) -> None:
     """A thread, as a file cannot be waited for by a loop; a daemon, as nothing ends a read."""
     loop = asyncio.get_running_loop()
 
@@ -110,7 +135,7 @@ def _pass_stdin(socket: "ClientWebSocketResponse") -> None:
             send(bytes([CLOSE, STDIN]))
 
     def send(data: bytes) -> None:
-        asyncio.run_coroutine_threadsafe(socket.send_bytes(data), loop).result()
+        asyncio.run_coroutine_threadsafe(socket.send(data), loop).result()
 
     threading.Thread(target=read, name="stdin", daemon=True).start()
 
@@ -133,7 +158,7 @@ def _raw_terminal(wanted: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _resizes(socket: "ClientWebSocketResponse", wanted: bool) -> Iterator[None]:
+def _resizes(socket: Messages, wanted: bool) -> Iterator[None]:
     """Tells the terminal's size now and when it changes."""
     if not wanted:
         yield
@@ -144,7 +169,7 @@ def _resizes(socket: "ClientWebSocketResponse", wanted: bool) -> Iterator[None]:
     def tell() -> None:
         size = os.get_terminal_size(1)
         body = json.dumps({"Width": size.columns, "Height": size.lines}).encode()
-        task = loop.create_task(socket.send_bytes(bytes([RESIZE]) + body))
+        task = loop.create_task(socket.send(bytes([RESIZE]) + body))
         sending.add(task)
         task.add_done_callback(sending.discard)
 

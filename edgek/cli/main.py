@@ -31,6 +31,7 @@ VERBS: tuple[tuple[str, str], ...] = (
     ("wait", "edgek.cli.wait"),
     ("api-resources", "edgek.cli.api_resources"),
     ("version", "edgek.cli.version"),
+    ("node", "edgek.cli.node"),
     ("token", "edgek.cli.token"),
     ("uninstall", "edgek.cli.uninstall"),
 )
