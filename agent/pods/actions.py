@@ -7,16 +7,17 @@ import asyncio
 import logging
 
 from agent.pods.backoff import grown
+from agent.pods.decisions import PodActions, Start, Stop
 from agent.pods.ground import Ground
 from agent.pods.hooks import Hooks
 from agent.pods.launch import Launched, field_path
 from agent.pods.memory import Memory
 from agent.pods.parts import Parts
-from agent.pods.plan import PodActions, Start, Stop
-from agent.pods.state import Waiting
+from agent.pods.plan import changed, grace_seconds
+from agent.pods.restarts import find_container
+from agent.pods.state import ATTEMPT, CONTAINER_NAME, Waiting
 from agent.runtime.runtime import RuntimeFailure, RuntimeUnavailable
 from edgek.api.meta import Obj, uid
-from edgek.kinds.pods import containers, init_containers
 
 log = logging.getLogger(__name__)
 
@@ -31,18 +32,43 @@ class Actions:
 
     async def apply(self, pod: Obj, memory: Memory, actions: PodActions) -> None:
         p = self.parts
+        if actions.ending:
+            self._note_ending(pod, memory)
+        for stop in actions.pre_stop:
+            self._hooks.pre_stop(pod, memory, stop)
         for stop in actions.stop:
             self.stop(pod, memory, stop)
+        if actions.reset:
+            self._note_reset(pod, memory, actions.reset)
         for container_id in actions.remove:
             await p.runtime.remove(container_id)
             p.containers.drop(container_id)
             memory.start_errors.pop(container_id, None)
+            memory.must_restart.discard(container_id)
         if actions.create_sandbox:
             self._ground.volumes_ready(pod, memory)
             await self._ground.create_sandbox(pod, memory)
         if actions.start and self._ground.volumes_ready(pod, memory):
             for start in actions.start:
                 await self._start(pod, memory, start)
+                if memory.hooking:  # the next one waits for its postStart
+                    break
+
+    def _note_ending(self, pod: Obj, memory: Memory) -> None:
+        """The grace is counted from when the end began, or was asked for with a shorter one."""
+        grace = grace_seconds(pod, memory.grace)
+        if memory.ending is None or grace < memory.ending[1]:
+            memory.ending = (self.parts.clock.now(), grace)
+
+    def _note_reset(self, pod: Obj, memory: Memory, names: tuple[str, ...]) -> None:
+        """Before everything is removed: what must not be forgotten by it."""
+        now = self.parts.clock.now()
+        for found in self.parts.containers.of(uid(pod)):
+            own, number = found.labels.get(CONTAINER_NAME, ""), int(found.labels.get(ATTEMPT, 0))
+            memory.numbers[own] = max(memory.numbers.get(own, 0), number + 1)
+            if own in names and found.finished_at is not None:
+                backoff = memory.backoffs.get(own)
+                memory.backoffs[own] = grown(backoff, ended_at=found.finished_at, now=now)
 
     def stop(self, pod: Obj, memory: Memory, stop: Stop) -> None:
         p = self.parts
@@ -50,6 +76,9 @@ class Actions:
         if stop.container_id not in memory.stopping:
             p.events.normal(pod, "Killing", text, field_path=field_path(pod, stop.name))
         memory.stopping[stop.container_id] = stop.grace_seconds
+        memory.resize_restart.discard(stop.container_id)
+        if stop.restart:
+            memory.must_restart.add(stop.container_id)
         p.tasks.spawn(self._run_stop(pod, memory, stop), name=f"stop/{stop.name}")
 
     async def _run_stop(self, pod: Obj, memory: Memory, stop: Stop) -> None:
@@ -69,20 +98,19 @@ class Actions:
 
     async def _start(self, pod: Obj, memory: Memory, start: Start) -> None:
         p = self.parts
-        every = (*init_containers(pod), *containers(pod))
-        container = next(c for c in every if c["name"] == start.name)
+        container = find_container(pod, start.name)
         launched = await p.launcher.launch(
             pod,
             container,
             start,
             around=self._ground.around(pod, memory),
-            place=lambda: self._ground.place(pod, memory),
+            place=lambda: self._ground.place(pod, memory, container),
         )
-        self._note(memory, start, launched)
+        self._note(memory, container, start, launched)
         if launched.container_id and not launched.start_error:
             self._hooks.started(pod, memory, container, launched.container_id)
 
-    def _note(self, memory: Memory, start: Start, launched: Launched) -> None:
+    def _note(self, memory: Memory, container: Obj, start: Start, launched: Launched) -> None:
         own, now = start.name, self.parts.clock.now()
         if launched.not_there is not None:
             memory.waiting[own] = launched.not_there.waiting
@@ -94,7 +122,9 @@ class Actions:
             memory.start_errors[launched.container_id] = launched.start_error
             message = launched.start_error
             memory.waiting[own] = Waiting(reason="RunContainerError", message=message)
-        if start.after is not None or launched.start_error:
+        if start.after is not None and changed(container, start.after):
+            memory.backoffs.pop(own, None)  # another image is another story
+        elif start.after is not None or launched.start_error:
             memory.backoffs[own] = grown(memory.backoffs.get(own), ended_at=ended_at, now=now)
         if launched.start_error:  # no exit will call: plan again, for the back-off's end
             memory.retry(now)

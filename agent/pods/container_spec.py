@@ -4,6 +4,7 @@
 As kuberuntime_container.go generateContainerConfig.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,9 +17,11 @@ from agent.pods.state import (
     ATTEMPT,
     CONTAINER_NAME,
     GRACE,
+    IMAGE_REF,
     POD_NAME,
     POD_NAMESPACE,
     POD_UID,
+    RESOURCES,
     SPEC_HASH,
     spec_hash,
 )
@@ -48,12 +51,12 @@ def make_spec(
         stdin=bool(container.get("stdin")),
         stdin_once=bool(container.get("stdinOnce")),
         tty=bool(container.get("tty")),
-        labels=_labels(pod, container, attempt),
+        labels=_labels(pod, container, attempt, image),
         stop_signal=get_path(container, "lifecycle", "stopSignal", default=""),
     )
 
 
-def _labels(pod: Obj, container: Obj, attempt: int) -> dict[str, str]:
+def _labels(pod: Obj, container: Obj, attempt: int, image: Image) -> dict[str, str]:
     grace = get_path(pod, "spec", "terminationGracePeriodSeconds", default=30)
     return {
         POD_UID: uid(pod),
@@ -63,7 +66,15 @@ def _labels(pod: Obj, container: Obj, attempt: int) -> dict[str, str]:
         ATTEMPT: str(attempt),
         SPEC_HASH: spec_hash(container),
         GRACE: str(grace),
+        IMAGE_REF: image_reference(image),
+        RESOURCES: json.dumps(container.get("resources") or {}, sort_keys=True),
     }
+
+
+def image_reference(image: Image) -> str:
+    """The repository's digest where there is one, as status.imageID has it."""
+    found = next((n for n in image.names if "@" in n), "")
+    return found or (image.id if ":" in image.id else f"sha256:{image.id}")
 
 
 def pod_log_dir(root: Path, pod: Obj) -> Path:

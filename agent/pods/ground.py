@@ -8,7 +8,7 @@ import asyncio
 from datetime import timedelta
 
 from agent.network import NetworkFailure, Sandbox
-from agent.pods.environment import Surroundings
+from agent.pods.environment import ConfigError, Surroundings
 from agent.pods.etc import host_network, hostname, write_etc
 from agent.pods.memory import Memory
 from agent.pods.mounts import MountError
@@ -17,6 +17,7 @@ from agent.pods.place import Place
 from agent.pods.references import references
 from agent.pods.resources import pod_resources
 from agent.pods.sources import NotSynced
+from agent.pods.state import CONTAINER_NAME
 from agent.pods.volumes.plugin import VolumeError
 from agent.pods.volumes.subpath import sub_path
 from agent.runtime.runtime import Namespaces
@@ -81,18 +82,30 @@ class Ground:
             allocatable=p.host.allocatable,
         )
 
-    def place(self, pod: Obj, memory: Memory) -> Place:
+    def _pid_namespace(self, pod: Obj, container: Obj) -> str:
+        """Raises ConfigError where it is to be that of a container that does not run."""
+        if pod["spec"].get("hostPID"):
+            return "host"
+        running = [c for c in self.parts.containers.of(uid(pod)) if c.state == "running"]
+        if target := container.get("targetContainerName"):
+            found = next((c for c in running if c.labels.get(CONTAINER_NAME) == target), None)
+            if found is None:
+                raise ConfigError(f"unable to find target container {target}")
+            # By path: told the id, Podman would not remove the one before the other.
+            return f"/proc/{found.pid}/ns/pid"
+        if pod["spec"].get("shareProcessNamespace"):
+            return next((c.id for c in running), "private")
+        return "private"
+
+    def place(self, pod: Obj, memory: Memory, container: Obj) -> Place:
         p, spec = self.parts, pod["spec"]
         assert memory.sandbox is not None
-        pid = "host" if spec.get("hostPID") else "private"
-        if spec.get("shareProcessNamespace") and not spec.get("hostPID"):
-            pid = next((c.id for c in p.containers.of(uid(pod)) if c.state == "running"), pid)
         return Place(
             namespaces=Namespaces(
                 net=memory.sandbox.net,
                 ipc="host" if spec.get("hostIPC") else memory.sandbox.ipc,
                 uts=memory.sandbox.uts,
-                pid=pid,
+                pid=self._pid_namespace(pod, container),
             ),
             cgroup_parent=self._cgroup(pod),
             log_root=p.host.log_root,

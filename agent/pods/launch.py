@@ -11,10 +11,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from agent.pods.container_spec import make_spec
+from agent.pods.decisions import Start
 from agent.pods.environment import ConfigError, Surroundings, make_environment
 from agent.pods.images import Images, NotThere, credentials
 from agent.pods.place import Place
-from agent.pods.plan import Start
 from agent.pods.sources import Lookup, NotSynced
 from agent.pods.state import Waiting
 from agent.pods.store import Containers
@@ -25,7 +25,7 @@ from edgek.aio.clock import Clock
 from edgek.api.meta import Obj, get_path, namespace, uid
 from edgek.control.events import Source
 from edgek.kinds import SECRET
-from edgek.kinds.pods import init_containers
+from edgek.kinds.pods import ephemeral_containers, init_containers
 
 RETRY = timedelta(seconds=10)
 
@@ -42,7 +42,9 @@ class Launched:
 def field_path(pod: Obj, name: str) -> str:
     """What an event about a container points at."""
     init = any(c["name"] == name for c in init_containers(pod))
-    return f"spec.{'initContainers' if init else 'containers'}{{{name}}}"
+    passing = any(c["name"] == name for c in ephemeral_containers(pod))
+    which = "initContainers" if init else "ephemeralContainers" if passing else "containers"
+    return f"spec.{which}{{{name}}}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,9 +14,10 @@ from agent.pods.state import Backoff, Failure, Waiting
 from edgek.api.meta import Obj
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Host:
-    """The node as pods see it. ``boot`` names this boot of the machine."""
+    """The node as pods see it. ``boot`` names this boot of the machine. What a machine may change
+    while it runs (``node_ip``, ``allocatable``) is read here when it is needed, not kept."""
 
     node_name: str
     node_ip: str
@@ -27,13 +28,16 @@ class Host:
     log_root: Path = Path("/var/log/pods")
     seccomp_root: Path = Path("/var/lib/edgek/agent/seccomp")
     services: Callable[[], Iterable[Obj]] = tuple
+    pressure: Callable[[], frozenset[str]] = frozenset
+    """The pressure conditions that hold now."""
 
 
 @dataclass
 class Memory:
     """``messages``: id of an ended container -> its termination message, "" for none.
-    ``hooking``, ``hook_failed`` and ``pre_stopped``: containers whose postStart is under way or
-    went wrong, and whose preStop was run. ``stopping``: container id -> grace of the stop under
+    ``hooking``, ``hook_failed`` and ``pre_stops``: containers whose postStart is under way or
+    went wrong, and whose preStop was begun. ``ending``: since when all is stopped, and with what
+    grace. ``stopping``: container id -> grace of the stop under
     way. ``grace``: a shorter grace than the pod's own, from who ended it. ``ended``: nothing of
     the pod runs any more, nor will. ``prepared``: what the volumes were last made from.
     ``released``: network and volumes are gone; ``removed``: all is."""
@@ -48,7 +52,11 @@ class Memory:
     messages: dict[str, str] = field(default_factory=dict)
     hooking: set[str] = field(default_factory=set)
     hook_failed: dict[str, str] = field(default_factory=dict)
-    pre_stopped: set[str] = field(default_factory=set)
+    pre_stops: dict[str, "asyncio.Task[None]"] = field(default_factory=dict)
+    must_restart: set[str] = field(default_factory=set)
+    resize_restart: set[str] = field(default_factory=set)
+    numbers: dict[str, int] = field(default_factory=dict)
+    ending: tuple[datetime, int] | None = None
     stopping: dict[str, int] = field(default_factory=dict)
     adopted: frozenset[str] = frozenset()
     prepared: object = None

@@ -9,13 +9,13 @@ from edgek.api.meta import Obj, uid
 
 def observe(parts: Parts, pod: Obj, memory: Memory) -> PodState:
     p = parts
-    now = grace_seconds(pod, memory.grace)
+    grace = grace_seconds(pod, memory.grace)
     return PodState(
         attempts=group_attempts(p.containers.of(uid(pod)), memory.start_errors, memory.messages),
         sandbox=memory.sandbox is not None,
         pod_ip=memory.sandbox.ip if memory.sandbox else "",
         # A stop with a longer grace than the pod has now (a second delete) is asked again.
-        stopping=frozenset(i for i, grace in memory.stopping.items() if grace <= now),
+        stopping=frozenset(i for i, given in memory.stopping.items() if given <= grace),
         ready=p.probes.ready,
         started={**p.probes.started, **dict.fromkeys(memory.hooking, False)},
         unhealthy={**p.probes.unhealthy, **memory.hook_failed},
@@ -23,4 +23,10 @@ def observe(parts: Parts, pod: Obj, memory: Memory) -> PodState:
         waiting=memory.waiting,
         failure=memory.failure,
         grace=memory.grace,
+        ending=memory.ending[0] if memory.ending else None,
+        must_restart=frozenset(memory.must_restart),
+        resize_restart=frozenset(memory.resize_restart),
+        hooking=frozenset(memory.hooking),
+        pre_stopped=frozenset(memory.pre_stops),
+        numbers=memory.numbers,
     )

@@ -10,46 +10,25 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from agent.pods.backoff import restart_at
+from agent.pods.decisions import PodActions, Start, Stop
+from agent.pods.restarts import asking_for_all, name_of, policy_of, restarts
 from agent.pods.state import SPEC_HASH, Attempt, PodState, spec_hash
 from edgek.api.meta import Obj, get_path, is_deleting
 from edgek.api.time import parse_time
-from edgek.kinds.pods import containers, init_containers, is_sidecar, is_terminal
+from edgek.kinds.pods import (
+    containers,
+    ephemeral_containers,
+    init_containers,
+    is_sidecar,
+    is_terminal,
+)  # fmt: skip
 
 KEPT_ATTEMPTS = 2
 """The latest container and the one before it, for ``logs --previous``."""
 MIN_GRACE = 1
+POST_START = "PostStartHook"
+"""What ``unhealthy`` says of a container whose postStart went wrong."""
 DEFAULT_GRACE = 30
-
-
-@dataclass(frozen=True, kw_only=True)
-class Start:
-    """Make and start attempt ``number`` of a container; ``after`` is the one it replaces."""
-
-    name: str
-    number: int
-    after: Attempt | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stop:
-    """``why`` ends the Killing event's sentence "Stopping container x"."""
-
-    container_id: str
-    name: str
-    grace_seconds: int
-    why: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PodActions:
-    """In the order they are applied. ``finished``: nothing runs and nothing will run again."""
-
-    stop: tuple[Stop, ...] = ()
-    remove: tuple[str, ...] = ()
-    create_sandbox: bool = False
-    start: tuple[Start, ...] = ()
-    wait_until: datetime | None = None
-    finished: bool = False
 
 
 def plan_pod(pod: Obj, state: PodState, *, now: datetime) -> PodActions:
@@ -57,9 +36,18 @@ def plan_pod(pod: Obj, state: PodState, *, now: datetime) -> PodActions:
         return plan_end(pod, state, now=now)
     if not state.sandbox:
         return _plan_sandbox(pod, state)
+    if asking := asking_for_all(pod, state):
+        return _plan_reset(pod, state, asking, now=now)
     actions = _plan_init(pod, state, now=now)
     if actions is None:
         actions = _plan_containers(pod, state, now=now)
+    if not actions.ending:
+        passing = _ephemeral(pod, state, now=now)
+        actions = replace(
+            actions,
+            remove=(*passing.remove, *actions.remove),
+            start=(*passing.start, *actions.start),
+        )
     surplus = [a.id for found in state.attempts.values() for a in found[KEPT_ATTEMPTS:]]
     waits = [t for t in (actions.wait_until, deadline(pod)) if t is not None]
     return replace(
@@ -70,35 +58,33 @@ def plan_pod(pod: Obj, state: PodState, *, now: datetime) -> PodActions:
 
 
 def plan_end(pod: Obj, state: PodState, *, now: datetime) -> PodActions:
-    """Stops everything: the containers together, then sidecars from the last to the first."""
+    """Stops everything: the containers together, then sidecars from the last to the first, all
+    within one grace. As kuberuntime_termination_order.go: hooks of sidecars do not wait."""
     grace = grace_seconds(pod, state.grace)
-    if is_deleting(pod):
-        left = (parse_time(pod["metadata"]["deletionTimestamp"]) - now).total_seconds()
-        sidecar_grace = max(MIN_GRACE, min(grace, int(left)))
-    else:
-        sidecar_grace = grace
+    spent = (now - state.ending).total_seconds() if state.ending is not None else 0
+    left = max(MIN_GRACE, grace - int(spent))
     sidecars = [c["name"] for c in init_containers(pod) if is_sidecar(c)]
+    beside = [a for n in sidecars for a in state.attempts.get(n, ())]
+    hooks = tuple(
+        s for s in _stops(beside, state, grace=left) if s.container_id not in state.pre_stopped
+    )
     first = [a for n, found in state.attempts.items() if n not in sidecars for a in found]
     if any(a.running for a in first):
-        return PodActions(stop=_stops(first, state, grace=grace))
+        return PodActions(ending=True, pre_stop=hooks, stop=_stops(first, state, grace=grace))
     for name in reversed(sidecars):
         running = [a for a in state.attempts.get(name, ()) if a.running]
         if running:
-            return PodActions(stop=_stops(running, state, grace=sidecar_grace))
-    stray = state.running()
-    return PodActions(stop=_stops(stray, state, grace=grace), finished=not stray)
+            stops = _stops(running, state, grace=left)
+            return PodActions(ending=True, pre_stop=hooks, stop=stops)
+    return PodActions(ending=True, finished=True)
 
 
 def _stops(attempts: Iterable[Attempt], state: PodState, *, grace: int) -> tuple[Stop, ...]:
     return tuple(
-        Stop(container_id=a.id, name=_name(a), grace_seconds=grace)
+        Stop(container_id=a.id, name=name_of(a), grace_seconds=grace)
         for a in attempts
         if a.running and a.id not in state.stopping
     )
-
-
-def _name(attempt: Attempt) -> str:
-    return attempt.container.labels.get("io.edgek.container-name", "")
 
 
 def grace_seconds(pod: Obj, shorter: int | None = None) -> int:
@@ -134,7 +120,7 @@ def _plan_sandbox(pod: Obj, state: PodState) -> PodActions:
     """
     left = tuple(a.id for found in state.attempts.values() for a in found)
     mains = [state.latest(c["name"]) for c in containers(pod)]
-    if all(a is not None and a.ended and not restarts(pod, a) for a in mains):
+    if all(a is not None and a.ended and not restarts(pod, state, a) for a in mains):
         return PodActions(finished=not state.running(), stop=_stops(_all(state), state, grace=0))
     return PodActions(remove=left, create_sandbox=True)
 
@@ -143,27 +129,13 @@ def _all(state: PodState) -> list[Attempt]:
     return [a for found in state.attempts.values() for a in found]
 
 
-def restarts(pod: Obj, attempt: Attempt) -> bool:
-    """Whether the pod wants another attempt after this one ended."""
-    policy = restart_policy(pod, _name(attempt))
-    return policy == "Always" or (policy == "OnFailure" and attempt.exit_code != 0)
-
-
-def restart_policy(pod: Obj, name: str) -> str:
-    policy = str(get_path(pod, "spec", "restartPolicy", default="Always"))
-    for container in init_containers(pod):
-        if container["name"] == name:
-            if is_sidecar(container):
-                return "Always"
-            return "Never" if policy == "Never" else "OnFailure"
-    return policy
-
-
 def next_number(pod: Obj, state: PodState, name: str) -> int:
     """0 for the first container; counts on from the status where the container is gone."""
     latest = state.latest(name)
     if latest is not None:
         return latest.number + 1 if latest.ended else latest.number
+    if name in state.numbers:
+        return state.numbers[name]
     statuses = [*get_path(pod, "status", "containerStatuses", default=[]),
                 *get_path(pod, "status", "initContainerStatuses", default=[])]  # fmt: skip
     old = next((s for s in statuses if s.get("name") == name), None)
@@ -193,7 +165,7 @@ def _step(pod: Obj, state: PodState, container: Obj, *, now: datetime) -> _Step:
     if not latest.ended:  # made but never started: the agent died in between
         return _Step(remove=latest.id, start=Start(name=name, number=latest.number))
     due = restart_at(state.backoffs.get(name), ended_at=latest.ended_at, now=now)
-    if due > now:
+    if due > now and not changed(container, latest):
         return _Step(wait_until=due)
     return _Step(start=Start(name=name, number=latest.number + 1, after=latest))
 
@@ -202,18 +174,61 @@ def _unfit(pod: Obj, state: PodState, container: Obj, latest: Attempt) -> Stop |
     """Why a running container has to go, if it has to."""
     if latest.id in state.stopping:
         return None
-    name = container["name"]
-    why = ""
-    if latest.container.labels.get(SPEC_HASH, spec_hash(container)) != spec_hash(container):
-        why = f"Container {name} definition changed, will be restarted"
-    elif said := state.unhealthy.get(latest.id):
-        why = f"Container {name} failed {said}, will be restarted"
-    if not why:
-        return None
+    name, restart = container["name"], policy_of(pod, container) != "Never"
+    ending = ", will be restarted" if restart else ""
     grace = grace_seconds(pod)
-    for probe in ("livenessProbe", "startupProbe"):
+    said = state.unhealthy.get(latest.id, "")
+    if changed(container, latest):
+        why, restart = f"Container {name} definition changed, will be restarted", True
+    elif said == POST_START:
+        why, restart = "FailedPostStartHook", False
+    elif said:
+        why = f"Container {name} failed {said}{ending}"
+        probe = said.partition(" ")[0] + "Probe"
         grace = get_path(container, probe, "terminationGracePeriodSeconds", default=grace)
-    return Stop(container_id=latest.id, name=name, grace_seconds=grace, why=why)
+    elif latest.id in state.resize_restart:
+        why, restart = f"Container {name} resize requires restart", True
+    else:
+        return None
+    return Stop(container_id=latest.id, name=name, grace_seconds=grace, why=why, restart=restart)
+
+
+def changed(container: Obj, latest: Attempt) -> bool:
+    """Whether it was made of another image than the pod names now."""
+    own = spec_hash(container)
+    return latest.container.labels.get(SPEC_HASH, own) != own
+
+
+def _ephemeral(pod: Obj, state: PodState, *, now: datetime) -> PodActions:
+    """Each is started once, also before the pod is initialized; what the status tells of one
+    that is gone counts."""
+    told = get_path(pod, "status", "ephemeralContainerStatuses", default=[])
+    gone = {s["name"] for s in told if s.get("containerID")}
+    steps = []
+    for container in ephemeral_containers(pod):
+        latest = state.latest(container["name"])
+        begun = container["name"] in gone if latest is None else latest.running or latest.ended
+        if not begun:
+            steps.append(_step(pod, state, container, now=now))
+    return _join(steps)
+
+
+def _plan_reset(pod: Obj, state: PodState, asking: list[str], *, now: datetime) -> PodActions:
+    """Everything but the ephemeral containers goes, at once, and the pod begins anew. As
+    getContainersToReset: those that asked for it go last, or nobody would know of it any more."""
+    passing = {c["name"] for c in ephemeral_containers(pod)}
+    names = sorted(state.attempts.keys() - passing, key=lambda n: n in asking)
+    every = [a for n in names for a in state.attempts[n]]
+    if any(a.running for a in every):
+        stops = _stops(every, state, grace=MIN_GRACE)
+        return PodActions(stop=tuple(replace(s, abrupt=True) for s in stops))
+    due = now
+    for name in asking:
+        latest = state.attempts[name][0]
+        due = max(due, restart_at(state.backoffs.get(name), ended_at=latest.ended_at, now=now))
+    if due > now:
+        return PodActions(wait_until=due)
+    return PodActions(remove=tuple(a.id for a in every), reset=tuple(asking))
 
 
 def _join(steps: Iterable[_Step]) -> PodActions:
@@ -241,7 +256,7 @@ def _plan_init(pod: Obj, state: PodState, *, now: datetime) -> PodActions | None
         if not is_sidecar(container):
             if latest is not None and latest.ended and latest.exit_code == 0:
                 continue
-            if latest is not None and latest.ended and not restarts(pod, latest):
+            if latest is not None and latest.ended and not restarts(pod, state, latest):
                 return plan_end(pod, state, now=now)
             steps.append(_step(pod, state, container, now=now))
             break
@@ -273,9 +288,17 @@ def _plan_containers(pod: Obj, state: PodState, *, now: datetime) -> PodActions:
     if not alive:
         return plan_end(pod, state, now=now)
     sidecars = [c for c in init_containers(pod) if is_sidecar(c)]
-    return _join(_step(pod, state, c, now=now) for c in (*sidecars, *alive))
+    steps, held = [], False
+    for container in (*sidecars, *alive):
+        step = _step(pod, state, container, now=now)
+        steps.append(replace(step, start=None, remove="") if held else step)
+        latest = state.latest(container["name"])
+        # As SyncPod, which starts the next one only when postStart has ended: sidecars of the
+        # old kind hold the others back that way.
+        held = held or (latest is not None and latest.id in state.hooking)
+    return _join(steps)
 
 
 def _done(pod: Obj, state: PodState, name: str) -> bool:
     latest = state.latest(name)
-    return latest is not None and latest.ended and not restarts(pod, latest)
+    return latest is not None and latest.ended and not restarts(pod, state, latest)

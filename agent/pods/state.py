@@ -20,6 +20,8 @@ CONTAINER_NAME = "io.edgek.container-name"
 ATTEMPT = "io.edgek.attempt"
 SPEC_HASH = "io.edgek.spec-hash"
 GRACE = "io.edgek.grace-period"
+IMAGE_REF = "io.edgek.image-ref"
+RESOURCES = "io.edgek.resources"
 BOOT = "io.edgek.boot"
 
 START_ERROR_CODE = 128
@@ -104,6 +106,20 @@ class PodState:
     failure: Failure | None = None
     grace: int | None = None
     """A shorter grace than the pod's own, from who ended it."""
+    ending: datetime | None = None
+    """Since when everything is being stopped."""
+    must_restart: frozenset[str] = frozenset()
+    """Stopped to be started again, whatever the restart policy says."""
+    resize_restart: frozenset[str] = frozenset()
+    """To be stopped and started with the resources they have been given."""
+    hooking: frozenset[str] = frozenset()
+    pre_stopped: frozenset[str] = frozenset()
+    resize: tuple[Obj, ...] = ()
+    """The conditions that tell of a resize."""
+    actual: Mapping[str, Obj] = field(default_factory=dict)
+    """Container id -> the resources it runs with, in the words of a pod's spec."""
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    """The next attempt's number where all containers were removed to begin anew."""
 
     def latest(self, name: str) -> Attempt | None:
         found = self.attempts.get(name)

@@ -6,15 +6,17 @@ As kubelet_pods.go generateAPIPodStatus and pkg/kubelet/status. What others writ
 
 from datetime import datetime
 
-from agent.pods.backoff import restart_at
-from agent.pods.plan import is_initialized, past_deadline, restarts
-from agent.pods.state import Attempt, PodState
+from agent.pods.container_status import EPHEMERAL, INIT, MAIN, container_status
+from agent.pods.plan import is_initialized, past_deadline
+from agent.pods.restarts import asking_for_all, could_restart_all, restarts
+from agent.pods.state import PodState
 from edgek.api.conditions import find_condition, with_condition
-from edgek.api.meta import Obj, generation, get_path, is_deleting, name, namespace, uid
+from edgek.api.meta import Obj, generation, get_path, is_deleting
 from edgek.api.time import format_time
 from edgek.kinds.pods import (
     TERMINAL_PHASES,
     containers,
+    ephemeral_containers,
     init_containers,
     is_sidecar,
     is_terminal,
@@ -22,24 +24,29 @@ from edgek.kinds.pods import (
 )
 
 OWN_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady")
+PASSING_CONDITIONS = ("PodResizePending", "PodResizeInProgress", "AllContainersRestarting")
 DISRUPTION = "TerminationByKubelet"
-UNKNOWN = {
-    "exitCode": 137,
-    "reason": "ContainerStatusUnknown",
-    "message": "The container could not be located when the pod was terminated",
-}
 
 
 def is_own(condition: Obj) -> bool:
     """Whether this agent keeps the condition; DisruptionTarget is also written by others."""
-    return condition["type"] in OWN_CONDITIONS or condition.get("reason") == DISRUPTION
+    own = condition["type"] in OWN_CONDITIONS or is_passing(condition)
+    return own or condition.get("reason") == DISRUPTION
+
+
+def is_passing(condition: Obj) -> bool:
+    """One of ours that is there only while it is true."""
+    return condition["type"] in PASSING_CONDITIONS
 
 
 def make_status(pod: Obj, state: PodState, *, now: datetime, host_ip: str) -> Obj:
     """The whole status, ready to be compared with the pod's."""
     old = pod.get("status") or {}
-    inits = [_container_status(pod, c, state, now=now, init=True) for c in init_containers(pod)]
-    mains = [_container_status(pod, c, state, now=now, init=False) for c in containers(pod)]
+
+    def statuses(which: str, found: list[Obj]) -> list[Obj]:
+        return [container_status(pod, c, state, now=now, which=which) for c in found]
+
+    inits, mains = statuses(INIT, init_containers(pod)), statuses(MAIN, containers(pod))
     status: Obj = {k: old[k] for k in ("nominatedNodeName", "resize") if k in old}
     status["phase"] = _phase(pod, state, inits, mains, now=now)
     failure = _failure(pod, state, now=now)
@@ -53,8 +60,10 @@ def make_status(pod: Obj, state: PodState, *, now: datetime, host_ip: str) -> Ob
     if state.pod_ip:
         status |= {"podIP": state.pod_ip, "podIPs": [{"ip": state.pod_ip}]}
     if inits:
-        status["initContainerStatuses"] = inits
-    status["containerStatuses"] = mains
+        status[INIT] = inits
+    status[MAIN] = mains
+    if passing := ephemeral_containers(pod):
+        status[EPHEMERAL] = statuses(EPHEMERAL, passing)
     if generation(pod):
         status["observedGeneration"] = generation(pod)
     status["conditions"] = _conditions(pod, state, status, now=now)
@@ -75,135 +84,6 @@ def _failure(pod: Obj, state: PodState, *, now: datetime) -> Obj:
     return {}
 
 
-# -- containers --------------------------------------------------------------------------------
-
-
-def _container_status(
-    pod: Obj, container: Obj, state: PodState, *, now: datetime, init: bool
-) -> Obj:
-    which = "initContainerStatuses" if init else "containerStatuses"
-    statuses = get_path(pod, "status", which, default=[])
-    old: Obj = next((s for s in statuses if s.get("name") == container["name"]), {})
-    attempts = state.attempts.get(container["name"], ())
-    current, last = _states(pod, container, state, old, now=now)
-    running = "running" in current
-    attempt = attempts[0] if attempts else None
-    out: Obj = {
-        "name": container["name"],
-        "state": current,
-        "lastState": last,
-        "ready": _ready(container, state, attempt, init=init),
-        "restartCount": attempt.number if attempt else int(old.get("restartCount") or 0),
-        "image": (attempt.container.image if attempt else "") or container.get("image", ""),
-        "imageID": attempt.container.image_id if attempt else old.get("imageID", ""),
-        "started": running and attempt is not None and state.started.get(attempt.id, True),
-    }
-    if attempt is not None:
-        out["containerID"] = f"podman://{attempt.id}"
-    elif old.get("containerID") and "waiting" not in current:
-        out["containerID"] = old["containerID"]
-    return out
-
-
-def _states(
-    pod: Obj, container: Obj, state: PodState, old: Obj, *, now: datetime
-) -> tuple[Obj, Obj]:
-    """The container's state and lastState."""
-    attempts = state.attempts.get(container["name"], ())
-    if not attempts:
-        return _absent(pod, container, state, old)
-    latest, before = attempts[0], attempts[1] if len(attempts) > 1 else None
-    kept = {"terminated": _terminated(before)} if before is not None and before.ended else {}
-    if latest.running:
-        return {"running": {"startedAt": _time(latest.container.started_at)}}, kept or _last(old)
-    if not latest.ended:
-        return {"waiting": _waiting(pod, container, state)}, kept or _last(old)
-    ended = {"terminated": _terminated(latest)}
-    over = is_deleting(pod) or is_terminal(pod) or state.failure is not None
-    if over or not restarts(pod, latest):
-        return ended, kept
-    waiting = state.waiting.get(container["name"])
-    if waiting is not None:
-        return {"waiting": _reason(waiting.reason, waiting.message)}, ended
-    backoff = state.backoffs.get(container["name"])
-    if backoff is None or restart_at(backoff, ended_at=latest.ended_at, now=now) <= now:
-        return ended, kept
-    text = (
-        f"back-off {_duration(backoff.seconds)} restarting failed "
-        f"container={container['name']} pod={name(pod)}_{namespace(pod)}({uid(pod)})"
-    )
-    return {"waiting": _reason("CrashLoopBackOff", text)}, ended
-
-
-def _absent(pod: Obj, container: Obj, state: PodState, old: Obj) -> tuple[Obj, Obj]:
-    """No container: not made yet, or lost with the node's memory of how it ended."""
-    before = get_path(old, "state", default={})
-    if is_terminal(pod) and "terminated" in before:
-        return before, _last(old)
-    lost = before.get("running") or before.get("terminated")
-    if lost is not None and (is_deleting(pod) or is_terminal(pod)):
-        return {"terminated": dict(UNKNOWN)}, _last(old)
-    last = _last(old)
-    if "terminated" in before:
-        last = {"terminated": before["terminated"]}
-    elif "running" in before:
-        last = {"terminated": {**UNKNOWN, "containerID": old.get("containerID", "")}}
-    return {"waiting": _waiting(pod, container, state)}, last
-
-
-def _last(old: Obj) -> Obj:
-    return old.get("lastState") or {}
-
-
-def _waiting(pod: Obj, container: Obj, state: PodState) -> Obj:
-    known = state.waiting.get(container["name"])
-    if known is not None:
-        return _reason(known.reason, known.message)
-    initializing = init_containers(pod) and not is_initialized(pod, state)
-    return _reason("PodInitializing" if initializing else "ContainerCreating", "")
-
-
-def _reason(reason: str, message: str) -> Obj:
-    return {"reason": reason, "message": message} if message else {"reason": reason}
-
-
-def _terminated(attempt: Attempt) -> Obj:
-    container = attempt.container
-    reason = "Error" if attempt.exit_code else "Completed"
-    if attempt.start_error:
-        reason = "StartError"
-    elif container.oom_killed:
-        reason = "OOMKilled"
-    out: Obj = {"exitCode": attempt.exit_code, "reason": reason}
-    if said := attempt.start_error or attempt.message:
-        out["message"] = said
-    out |= {
-        "startedAt": _time(container.started_at or container.created_at),
-        "finishedAt": _time(attempt.ended_at),
-        "containerID": f"podman://{attempt.id}",
-    }
-    return out
-
-
-def _ready(container: Obj, state: PodState, attempt: Attempt | None, *, init: bool) -> bool:
-    if attempt is None:
-        return False
-    if init and not is_sidecar(container):
-        return attempt.ended and attempt.exit_code == 0
-    started = state.started.get(attempt.id, True)
-    return attempt.running and started and state.ready.get(attempt.id, True)
-
-
-def _time(moment: datetime | None) -> str | None:
-    return format_time(moment) if moment else None
-
-
-def _duration(seconds: float) -> str:
-    """As Go prints a time.Duration: 10s, 1m20s, 5m0s."""
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes}m{rest}s" if minutes else f"{rest}s"
-
-
 # -- phase -------------------------------------------------------------------------------------
 
 
@@ -217,24 +97,28 @@ def _phase(pod: Obj, state: PodState, inits: list[Obj], mains: list[Obj], *, now
         return "Failed"
     if is_deleting(pod) and not live and any("terminated" in s["state"] for s in mains):
         return "Failed" if any(_code(s) for s in mains) else "Succeeded"
-    policy = get_path(pod, "spec", "restartPolicy", default="Always")
+    if asking_for_all(pod, state):
+        return "Running" if old == "Running" else "Pending"
     if not is_initialized(pod, state):
-        plain = [s for s, c in zip(inits, init_containers(pod), strict=True) if not is_sidecar(c)]
-        failed = policy == "Never" and any(_code(s) for s in plain)
+        plain = [c for c in init_containers(pod) if not is_sidecar(c)]
+        ended = [a for c in plain if (a := state.latest(c["name"])) is not None and a.ended]
+        failed = any(a.exit_code and not restarts(pod, state, a) for a in ended)
         return "Failed" if failed and not live else "Pending"
-    return _phase_of(mains, policy=policy, live=live)
+    ended = [a for c in containers(pod) if (a := state.latest(c["name"])) is not None and a.ended]
+    again = any(restarts(pod, state, a) for a in ended)
+    if not ended:  # containers that are gone: only the policy is left to tell
+        again = get_path(pod, "spec", "restartPolicy", default="Always") == "Always"
+    return _phase_of(mains, again=again, live=live)
 
 
-def _phase_of(mains: list[Obj], *, policy: str, live: bool) -> str:
+def _phase_of(mains: list[Obj], *, again: bool, live: bool) -> str:
     stopped = [s for s in mains if _ended(s)]
     running = [s for s in mains if "running" in s["state"]]
     if len(stopped) + len(running) < len(mains):
         return "Pending"
-    if running or policy == "Always" or live:
+    if running or again or live:
         return "Running"
-    if not any(_code(s) for s in stopped):
-        return "Succeeded"
-    return "Failed" if policy == "Never" else "Running"
+    return "Failed" if any(_code(s) for s in stopped) else "Succeeded"
 
 
 def _ended(status: Obj) -> bool:
@@ -253,17 +137,37 @@ def _code(status: Obj) -> int:
 
 
 def _conditions(pod: Obj, state: PodState, status: Obj, *, now: datetime) -> list[Obj]:
-    conditions: list[Obj] = get_path(pod, "status", "conditions", default=[])
+    there: list[Obj] = get_path(pod, "status", "conditions", default=[])
+    passing = (*state.resize, *_restarting(pod, state, status))
+    kept = {c["type"] for c in passing}
+    conditions = [c for c in there if not is_passing(c) or c["type"] in kept]
     sandbox = {"type": "PodReadyToStartContainers", "status": _truth(state.sandbox)}
     initialized = _initialized(pod, state, status)
     containers_ready = _containers_ready(status)
     ready = _pod_ready(pod, containers_ready, conditions)
     moment = format_time(now)
-    for condition in (*_disruption(state), sandbox, initialized, ready, containers_ready):
-        if generation(pod):
+    own = (*_disruption(state), sandbox, initialized, ready, containers_ready, *passing)
+    for condition in own:
+        if generation(pod) and "observedGeneration" not in condition:
             condition = {**condition, "observedGeneration": generation(pod)}
         conditions = with_condition(conditions, condition, now=moment)
     return conditions
+
+
+def _restarting(pod: Obj, state: PodState, status: Obj) -> tuple[Obj, ...]:
+    """As GenerateAllContainersRestartingCondition: only of pods that have such a rule."""
+    if not could_restart_all(pod):
+        return ()
+    condition = {"type": "AllContainersRestarting", "status": "False"}
+    if status["phase"] in TERMINAL_PHASES:
+        succeeded = status["phase"] == "Succeeded"
+        return (condition | {"reason": "PodCompleted" if succeeded else "PodFailed"},)
+    if not asking_for_all(pod, state):
+        return (condition,)
+    return (condition | {
+        "status": "True", "reason": "RestartAllContainersStarted",
+        "message": "container exited with restart policy rule",
+    },)  # fmt: skip
 
 
 def _disruption(state: PodState) -> tuple[Obj, ...]:

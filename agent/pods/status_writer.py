@@ -7,7 +7,7 @@ tried again every half minute at most.
 import logging
 from typing import Any
 
-from agent.pods.status import is_own
+from agent.pods.status import is_own, is_passing
 from agent.pods.store import Pods
 from edgek.aio.tasks import Tasks
 from edgek.api.errors import ApiError, Conflict, NotFound, ServiceUnavailable
@@ -23,7 +23,8 @@ WORKERS = 4
 MAX_RETRY = 30.0
 OWN_FIELDS = (
     "phase", "reason", "message", "hostIP", "hostIPs", "podIP", "podIPs", "startTime", "qosClass",
-    "conditions", "containerStatuses", "initContainerStatuses", "observedGeneration",
+    "conditions", "containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses",
+    "observedGeneration",
 )  # fmt: skip
 
 
@@ -125,5 +126,5 @@ def plan_patch(pod: Obj, status: Obj) -> Obj:
 
 def _with_foreign(status: Obj, there: list[Obj]) -> list[Obj]:
     mine = {c["type"]: c for c in status.get("conditions") or () if is_own(c)}
-    kept = [mine.pop(c["type"], c) for c in there]
+    kept = [mine.pop(c["type"], c) for c in there if c["type"] in mine or not is_passing(c)]
     return [*kept, *mine.values()]

@@ -8,6 +8,23 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from agent.runtime.runtime import User
+
+
+def user_of(pid: int, *, proc: Path = Path("/proc")) -> User | None:
+    """Whom a process runs as; None where it is gone, or its ids are those of a user namespace."""
+    try:
+        shifted = (proc / str(pid) / "uid_map").read_text().split()[:2] != ["0", "0"]
+        lines = (proc / str(pid) / "status").read_text().splitlines()
+    except OSError:
+        return None
+    fields = dict(line.partition(":")[::2] for line in lines)
+    if shifted or "Uid" not in fields:
+        return None
+    uid, gid = (int(fields[kind].split()[0]) for kind in ("Uid", "Gid"))
+    groups = tuple(int(g) for g in fields.get("Groups", "").split())
+    return User(uid=uid, gid=gid, groups=groups)
+
 
 class Processes:
     def __init__(self, on_end: Callable[[str], None], *, proc: Path = Path("/proc")) -> None:

@@ -30,6 +30,17 @@ def init_containers(pod: Mapping[str, Any]) -> list[Obj]:
     return found
 
 
+def ephemeral_containers(pod: Mapping[str, Any]) -> list[Obj]:
+    """Those that were added to look into a running pod."""
+    found: list[Obj] = get_path(pod, "spec", "ephemeralContainers", default=[])
+    return found
+
+
+def all_containers(pod: Mapping[str, Any]) -> list[Obj]:
+    """Every kind of them; names are unique over all."""
+    return [*init_containers(pod), *containers(pod), *ephemeral_containers(pod)]
+
+
 def is_sidecar(container: Mapping[str, Any]) -> bool:
     """An init container that keeps running beside the others."""
     return container.get("restartPolicy") == "Always"

@@ -2,7 +2,8 @@
 
 import pytest
 
-from agent.pods.plan import PodActions, plan_pod
+from agent.pods.decisions import PodActions
+from agent.pods.plan import plan_pod
 from agent.pods.state import Backoff, Failure, PodState
 from edgek.api.meta import Obj
 from tests.support.pods import at, deleting, make_pod, ran, state_of
@@ -91,8 +92,9 @@ def test_a_deleted_pod_stops_containers_then_sidecars_and_is_finished_then() -> 
     pod = deleting(make_pod(initContainers=[SIDECAR]), grace=7)
     assert stops(plan(pod, state_of(ran("side"), ran("main")))) == [("main", 7)]
     under_way = state_of(ran("side"), ran("main"), stopping=frozenset({"main-0"}))
-    assert plan(pod, under_way) == PodActions()
-    assert stops(plan(pod, state_of(ran("side"), ran("main", end=5)), 5)) == [("side", 2)]
+    assert stops(plan(pod, under_way)) == []
+    since = state_of(ran("side"), ran("main", end=5), ending=at(0))
+    assert stops(plan(pod, since, 5)) == [("side", 2)]
     assert plan(pod, state_of(ran("side", end=6), ran("main", end=5))).finished
 
 
@@ -121,7 +123,7 @@ def test_the_count_of_restarts_goes_on_when_the_containers_are_gone() -> None:
 def test_a_pod_that_is_over_starts_nothing_even_with_its_containers_gone() -> None:
     pod = make_pod(restartPolicy="Always")
     pod["status"]["phase"] = "Failed"
-    assert plan(pod, PodState()) == PodActions(finished=True)
+    assert plan(pod, PodState()) == PodActions(ending=True, finished=True)
 
 
 def test_a_refused_pod_and_one_past_its_deadline_are_stopped() -> None:

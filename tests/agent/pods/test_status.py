@@ -30,7 +30,7 @@ def test_a_pod_that_runs_is_running_and_ready() -> None:
     assert container == {
         "name": "main", "ready": True, "started": True, "restartCount": 0,
         "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}, "lastState": {},
-        "image": "main:1", "imageID": "sha", "containerID": "podman://main-0",
+        "image": "main:1", "imageID": "sha", "containerID": "podman://main-0", "resources": {},
     }  # fmt: skip
     for kind in ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady"):
         assert condition(got, kind)["status"] == "True"
