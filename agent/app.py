@@ -11,7 +11,9 @@ import logging
 from contextlib import AsyncExitStack
 from fractions import Fraction
 from functools import partial
+from pathlib import Path
 
+from agent.api.dial import dial_handler
 from agent.api.log import log_handler
 from agent.api.port_forward import port_forward_handler
 from agent.api.session import attach_handler, exec_handler
@@ -39,6 +41,7 @@ from agent.runtime.machine import look_at_machine
 from agent.runtime.podman import PodmanRuntime
 from agent.runtime.runtime import RuntimeFailure
 from agent.runtime.service import PodmanService
+from agent.usage import Node, no_disks, usage_handler
 from edgek.aio.clock import Clock, SystemClock
 from edgek.aio.notify import READY, notify
 from edgek.aio.tasks import Tasks
@@ -60,6 +63,8 @@ from edgek.roles import StartError
 log = logging.getLogger(__name__)
 
 COMPONENT = "kubelet"
+IMAGES = Path("/var/lib/containers")
+"""The system's own storage, which the agent's Podman uses too."""
 REFERRED = (CONFIG_MAP, SECRET, PERSISTENT_VOLUME_CLAIM, PERSISTENT_VOLUME, ENDPOINTS)
 KINDS = {kind.kind: kind for kind in REFERRED}
 
@@ -144,7 +149,9 @@ class Agent:
                 pod_root=self._pod_root,
             )
             self._follow_pods(sync, informers, tasks)
-            tunnel = Tunnel(transport, self.config.node_name, self._streams(runtime, network, sync))
+            tunnel = Tunnel(
+                transport, self.config.node_name, self._streams(runtime, network, sync, facts)
+            )
             lease = NodeLease(client, self.config.node_name, clock=self._clock)
             for name, coro in (
                 ("events", recorder.run()),
@@ -196,14 +203,17 @@ class Agent:
         return transport
 
     def _streams(
-        self, runtime: PodmanRuntime, network: NetplugNetwork, sync: PodSync
+        self, runtime: PodmanRuntime, network: NetplugNetwork, sync: PodSync, facts: Facts
     ) -> dict[str, Handler]:
         """What the server may ask for through the tunnel."""
+        logs, pod_of = log_handler(runtime, self._clock), sync.parts.pods.get
         return {
-            "log": log_handler(runtime, self._clock),
+            "log": logs,
             "exec": exec_handler(runtime),
             "attach": attach_handler(runtime),
-            "portforward": port_forward_handler(network, sync.parts.pods.get),
+            "portforward": port_forward_handler(network, pod_of),
+            "dial": dial_handler(pod_of, sync.address),
+            "http": usage_handler(sync, self._node(facts, logs)),
         }
 
     def _follow_pods(self, sync: PodSync, informers: Informers, tasks: Tasks) -> None:
@@ -245,6 +255,26 @@ class Agent:
             max_pods=self.config.max_pods,
             first_labels=dict(self.config.labels),
             taints=tuple(self.config.taint_objects()),
+        )
+
+    def _node(self, facts: Facts, logs: Handler) -> Node:
+        """What the kubelet's endpoints tell of it."""
+        return Node(
+            name=self.config.node_name,
+            facts=facts,
+            machine=self._machine,
+            logs=logs,
+            log_dir=self.config.log_dir,
+            data_dir=self.config.data_dir,
+            image_dir=IMAGES,
+            measure=no_disks,
+            config={
+                "kind": "KubeletConfiguration",
+                "apiVersion": "kubelet.config.k8s.io/v1beta1",
+                "cgroupRoot": self.config.cgroup_root,
+                "maxPods": self.config.max_pods,
+                "podLogsDir": str(self.config.log_dir),
+            },
         )
 
     def _node_network(self, cluster: Cluster) -> NodeNetwork:

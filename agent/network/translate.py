@@ -13,11 +13,17 @@ from dataclasses import replace
 from functools import lru_cache
 
 from edgek.api.meta import Key, Obj, get_path, key_of, labels, name, namespace
+from netplug import names
 from netplug.model import Endpoint, HostPort, Peer, Service
 from netplug.plugin import valid_peer
 
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 DEFAULT_AFFINITY_SECONDS = 10800
+
+
+def pod_link(pod_uid: str) -> str:
+    """The host's end of a pod's link, where its traffic is counted."""
+    return names.veth(pod_uid)
 
 
 def peers(nodes: Iterable[Obj], *, own_name: str) -> list[Peer]:

@@ -124,6 +124,11 @@ class PodSync:
         self.parts.queue.add(pod_uid)
         return True
 
+    def address(self, pod_uid: str) -> str:
+        """What this node gave a pod, "" where it has none."""
+        memory = self._memory.get(pod_uid)
+        return memory.sandbox.ip if memory is not None and memory.sandbox is not None else ""
+
     async def ended(self, pod_uid: str) -> None:
         """Returns when nothing of the pod runs any more, after ``fail`` or a deletion."""
         memory = self._memory.get(pod_uid)

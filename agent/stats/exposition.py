@@ -8,16 +8,20 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 @dataclass(kw_only=True)
 class Family:
-    """One metric and its samples: (labels, value, milliseconds of the epoch or None)."""
+    """One metric and its samples: (suffix of the name, labels, value, milliseconds of the epoch or
+    None)."""
 
     name: str
     help: str
     type: str = "gauge"
-    samples: list[tuple[Mapping[str, str], float, int | None]] = field(default_factory=list)
+    samples: list[tuple[str, Mapping[str, str], float, int | None]] = field(default_factory=list)
 
-    def add(self, value: float, labels: Mapping[str, str], *, at: float | None = None) -> None:
+    def add(
+        self, value: float, labels: Mapping[str, str], *, at: float | None = None, suffix: str = ""
+    ) -> None:
+        """``at``: seconds of the epoch; ``suffix`` is a histogram's (_bucket, _sum, _count)."""
         stamp = int(at * 1000) if at is not None else None
-        self.samples.append((labels, value, stamp))
+        self.samples.append((suffix, labels, value, stamp))
 
 
 def exposition(families: Iterable[Family]) -> str:
@@ -27,7 +31,7 @@ def exposition(families: Iterable[Family]) -> str:
         if family.samples:
             lines.append(f"# HELP {family.name} {_escape(family.help)}")
             lines.append(f"# TYPE {family.name} {family.type}")
-            lines += [_line(family.name, *sample) for sample in family.samples]
+            lines += [_line(family.name + suffix, *rest) for suffix, *rest in family.samples]
     return "\n".join([*lines, ""])
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from agent.stats.disk import DiskUse, PodDisk
+from agent.stats.disk import PodDisk
 from agent.stats.rates import Rated
 from agent.stats.snapshot import ContainerStats, PodStats
 from agent.stats.usage import Filesystem, Network, Usage
@@ -71,7 +71,7 @@ def _pod(rated: Rated, pod: PodStats, about: About, *, short: bool) -> Obj:
     if pod.usage.pids is not None:
         found["process_stats"] = {"process_count": pod.usage.pids}
     if disk is not None:
-        total = _used(disk.total(), about.node_fs, disk.time)
+        total = _used(disk.total, about.node_fs, disk.time) | {"inodesUsed": disk.inodes}
         found |= {"ephemeral-storage": total, "volume": _volumes(disk, about)}
     return found
 
@@ -149,10 +149,11 @@ def _filesystem(found: Filesystem | None, time: float) -> Obj:
     }
 
 
-def _used(use: DiskUse, on: Filesystem | None, time: float) -> Obj:
+def _used(used: int, on: Filesystem | None, time: float) -> Obj:
     """A directory's part of the filesystem it is on."""
     found = _filesystem(on, time)
-    return {**found, "time": _moment(time), "usedBytes": use.bytes, "inodesUsed": use.inodes}
+    found.pop("inodesUsed", None)
+    return {**found, "time": _moment(time), "usedBytes": used}
 
 
 def _moment(time: float) -> str:
