@@ -1,7 +1,7 @@
 """Writes pod statuses to the API, and the last deletion; sync never waits for the server.
 
 Only what differs is sent. While nobody answers, the newest status of each pod waits here and is
-tried again every half minute at most.
+tried again every half minute at most. A static pod's status is written to its mirror.
 """
 
 import logging
@@ -37,9 +37,22 @@ class StatusWriter:
         self._queue: WorkQueue[str] = WorkQueue(max_delay=MAX_RETRY)
 
     def put(self, pod: Obj, status: Obj) -> None:
-        if plan_patch(pod, status) or uid(pod) in self._wanted:
+        if self._pods.is_static(uid(pod)):
+            self._pods.keep_status(uid(pod), status)
+        shown = self._pods.shown(uid(pod)) or pod
+        if plan_patch(shown, status) or uid(pod) in self._wanted:
             self._wanted[uid(pod)] = status
             self._queue.add(uid(pod))
+
+    def latest(self, pod: Obj) -> Obj:
+        """The pod with what we know of its status, heard by a server or not."""
+        status = self._wanted.get(uid(pod))
+        return pod if status is None else pod | {"status": status}
+
+    @property
+    def idle(self) -> bool:
+        """Whether the server has been told everything."""
+        return not self._wanted and not self._finished
 
     def finish(self, pod: Obj) -> None:
         """Nothing of the pod is left here: its object may go, after its last status."""
@@ -74,8 +87,8 @@ class StatusWriter:
                 self._queue.done(pod_uid)
 
     async def _write(self, pod_uid: str) -> None:
-        pod = self._pods.get(pod_uid)
-        if pod is None:
+        pod = self._pods.shown(pod_uid)
+        if pod is None:  # without a mirror a static pod's status is kept with the pod
             self.forget(pod_uid)
             return
         wanted = status = self._wanted.get(pod_uid)

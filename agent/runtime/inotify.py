@@ -6,7 +6,8 @@ import os
 import struct
 from collections.abc import Callable
 
-MODIFY, MOVED_TO, CREATE, DELETE_SELF = 0x2, 0x80, 0x100, 0x400
+MODIFY, ATTRIB, CLOSE_WRITE, MOVED_FROM, MOVED_TO = 0x2, 0x4, 0x8, 0x40, 0x80
+CREATE, DELETE, DELETE_SELF, MOVE_SELF = 0x100, 0x200, 0x400, 0x800
 _NONBLOCK_CLOEXEC = os.O_NONBLOCK | os.O_CLOEXEC
 _HEAD = struct.Struct("iIII")
 
