@@ -32,12 +32,16 @@ from agent.node.register import Registration
 from agent.node.status import NodeSpec
 from agent.pods.build import build_pod_sync
 from agent.pods.etc import DnsSettings
+from agent.pods.isolation import NodeSecurity
 from agent.pods.leave import leave
 from agent.pods.memory import Host
 from agent.pods.sources import Ref
 from agent.pods.sync import PodSync
+from agent.pods.volumes.reclaim import build_reclaim
 from agent.runtime.cgroups import Cgroups
+from agent.runtime.handlers import find_handlers
 from agent.runtime.machine import look_at_machine
+from agent.runtime.pid_holder import PidHolders
 from agent.runtime.podman import PodmanRuntime
 from agent.runtime.runtime import RuntimeFailure
 from agent.runtime.service import PodmanService
@@ -58,6 +62,7 @@ from edgek.kinds import (
     POD,
     SECRET,
 )
+from edgek.kinds.provisioned import STORAGE_DIRECTORY
 from edgek.roles import StartError
 
 log = logging.getLogger(__name__)
@@ -117,6 +122,7 @@ class Agent:
         self._machine = look_at_machine()
         self._checkpoint = Checkpoint(config.home / "checkpoint", clock=clock)
         self._pod_root = config.home / "pods"
+        self._storage_root = config.data_dir / "storage"
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -147,8 +153,18 @@ class Agent:
                 clock=self._clock,
                 tasks=tasks,
                 pod_root=self._pod_root,
+                holders=PidHolders(self.config.run_dir / "holders"),
+                storage_root=self._storage_root,
             )
             self._follow_pods(sync, informers, tasks)
+            reclaim = build_reclaim(
+                client=client,
+                informers=informers,
+                node_name=self.config.node_name,
+                events=recorder.source(COMPONENT, host=self.config.node_name),
+                home=self.config.home,
+                storage_root=self._storage_root,
+            )
             tunnel = Tunnel(
                 transport, self.config.node_name, self._streams(runtime, network, sync, facts)
             )
@@ -159,6 +175,7 @@ class Agent:
                 ("peers", feed.run_nodes()),
                 ("pods", sync.run()),
                 ("lease", lease.run()),
+                ("reclaim", reclaim.run()),
                 ("tunnel", tunnel.run()),
                 ("checkpoint", self._checkpoint.run()),
             ):
@@ -255,6 +272,7 @@ class Agent:
             max_pods=self.config.max_pods,
             first_labels=dict(self.config.labels),
             taints=tuple(self.config.taint_objects()),
+            annotations={STORAGE_DIRECTORY: str(self._storage_root)},
         )
 
     def _node(self, facts: Facts, logs: Handler) -> Node:
@@ -288,6 +306,16 @@ class Agent:
             cluster_domain=cluster.cluster_domain,
         )
 
+    def _security(self) -> NodeSecurity:
+        return NodeSecurity(
+            unsafe_sysctls=self.config.unsafe_sysctls,
+            seccomp_default=self.config.seccomp_default,
+            seccomp_root=self.config.home / "seccomp",
+            apparmor=self._machine.apparmor,
+            user_namespaces=self._machine.user_namespaces,
+            handlers=tuple(find_handlers()),
+        )
+
     def _host(self, facts: Facts, cluster: Cluster, feed: NetworkFeed, *, boot: str) -> Host:
         return Host(
             node_name=self.config.node_name,
@@ -297,8 +325,9 @@ class Agent:
             memory=Fraction(facts.memory),
             boot=boot,
             log_root=self.config.log_dir,
-            seccomp_root=self.config.home / "seccomp",
+            security=self._security(),
             services=feed.services.list,
+            node=lambda: feed.node(self.config.node_name),
         )
 
 

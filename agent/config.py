@@ -7,10 +7,14 @@ when it joins, so that they cannot differ between nodes.
 import ipaddress
 import re
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agent import kubelet_args
+from agent.kubelet_args import KubeletArgs, parse_kubelet_args, with_kubelet_args
+from agent.sysctl_names import dotted, namespace_of
 from edgek.api.meta import Obj
 from edgek.api.validation import is_label_value, is_qualified_name
 from edgek.pki.tokens import JoinToken, parse_join_token
@@ -26,7 +30,10 @@ OPTIONS = (
     Option(name="data-dir", default="/var/lib/edgek", metavar="DIR", help="Where all state is."),
     Option(name="node-name", metavar="NAME", help="Name of the node; by default the host's."),
     Option(name="node-ip", multiple=True, metavar="IP",
-           help="Address of the node; found from the route to the server."),
+           help="Address of the node, one a family; else found from the route to the server "
+           "and followed as it changes."),
+    Option(name="node-external-ip", multiple=True, metavar="IP",
+           help="Address that the node is reached at from outside."),
     Option(name="node-label", multiple=True, metavar="KEY=VALUE",
            help="Label for the node, given when it first registers."),
     Option(name="node-taint", multiple=True, metavar="KEY=VALUE:EFFECT",
@@ -36,6 +43,13 @@ OPTIONS = (
     Option(name="log-dir", default="/var/log/pods", metavar="DIR", help="Where pod logs are."),
     Option(name="run-dir", default="/run/edgek", metavar="DIR",
            help="Where sockets and namespaces are."),
+    Option(name="allowed-unsafe-sysctls", multiple=True, metavar="NAME",
+           help="A sysctl beyond the safe ones that pods may set; may end in *."),
+    Option(name="seccomp-default", type=bool, default=False,
+           help="RuntimeDefault, not Unconfined, for containers that name no seccomp profile."),
+    Option(name="devices-file", default="/etc/edgek/devices.yaml", metavar="FILE",
+           help="Which devices of the board pods may ask for."),
+    *kubelet_args.OPTIONS,
 )  # fmt: skip
 
 
@@ -47,11 +61,16 @@ class AgentConfig:
     run_dir: Path
     log_dir: Path
     node_name: str
-    node_ip: str
+    node_ips: tuple[str, ...]
+    external_ips: tuple[str, ...]
     labels: tuple[tuple[str, str], ...]
     taints: tuple[tuple[str, str, str], ...]
     max_pods: int
     cgroup_root: str
+    unsafe_sysctls: tuple[str, ...] = ()
+    seccomp_default: bool = False
+    devices_file: Path
+    kubelet: KubeletArgs
 
     @property
     def home(self) -> Path:
@@ -64,6 +83,7 @@ class AgentConfig:
 
 def parse_config(settings: Settings) -> AgentConfig:
     """Raises UsageError with one line for the first setting that cannot be."""
+    settings = with_kubelet_args(settings, OPTIONS)
     server = str(settings.get("server") or "").rstrip("/")
     if not re.fullmatch(r"https://[^/\s]+", server):
         raise UsageError("--server must be the URL of a server, such as https://192.0.2.1:6443")
@@ -76,11 +96,16 @@ def parse_config(settings: Settings) -> AgentConfig:
         run_dir=Path(settings["run_dir"]).absolute(),
         log_dir=Path(settings["log_dir"]).absolute(),
         node_name=_node_name(settings),
-        node_ip=_node_ip(settings, server),
+        node_ips=one_a_family(_addresses("node-ip", settings)),
+        external_ips=_addresses("node-external-ip", settings),
         labels=tuple(_label(text) for text in settings.get("node_label") or ()),
         taints=tuple(_taint(text) for text in settings.get("node_taint") or ()),
         max_pods=settings["max_pods"],
         cgroup_root=_cgroup(settings["cgroup_root"]),
+        unsafe_sysctls=_sysctls(settings),
+        seccomp_default=bool(settings.get("seccomp_default")),
+        devices_file=Path(settings.get("devices_file") or "/etc/edgek/devices.yaml").absolute(),
+        kubelet=parse_kubelet_args(settings),
     )
 
 
@@ -107,15 +132,23 @@ def _node_name(settings: Settings) -> str:
     return found
 
 
-def _node_ip(settings: Settings, server: str) -> str:
-    given: Any = settings.get("node_ip") or ()
+def _addresses(option: str, settings: Settings) -> tuple[str, ...]:
+    given: Any = settings.get(option.replace("-", "_")) or ()
     given = (given,) if isinstance(given, str) else tuple(given)
     for text in given:
         try:
             ipaddress.ip_address(text)
         except ValueError:
-            raise UsageError(f"--node-ip {text!r} is not an IP address") from None
-    return str(given[0]) if given else ""
+            raise UsageError(f"--{option} {text!r} is not an IP address") from None
+    return given
+
+
+def one_a_family(addresses: Sequence[str]) -> tuple[str, ...]:
+    """The first of IPv4 and of IPv6, in the order given: a node is known by one of each."""
+    seen: dict[int, str] = {}
+    for text in addresses:
+        seen.setdefault(ipaddress.ip_address(text).version, text)
+    return tuple(seen.values())
 
 
 def _label(text: str) -> tuple[str, str]:
@@ -136,6 +169,19 @@ def _taint(text: str) -> tuple[str, str, str]:
             f"--node-taint {text!r} is not KEY=VALUE:EFFECT with one of {', '.join(EFFECTS)}"
         )
     return key, value, effect
+
+
+def _sysctls(settings: Settings) -> tuple[str, ...]:
+    found: tuple[str, ...] = tuple(
+        dotted(str(part)) for text in settings.get("allowed_unsafe_sysctls") or ()
+        for part in text.split(",")
+    )  # fmt: skip
+    for pattern in found:
+        if not namespace_of(pattern):
+            raise UsageError(
+                f"--allowed-unsafe-sysctls: the sysctl {pattern!r} is not known to be namespaced"
+            )
+    return found
 
 
 def _cgroup(path: str) -> str:

@@ -68,9 +68,10 @@ def make(
             _call("unshare", sum(KINDS.values()))
             if hostname:
                 socket.sethostname(hostname)
+            inside(old)
+            # After the wiring: it sets some itself, and links have settings of their own.
             for key, value in (sysctls or {}).items():
                 write_sysctl(key, value)
-            inside(old)
             # Pinned last: what is found whole later was wired as well.
             for kind in KINDS:
                 _pin(base / kind, kind)

@@ -2,7 +2,7 @@
 
 import ipaddress
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from agent.network.local import connect_local
 from agent.network.network import NetworkFailure, NodeNetwork, Sandbox
@@ -17,6 +17,7 @@ class FakeNetwork:
         self.slices: Sequence[Obj] = ()
         self.host_ports: dict[str, tuple[str, Sequence[Obj]]] = {}
         self.fail_with = ""
+        self.sysctls: dict[str, Mapping[str, str]] = {}
         self._sandboxes: dict[str, Sandbox] = {}
         self._next = 0
 
@@ -28,8 +29,11 @@ class FakeNetwork:
         self._check()
         self.node = node
 
-    async def attach(self, pod_uid: str, *, hostname: str) -> Sandbox:
+    async def attach(
+        self, pod_uid: str, *, hostname: str, sysctls: Mapping[str, str] | None = None
+    ) -> Sandbox:
         self._check()
+        self.sysctls[pod_uid] = sysctls or {}
         if self.node is None:
             raise NetworkFailure("the node's network is not set up yet")
         if pod_uid not in self._sandboxes:

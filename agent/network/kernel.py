@@ -11,7 +11,7 @@ import ipaddress
 import json
 import logging
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
@@ -111,8 +111,10 @@ class NetplugNetwork:
 
     # -- pods ----------------------------------------------------------------------------
 
-    async def attach(self, pod_uid: str, *, hostname: str) -> Sandbox:
-        spec = SandboxSpec(name=pod_uid, hostname=hostname)
+    async def attach(
+        self, pod_uid: str, *, hostname: str, sysctls: Mapping[str, str] | None = None
+    ) -> Sandbox:
+        spec = SandboxSpec(name=pod_uid, hostname=hostname, sysctls=sysctls or {})
         return _sandbox(await self._exclusive(pod_uid, lambda: self._plugin.attach(spec)))
 
     async def detach(self, pod_uid: str) -> None:

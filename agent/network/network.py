@@ -6,7 +6,7 @@ the whole desired state and this makes it so. ``kernel.NetplugNetwork`` is the r
 """
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -49,7 +49,9 @@ class Network(Protocol):
     async def setup(self, node: NodeNetwork) -> None:
         """VXLAN device, nftables base, DNS address; repairs what is missing or differs."""
 
-    async def attach(self, pod_uid: str, *, hostname: str) -> Sandbox:
+    async def attach(
+        self, pod_uid: str, *, hostname: str, sysctls: Mapping[str, str] | None = None
+    ) -> Sandbox:
         """Namespaces and an address for a pod; gives back the same ones when they exist."""
 
     async def detach(self, pod_uid: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from agent.network import Network, NetworkFailure
 from agent.node.checkpoint import Checkpoint
 from edgek.aio.outage import Outage
-from edgek.api.meta import Obj
+from edgek.api.meta import Obj, name
 from edgek.control.informer import Informer, Informers
 from edgek.kinds import ENDPOINT_SLICE, NODE, SERVICE
 
@@ -56,6 +56,15 @@ class NetworkFeed:
             self._checkpoint.mark(section)
 
         return changed
+
+    def node(self, node_name: str) -> Obj | None:
+        """That Node object as it is known now."""
+        return next((n for n in self.nodes.list() if name(n) == node_name), None)
+
+    def look_again(self) -> None:
+        """The network was set up anew: it is told all of it once more."""
+        self._services_changed.set()
+        self._nodes_changed.set()
 
     async def run_services(self) -> None:
         async def apply() -> None:

@@ -1,49 +1,109 @@
-"""Whether this node can take a pod it was given: resources, host ports, node. Pure.
+"""Whether this node can take a pod it was given. Pure.
 
-As the kubelet's admission (pkg/kubelet/lifecycle/predicate.go): the scheduler knows less than the
-node and daemon pods may bypass it. A refused pod is Failed with the reason; it is not retried.
+As the kubelet's admission (pkg/kubelet/lifecycle/predicate.go and its neighbours): the scheduler
+knows less than the node, and daemon and static pods bypass it. A refused pod is Failed with the
+reason; it is not tried again. What a node never can is not decided here: see coverage.py.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
+from agent.pods.memory import Host
+from agent.pods.security import apparmor_problem
 from agent.pods.state import Failure
-from edgek.api.meta import Obj
-from edgek.api.quantity import format_quantity, parse_quantity
-from edgek.kinds.pods import containers, init_containers, pod_requests
+from agent.pods.sysctls import forbidden_sysctl
+from edgek.api.meta import Obj, annotations, get_path, labels, name
+from edgek.api.node_selector import parse_required
+from edgek.api.quantity import parse_quantity
+from edgek.api.taints import MEMORY_PRESSURE, NO_EXECUTE, NO_SCHEDULE, tolerated, untolerated
+from edgek.kinds.pods import containers, init_containers, pod_requests, qos_class
 
-UNSUPPORTED_CONTAINER = ("volumeDevices",)
-UNSUPPORTED_SPEC = ("ephemeralContainers", "runtimeClassName", "resourceClaims")
+OS_LABEL = "kubernetes.io/os"
+MIRROR = "kubernetes.io/config.mirror"
+SYSTEM_CRITICAL = 2_000_000_000
+SOURCE = "kubernetes.io/config.source"
+"""Where a pod is from: a static pod's says "file"."""
 
 
-def admit(pod: Obj, others: Iterable[Obj], allocatable: Mapping[str, Any]) -> Failure | None:
+def admit(pod: Obj, others: Iterable[Obj], host: Host) -> Failure | None:
     """``others`` are the pods that hold resources here now."""
     others = list(others)
-    return _fits(pod, others, allocatable) or _ports_free(pod, others)
+    return (
+        under_pressure(pod, host.pressure())
+        or forbidden_sysctl(pod, host.security.unsafe_sysctls)
+        or _system(pod)
+        or _fits(pod, others, host.allocatable)
+        or _ports_free(pod, others)
+        or _wanted_here(pod, host)
+        or apparmor_problem(pod, enabled=host.security.apparmor)
+    )
+
+
+def is_static(pod: Obj) -> bool:
+    return annotations(pod).get(SOURCE, "api") != "api"
+
+
+def is_critical(pod: Obj) -> bool:
+    """As kubelettypes.IsCriticalPod: the node keeps it whatever it is short of."""
+    system = get_path(pod, "spec", "priority", default=0) >= SYSTEM_CRITICAL
+    return is_static(pod) or MIRROR in annotations(pod) or bool(system)
+
+
+def under_pressure(pod: Obj, conditions: frozenset[str]) -> Failure | None:
+    """As eviction_manager.go Admit: short of memory alone, only pods that ask for none are
+    refused, and of those not the ones that tolerate it; else all but critical ones are."""
+    if not conditions or is_critical(pod):
+        return None
+    if conditions == {"MemoryPressure"}:
+        taint = {"key": MEMORY_PRESSURE, "effect": NO_SCHEDULE}
+        if qos_class(pod) != "BestEffort" or tolerated(taint, pod["spec"].get("tolerations") or ()):
+            return None
+    text = " ".join(sorted(conditions))
+    return Failure(reason="Evicted", message=f"The node had condition: [{text}]. ")
+
+
+def _system(pod: Obj) -> Failure | None:
+    if labels(pod).get(OS_LABEL, "linux") != "linux":
+        message = "Failed to admit pod as the `kubernetes.io/os` label doesn't match node label"
+        return Failure(reason="PodOSSelectorNodeLabelDoesNotMatch", message=message)
+    if get_path(pod, "spec", "os", "name", default="linux") != "linux":
+        message = "Failed to admit pod as the OS field doesn't match node OS"
+        return Failure(reason="PodOSNotSupported", message=message)
+    return None
 
 
 def _fits(pod: Obj, others: list[Obj], allocatable: Mapping[str, Any]) -> Failure | None:
+    for resource, (wanted, used, have) in shortages(pod, others, allocatable).items():
+        message = (
+            f"Node didn't have enough resource: {resource}, requested: {_text(wanted, resource)}, "
+            f"used: {_text(used, resource)}, capacity: {_text(have, resource)}"
+        )
+        return Failure(reason=f"OutOf{resource}", message=message)
+    return None
+
+
+def shortages(
+    pod: Obj, others: Iterable[Obj], allocatable: Mapping[str, Any]
+) -> dict[str, tuple[Fraction, Fraction, Fraction]]:
+    """Resource -> (requested, used, capacity) of those that do not suffice."""
+    others = list(others)
     used: dict[str, Fraction] = {"pods": Fraction(len(others))}
     for other in others:
         for resource, amount in pod_requests(other).items():
             used[resource] = used.get(resource, Fraction(0)) + amount
-    wanted = {"pods": Fraction(1), **pod_requests(pod)}
-    for resource, amount in wanted.items():
+    found = {}
+    for resource, amount in {"pods": Fraction(1), **pod_requests(pod)}.items():
         have = parse_quantity(allocatable.get(resource, 0))
-        if amount and used.get(resource, Fraction(0)) + amount > have:
-            message = (
-                f"Node didn't have enough resource: {resource}, requested: "
-                f"{_text(amount, resource)}, used: "
-                f"{_text(used.get(resource, Fraction(0)), resource)}, capacity: "
-                f"{_text(have, resource)}"
-            )
-            return Failure(reason=f"OutOf{resource}", message=message)
-    return None
+        taken = used.get(resource, Fraction(0))
+        if amount and taken + amount > have:
+            found[resource] = (amount, taken, have)
+    return found
 
 
 def _text(amount: Fraction, resource: str) -> str:
-    return str(-(-amount * 1000 // 1)) if resource == "cpu" else format_quantity(amount)
+    """As upstream's int64: thousandths of a CPU, whole units of all else."""
+    return str(-(-amount * (1000 if resource == "cpu" else 1) // 1))
 
 
 def host_ports(pod: Obj) -> Iterator[tuple[str, str, int]]:
@@ -63,20 +123,26 @@ def _ports_free(pod: Obj, others: list[Obj]) -> Failure | None:
         for other_address, other_protocol, other_number in taken:
             same = (protocol, number) == (other_protocol, other_number)
             if same and (address == other_address or "0.0.0.0" in (address, other_address)):
-                message = (
-                    "Node didn't have free ports for the requested pod ports: "
-                    f"{protocol} {number} is taken"
+                return _predicate(
+                    "NodePorts", "node(s) didn't have free ports for the requested pod ports"
                 )
-                return Failure(reason="NodePorts", message=message)
     return None
 
 
-def unsupported_fields(pod: Obj) -> Iterator[str]:
-    """Fields that would be ignored: users must learn of it."""
-    spec = pod.get("spec") or {}
-    yield from (f"spec.{field}" for field in UNSUPPORTED_SPEC if spec.get(field))
-    for place in ("initContainers", "containers"):
-        for i, container in enumerate(spec.get(place) or ()):
-            for field in UNSUPPORTED_CONTAINER:
-                if container.get(field):
-                    yield f"spec.{place}[{i}].{field}"
+def _wanted_here(pod: Obj, host: Host) -> Failure | None:
+    """Against the Node object; where none is known yet, nothing is held against the pod."""
+    node = host.node()
+    if node is None:
+        return None
+    matches = parse_required(pod["spec"])
+    if matches is not None and not matches(name(node), labels(node)):
+        return _predicate("NodeAffinity", "node(s) didn't match Pod's node affinity/selector")
+    taints = get_path(node, "spec", "taints", default=())
+    tolerations = pod["spec"].get("tolerations") or ()
+    if not is_static(pod) and untolerated(taints, tolerations, (NO_EXECUTE,)):
+        return _predicate("TaintToleration", "node(s) had taints that the pod didn't tolerate")
+    return None
+
+
+def _predicate(name: str, text: str) -> Failure:
+    return Failure(reason=name, message=f"Predicate {name} failed: {text}")

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from agent.network import Network
 from agent.pods.cleanup import Cleaner
+from agent.pods.id_ranges import IdRanges
 from agent.pods.images import Images
+from agent.pods.isolation import Holders, Isolation
 from agent.pods.launch import Launcher, field_path
 from agent.pods.memory import Host
 from agent.pods.mounts import mount
@@ -16,10 +18,13 @@ from agent.pods.status_writer import StatusWriter
 from agent.pods.store import Containers, Pods
 from agent.pods.sync import PodSync, new_queue
 from agent.pods.tokens import Tokens
+from agent.pods.volumes.local_path import LocalPath
+from agent.pods.volumes.nfs_directory import NfsDirectory
 from agent.pods.volumes.plugin import Mounter, VolumePlugin
 from agent.pods.volumes.table import volume_plugins
 from agent.pods.volumes.volumes import Volumes
 from agent.runtime.cgroups import Cgroups
+from agent.runtime.pid_holder import PidHolders
 from agent.runtime.runtime import Runtime
 from edgek.aio.clock import Clock
 from edgek.aio.tasks import Tasks
@@ -40,6 +45,8 @@ def build_pod_sync(
     tasks: Tasks,
     pod_root: Path,
     mount: Mounter = mount,
+    holders: Holders | None = None,
+    storage_root: Path | None = None,
     more_volumes: Sequence[VolumePlugin] = (),
 ) -> PodSync:
     """``tasks`` owns what outlives a look at a pod; ``pod_root`` holds the pods' directories;
@@ -48,9 +55,21 @@ def build_pod_sync(
     pods = Pods(queue.add)
     containers = Containers(runtime)
     tokens = Tokens(client, clock=clock)
-    plugins = (*volume_plugins(tokens=tokens, mount=mount), *more_volumes)
-    volumes = Volumes(pod_root, plugins, tokens=tokens, mount=mount)
+    table = volume_plugins(
+        tokens=tokens,
+        mount=mount,
+        local=LocalPath(storage_root or pod_root.parent / "storage"),
+        shares=NfsDirectory(pod_root.parent / "shares", mount=mount),
+    )
+    volumes = Volumes(pod_root, (*table, *more_volumes), tokens=tokens, mount=mount)
     sources = Sources(client, tasks, changed=queue.add)
+    isolation = Isolation(
+        security=host.security,
+        holders=holders or PidHolders(Path("/run/edgek/holders")),
+        cgroups=cgroups,
+        ranges=IdRanges(pod_root),
+        lookup=sources.get,
+    )
     images = Images(runtime, tasks, clock=clock, changed=queue.add)
 
     def unhealthy(pod: Obj, container: Obj, reason: str, message: str) -> None:
@@ -73,6 +92,7 @@ def build_pod_sync(
                 lookup=sources.get,
             ),
             volumes=volumes,
+            isolation=isolation,
             sources=sources,
             probes=Probes(runtime, tasks, changed=queue.add, tell=unhealthy),
             writer=StatusWriter(client, pods),
@@ -82,6 +102,7 @@ def build_pod_sync(
                 cgroups=cgroups,
                 containers=containers,
                 volumes=volumes,
+                isolation=isolation,
                 log_root=host.log_root,
             ),
             events=events,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from agent.network import Network, NetworkFailure
 from agent.pods.container_spec import pod_log_dir
+from agent.pods.isolation import Isolation
 from agent.pods.mounts import MountError
 from agent.pods.store import Containers
 from agent.pods.volumes.volumes import Volumes
@@ -29,11 +30,13 @@ class Cleaner:
     cgroups: Cgroups
     containers: Containers
     volumes: Volumes
+    isolation: Isolation
     log_root: Path
 
     async def release(self, pod: Obj) -> None:
         """What a pod that is over needs no more; its containers and logs stay readable."""
         await _insist("network", pod, lambda: self._detach(uid(pod)))
+        await _insist("processes", pod, lambda: self.isolation.release(uid(pod)))
         await _insist("volumes", pod, lambda: self.volumes.remove(uid(pod)))
 
     async def remove(self, pod: Obj) -> None:

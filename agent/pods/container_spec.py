@@ -47,10 +47,13 @@ def make_spec(
         work_dir=container.get("workingDir") or "",
         mounts=make_mounts(pod, container, attempt=attempt, env=env, place=place),
         resources=container_resources(pod, container, node_memory=place.node_memory),
-        security=make_security(pod, container, image=image, seccomp_root=place.seccomp_root),
+        security=make_security(
+            pod, container, image=image, node=place.security, id_range=place.id_range
+        ),
         stdin=bool(container.get("stdin")),
         stdin_once=bool(container.get("stdinOnce")),
         tty=bool(container.get("tty")),
+        handler=place.handler,
         labels=_labels(pod, container, attempt, image),
         stop_signal=get_path(container, "lifecycle", "stopSignal", default=""),
     )

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.pods.state import SandboxError
 from edgek.api.meta import Obj, get_path, name, namespace
 
 HOST_RESOLV = Path("/etc/resolv.conf")
 MAX_NAMESERVERS = 3
 MAX_HOSTNAME = 63
+MAX_KERNEL_HOSTNAME = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +39,33 @@ class Resolv:
 
 
 def hostname(pod: Obj) -> str:
+    """As GeneratePodHostNameAndDomain: an override is taken as it is."""
+    if override := get_path(pod, "spec", "hostnameOverride"):
+        return str(override)
     return (get_path(pod, "spec", "hostname") or name(pod))[:MAX_HOSTNAME].rstrip("-.")
+
+
+def kernel_hostname(pod: Obj, domain: str) -> str:
+    """What ``uname -n`` says in the pod. As GetNodenameForKernel; raises SandboxError."""
+    own = hostname(pod)
+    if not get_path(pod, "spec", "setHostnameAsFQDN") or not host_domain(pod, domain):
+        return own
+    full = f"{own}.{host_domain(pod, domain)}"
+    if len(full) > MAX_KERNEL_HOSTNAME:
+        raise SandboxError(
+            "failed to construct FQDN from Pod hostname and cluster domain, FQDN "
+            f"{full} is too long ({MAX_KERNEL_HOSTNAME} characters is the max, "
+            f"{len(full)} characters requested)"
+        )
+    return full
+
+
+def host_domain(pod: Obj, domain: str) -> str:
+    """What follows the pod's hostname in its full name; "" where it has none."""
+    subdomain = get_path(pod, "spec", "subdomain")
+    if not subdomain or get_path(pod, "spec", "hostnameOverride"):
+        return ""
+    return f"{subdomain}.{namespace(pod)}.svc.{domain}"
 
 
 def host_network(pod: Obj) -> bool:
@@ -52,9 +80,8 @@ def hosts_text(pod: Obj, *, pod_ip: str, domain: str, host_hosts: str) -> str:
     if host_network(pod):
         return host_hosts + extra
     own = hostname(pod)
-    subdomain = get_path(pod, "spec", "subdomain")
-    if subdomain:
-        own = f"{own}.{subdomain}.{namespace(pod)}.svc.{domain}\t{own}"
+    if of := host_domain(pod, domain):
+        own = f"{own}.{of}\t{own}"
     return (
         "# Kubernetes-managed hosts file.\n"
         "127.0.0.1\tlocalhost\n"
@@ -123,7 +150,7 @@ def write_etc(directory: Path, pod: Obj, *, pod_ip: str, dns: DnsSettings, host_
     """Blocking: call it in a thread. Writes only what differs."""
     host_hosts = _read(Path("/etc/hosts"))
     host = parse_resolv(_read(HOST_RESOLV))
-    own_name = host_name if host_network(pod) else hostname(pod)
+    own_name = host_name if host_network(pod) else kernel_hostname(pod, dns.cluster_domain)
     files = {
         "hosts": hosts_text(pod, pod_ip=pod_ip, domain=dns.cluster_domain, host_hosts=host_hosts),
         "hostname": f"{own_name}\n",

@@ -5,22 +5,25 @@ server may hang, and are brought up to date when an object they show has changed
 """
 
 import asyncio
+import logging
+from collections.abc import Iterable
 from datetime import timedelta
 
 from agent.network import NetworkFailure, Sandbox
 from agent.pods.environment import ConfigError, Surroundings
-from agent.pods.etc import host_network, hostname, write_etc
+from agent.pods.etc import host_network, kernel_hostname, write_etc
 from agent.pods.memory import Memory
 from agent.pods.mounts import MountError
 from agent.pods.parts import Parts
 from agent.pods.place import Place
 from agent.pods.references import references
-from agent.pods.resources import pod_resources
+from agent.pods.resources import class_shares, pod_resources
 from agent.pods.sources import NotSynced
-from agent.pods.state import CONTAINER_NAME
+from agent.pods.state import CONTAINER_NAME, SandboxError
+from agent.pods.sysctls import pod_sysctls
 from agent.pods.volumes.plugin import VolumeError
 from agent.pods.volumes.subpath import sub_path
-from agent.runtime.runtime import Namespaces
+from agent.runtime.runtime import Namespaces, Resources
 from edgek.api.meta import (
     Obj,
     annotations,
@@ -31,6 +34,8 @@ from edgek.api.meta import (
 )
 from edgek.kinds.pods import containers, init_containers, qos_class
 
+log = logging.getLogger(__name__)
+
 VOLUME_RETRY, MAX_VOLUME_RETRY = 0.5, 122.0
 """As the kubelet's exponential back-off of failed mounts."""
 
@@ -38,6 +43,7 @@ VOLUME_RETRY, MAX_VOLUME_RETRY = 0.5, 122.0
 class Ground:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
+        self._shares: dict[str, int] = {}
 
     def host_sandbox(self, pod_uid: str) -> Sandbox:
         ip = self.parts.host.node_ip
@@ -46,18 +52,27 @@ class Ground:
     async def create_sandbox(self, pod: Obj, memory: Memory) -> None:
         p, pod_uid = self.parts, uid(pod)
         try:
-            p.cgroups.create(self._cgroup(pod), pod_resources(pod))
+            p.isolation.check(pod)
+            memory.pod_limits = pod_resources(pod, pids_limit=p.host.pod_max_pids)
+            self.limit(pod, memory.pod_limits)
             if host_network(pod):
                 sandbox = self.host_sandbox(pod_uid)
             else:
-                sandbox = await p.network.attach(pod_uid, hostname=hostname(pod))
+                sandbox = await p.network.attach(
+                    pod_uid,
+                    hostname=kernel_hostname(pod, p.host.dns.cluster_domain),
+                    sysctls=pod_sysctls(pod),
+                )
                 await self._open_host_ports(pod, sandbox)
+            await p.isolation.prepare(pod, self._cgroup(pod))
             await p.volumes.make_shm(pod_uid)
             etc = p.volumes.pod_dir(pod_uid) / "etc"
             await asyncio.to_thread(
                 write_etc, etc, pod, pod_ip=sandbox.ip, dns=p.host.dns, host_name=p.host.node_name
             )
-        except (NetworkFailure, MountError, OSError) as err:
+        except NotSynced:  # its RuntimeClass: the pod is looked at again when that is known
+            return
+        except (NetworkFailure, MountError, OSError, SandboxError) as err:
             text = f"Failed to create pod sandbox: {err}"
             p.events.warning(pod, "FailedCreatePodSandBox", text)
             raise
@@ -68,6 +83,27 @@ class Ground:
         ports = [x for c in every for x in c.get("ports") or () if x.get("hostPort")]
         if ports:
             await self.parts.network.set_host_ports(uid(pod), sandbox.ip, ports)
+
+    def limit(self, pod: Obj, resources: Resources) -> None:
+        """Makes the pod's cgroup, or changes its limits. Raises OSError."""
+        self.parts.cgroups.create(self._cgroup(pod), resources)
+
+    def balance(self, pods: Iterable[Obj]) -> None:
+        """Weighs the QoS classes against each other by what their pods ask for."""
+        shares = class_shares(pods)
+        if shares == self._shares:
+            return
+        self._shares = shares
+        cgroups = self.parts.cgroups
+        try:
+            for qos, weight in shares.items():
+                path = cgroups.class_path(qos)
+                cgroups.create(path, Resources(cpu_shares=weight, cpu_period_us=0))
+        except OSError as err:
+            log.warning("QoS classes not weighed err=%s", err)
+
+    def memory_usage(self, pod: Obj, container_id: str) -> int | None:
+        return self.parts.cgroups.memory_usage(f"{self._cgroup(pod)}/libpod-{container_id}")
 
     def _cgroup(self, pod: Obj) -> str:
         return self.parts.cgroups.pod_path(qos_class(pod), uid(pod))
@@ -93,9 +129,7 @@ class Ground:
                 raise ConfigError(f"unable to find target container {target}")
             # By path: told the id, Podman would not remove the one before the other.
             return f"/proc/{found.pid}/ns/pid"
-        if pod["spec"].get("shareProcessNamespace"):
-            return next((c.id for c in running), "private")
-        return "private"
+        return self.parts.isolation.pid(pod)
 
     def place(self, pod: Obj, memory: Memory, container: Obj) -> Place:
         p, spec = self.parts, pod["spec"]
@@ -110,7 +144,9 @@ class Ground:
             cgroup_parent=self._cgroup(pod),
             log_root=p.host.log_root,
             pod_dir=p.volumes.pod_dir(uid(pod)),
-            seccomp_root=p.host.seccomp_root,
+            security=p.host.security,
+            handler=p.isolation.handler(pod),
+            id_range=p.isolation.id_range(pod),
             node_memory=p.host.memory,
             volume=lambda volume: p.volumes.get(uid(pod), volume),
             sub_path=sub_path,

@@ -16,7 +16,7 @@ from agent.pods.environment import ConfigError, Surroundings, make_environment
 from agent.pods.images import Images, NotThere, credentials
 from agent.pods.place import Place
 from agent.pods.sources import Lookup, NotSynced
-from agent.pods.state import Waiting
+from agent.pods.state import SandboxError, Waiting
 from agent.pods.store import Containers
 from agent.pods.termination import make_message_file, message_file
 from agent.pods.volumes.plugin import VolumeError
@@ -83,7 +83,7 @@ class Launcher:
             raise
         except ImageMissing:  # removed between the look and the creation
             return self._failed(pod, container, "CreateContainerError", "image is gone")
-        except (ConfigError, VolumeError, NotSynced) as err:
+        except (ConfigError, VolumeError, NotSynced, SandboxError) as err:
             return self._failed(pod, container, "CreateContainerConfigError", str(err))
         except RuntimeFailure as err:
             return self._failed(pod, container, "CreateContainerError", str(err))

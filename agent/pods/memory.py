@@ -10,7 +10,10 @@ from typing import Any
 
 from agent.network import Sandbox
 from agent.pods.etc import DnsSettings
+from agent.pods.isolation import NodeSecurity
+from agent.pods.resize import Allocation
 from agent.pods.state import Backoff, Failure, Waiting
+from agent.runtime.runtime import Resources
 from edgek.api.meta import Obj
 
 
@@ -26,8 +29,12 @@ class Host:
     memory: Fraction = Fraction(0)
     boot: str = ""
     log_root: Path = Path("/var/log/pods")
-    seccomp_root: Path = Path("/var/lib/edgek/agent/seccomp")
+    security: NodeSecurity = field(default_factory=NodeSecurity)
     services: Callable[[], Iterable[Obj]] = tuple
+    node: Callable[[], Obj | None] = lambda: None
+    """The node's own object as it is known now."""
+    pod_max_pids: int = 0
+    """How many processes a pod may have; 0: no limit."""
     pressure: Callable[[], frozenset[str]] = frozenset
     """The pressure conditions that hold now."""
 
@@ -37,8 +44,9 @@ class Memory:
     """``messages``: id of an ended container -> its termination message, "" for none.
     ``hooking``, ``hook_failed`` and ``pre_stops``: containers whose postStart is under way or
     went wrong, and whose preStop was begun. ``ending``: since when all is stopped, and with what
-    grace. ``stopping``: container id -> grace of the stop under
-    way. ``grace``: a shorter grace than the pod's own, from who ended it. ``ended``: nothing of
+    grace. ``allocation``: what the pod was given of what it asks for; ``actual``: container id ->
+    the resources it runs with; ``resize``: conditions by type. ``stopping``: container id ->
+    grace of the stop under way. ``grace``: a shorter grace than the pod's own, from who ended it. ``ended``: nothing of
     the pod runs any more, nor will. ``prepared``: what the volumes were last made from.
     ``released``: network and volumes are gone; ``removed``: all is."""
 
@@ -57,6 +65,10 @@ class Memory:
     resize_restart: set[str] = field(default_factory=set)
     numbers: dict[str, int] = field(default_factory=dict)
     ending: tuple[datetime, int] | None = None
+    allocation: Allocation | None = None
+    actual: dict[str, Obj] = field(default_factory=dict)
+    pod_limits: Resources | None = None
+    resize: dict[str, Obj] = field(default_factory=dict)
     stopping: dict[str, int] = field(default_factory=dict)
     adopted: frozenset[str] = frozenset()
     prepared: object = None

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from agent.network import Network
 from agent.pods.cleanup import Cleaner
+from agent.pods.isolation import Isolation
 from agent.pods.launch import Launcher
 from agent.pods.memory import Host
 from agent.pods.probes import Probes
@@ -31,6 +32,7 @@ class Parts:
     containers: Containers
     launcher: Launcher
     volumes: Volumes
+    isolation: Isolation
     sources: Sources
     probes: Probes
     writer: StatusWriter

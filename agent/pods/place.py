@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from agent.pods.isolation import NodeSecurity
 from agent.pods.volumes.plugin import Provided
-from agent.runtime.runtime import Namespaces
+from agent.runtime.runtime import IdRange, Namespaces
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +19,9 @@ class Place:
     cgroup_parent: str
     log_root: Path
     pod_dir: Path
-    seccomp_root: Path
+    security: NodeSecurity
     node_memory: Fraction
     volume: Callable[[str], Provided]
     sub_path: Callable[[Path, str], Path]
+    handler: str = ""
+    id_range: IdRange | None = None

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from agent.pods.sources import Lookup, NotSynced, Ref
 from agent.pods.volumes.claims import claim_key
 from edgek.api.meta import Key, Obj, get_path, namespace
-from edgek.kinds import CONFIG_MAP, ENDPOINTS, SECRET
+from edgek.kinds import CONFIG_MAP, ENDPOINTS, RUNTIME_CLASS, SECRET
 from edgek.kinds import PERSISTENT_VOLUME as VOLUME
 from edgek.kinds import PERSISTENT_VOLUME_CLAIM as CLAIM
 from edgek.kinds.kind import Kind
@@ -23,6 +23,8 @@ def references(pod: Obj, lookup: Lookup) -> set[Ref]:
     """Every object that containers, volumes and image pulls of the pod name, directly or not."""
     space = namespace(pod)
     refs = {Ref(KINDS[plural], Key(space, of)) for plural, of in named_by(pod)}
+    if runtime_class := get_path(pod, "spec", "runtimeClassName"):
+        refs.add(Ref(RUNTIME_CLASS, Key("", runtime_class)))
     for volume in get_path(pod, "spec", "volumes", default=[]):
         refs |= set(_endpoints(volume, space))
         key = claim_key(pod, volume)

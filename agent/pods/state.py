@@ -78,6 +78,10 @@ class Waiting:
     message: str = ""
 
 
+class SandboxError(Exception):
+    """Why a pod's sandbox cannot be made: the text of its FailedCreatePodSandBox."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Failure:
     """Why the agent ended a pod: status.reason and status.message. ``disruption``: the pod was

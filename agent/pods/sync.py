@@ -9,12 +9,14 @@ the final clean-up. Containers are left running when this ends and are found aga
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 from datetime import timedelta
 
 from agent.network import NetworkFailure, Sandbox
 from agent.pods.actions import Actions
-from agent.pods.admission import admit, unsupported_fields
+from agent.pods.admission import admit
 from agent.pods.backoff import restart_at
+from agent.pods.decisions import PodActions
 from agent.pods.etc import host_network
 from agent.pods.ground import Ground
 from agent.pods.launch import field_path
@@ -22,16 +24,20 @@ from agent.pods.memory import Memory
 from agent.pods.mounts import MountError
 from agent.pods.observe import observe
 from agent.pods.parts import Parts
-from agent.pods.plan import PodActions, grace_seconds, plan_end, plan_pod
+from agent.pods.plan import grace_seconds, past_deadline, plan_end, plan_pod
+from agent.pods.preemption import PREEMPTED, plan_preemption
 from agent.pods.references import references
+from agent.pods.resize import PENDING
+from agent.pods.resizing import Resizing
 from agent.pods.running import Running
-from agent.pods.state import BOOT, POD_NAME, POD_NAMESPACE, Failure
-from agent.pods.status import make_status
+from agent.pods.state import BOOT, POD_NAME, POD_NAMESPACE, Failure, SandboxError
+from agent.pods.status import DEADLINE, DEADLINE_MESSAGE, make_status
 from agent.runtime.runtime import RuntimeFailure, RuntimeUnavailable
 from edgek.aio.outage import Outage
 from edgek.aio.tasks import Tasks, cancel_and_wait
 from edgek.api.meta import (
     Obj,
+    get_path,
     is_deleting,
     name,
     namespace,
@@ -58,9 +64,12 @@ class PodSync:
         self._ground = Ground(parts)
         self._running = Running(parts, self._ground)
         self._actions = Actions(parts, self._ground)
+        self._resizing = Resizing(parts, self._ground)
         self._memory: dict[str, Memory] = {}
         self._sandboxes: dict[str, Sandbox] = {}
         self._found: frozenset[str] = frozenset()
+        self.gates: list[Callable[[Obj], Failure | None]] = []
+        """Asked in turn about a pod that is new here, before it is held against what is free."""
 
     async def run(self) -> None:
         """Until cancelled. The network must be set up."""
@@ -111,6 +120,14 @@ class PodSync:
         for pod_uid in {*self._memory, *p.containers.uids(), *(uid(x) for x in p.pods.all())}:
             p.queue.add(pod_uid)
 
+    def host_moved(self, node_ip: str) -> None:
+        """The node has another address, and pods on its network with it."""
+        self.parts.host.node_ip = node_ip
+        for memory in self._memory.values():
+            if memory.sandbox is not None and memory.sandbox.net == "host":
+                memory.sandbox = replace(memory.sandbox, ip=node_ip)
+        self.look_at_all()
+
     def fail(self, pod_uid: str, failure: Failure, *, grace_seconds: int | None = None) -> bool:
         """Ends a pod as Failed, also while no server answers; ``grace_seconds`` may only shorten
         its grace. False where there is no such pod, or it is over already."""
@@ -146,7 +163,7 @@ class PodSync:
             except RuntimeUnavailable as err:  # its service's keeper tells of it
                 log.debug("pod not synced uid=%s err=%s", pod_uid, err)
                 queue.add_rate_limited(pod_uid)
-            except (RuntimeFailure, NetworkFailure, MountError, OSError) as err:
+            except (RuntimeFailure, NetworkFailure, MountError, OSError, SandboxError) as err:
                 log.warning("pod not synced uid=%s err=%s", pod_uid, err)
                 queue.add_rate_limited(pod_uid)
             except Exception:  # one bad pod must not stop the others
@@ -167,11 +184,17 @@ class PodSync:
         memory.retry_at = None
         if memory.removed:
             return
+        asked, pod = pod, self._resizing.given(pod, memory)
         self._admit(pod, memory)
+        if self._resizing.consider(asked, memory, self._others(memory)):
+            pod = self._resizing.given(asked, memory)
+            self._room_again()
+        await self._resizing.actuate(pod, memory)
         needed = set() if _over(pod, memory) else references(pod, p.sources.get)
         p.sources.use(pod_uid, needed)
         await self._running.read_messages(pod, memory)
         actions = await self._bring(pod, memory)
+        self._resizing.settle(pod, memory)
         running = observe(self.parts, pod, memory).running()
         self._running.follow(pod, memory, (a for a in running if a.id not in memory.hooking))
         self._report(pod, memory)
@@ -186,8 +209,9 @@ class PodSync:
             state = observe(self.parts, pod, memory)
             actions = plan_pod(pod, state, now=self.parts.clock.now())
             await self._actions.apply(pod, memory, actions)
-            if not actions.create_sandbox:
+            if not (actions.create_sandbox or actions.reset):
                 break
+            self._ground.balance(self._others(None))
         return actions
 
     def _remember(self, pod_uid: str, pod: Obj) -> Memory:
@@ -208,17 +232,38 @@ class PodSync:
         memory.admitted = True
         if memory.failure or _over(pod, memory) or self.parts.containers.of(uid(pod)):
             return
-        others = [
-            other for other in self.parts.pods.all()
+        self._make_room(pod, memory)
+        refusals = (gate(pod) for gate in self.gates)
+        memory.failure = next((found for found in refusals if found), None) or admit(
+            pod, self._others(memory), self.parts.host
+        )
+        if memory.failure is not None:
+            self.parts.events.warning(pod, memory.failure.reason, memory.failure.message)
+
+    def _make_room(self, pod: Obj, memory: Memory) -> None:
+        for victim in plan_preemption(pod, self._others(memory), self.parts.host):
+            self.parts.events.warning(victim, PREEMPTED.reason, PREEMPTED.message)
+            self.fail(uid(victim), PREEMPTED)
+
+    def _others(self, memory: Memory | None) -> list[Obj]:
+        """The pods but that one that hold resources here, as they have been given them."""
+        return [
+            self._resizing.given(other, known) for other in self.parts.pods.all()
             if (known := self._memory.get(uid(other))) is not None
             and known is not memory and not known.released and known.admitted
             and not known.failure and not is_terminal(other)
         ]  # fmt: skip
-        memory.failure = admit(pod, others, self.parts.host.allocatable)
-        if memory.failure is not None:
-            self.parts.events.warning(pod, memory.failure.reason, memory.failure.message)
-        for path in unsupported_fields(pod):
-            self.parts.events.warning(pod, "Unsupported", f"{path} is not supported and ignored")
+
+    def _room_again(self) -> None:
+        """Something was given back, or moved: resizes that wait are looked at again."""
+        self._ground.balance(self._others(None))
+        waiting = [
+            pod for pod in self.parts.pods.all()
+            if (known := self._memory.get(uid(pod))) is not None
+            and known.resize.get(PENDING, {}).get("reason") == "Deferred"
+        ]  # fmt: skip
+        for pod in sorted(waiting, key=lambda pod: -get_path(pod, "spec", "priority", default=0)):
+            self.parts.queue.add(uid(pod))
 
     def _report(self, pod: Obj, memory: Memory) -> None:
         if memory.released and (is_deleting(pod) or is_terminal(pod)):
@@ -226,6 +271,9 @@ class PodSync:
         p, now = self.parts, self.parts.clock.now()
         state = observe(self.parts, pod, memory)
         p.writer.put(pod, make_status(pod, state, now=now, host_ip=p.host.node_ip))
+        if past_deadline(pod, now=now) and not is_terminal(pod) and DEADLINE not in memory.told:
+            memory.told.add(DEADLINE)
+            p.events.normal(pod, DEADLINE, DEADLINE_MESSAGE)
         for own, backoff in memory.backoffs.items():
             latest = state.latest(own)
             if latest is None or not latest.ended or latest.id in memory.told:
@@ -250,7 +298,7 @@ class PodSync:
     async def _leave(self, pod_uid: str) -> None:
         """A pod that the API does not know (any more): everything of it goes."""
         p = self.parts
-        if not p.pods.synced:
+        if not p.pods.synced and pod_uid not in p.pods.removed:
             return
         pod = p.pods.removed.get(pod_uid) or self._rebuilt(pod_uid)
         if not is_deleting(pod):
@@ -299,6 +347,7 @@ class PodSync:
                 await cancel_and_wait(memory.preparing)
             await p.cleaner.release(pod)
             memory.sandbox, memory.prepared, memory.released = None, None, True
+            self._room_again()
             if remove:
                 await p.cleaner.remove(pod)
                 p.sources.use(pod_uid, set())
@@ -311,7 +360,7 @@ class PodSync:
 
     def _forget(self, pod_uid: str) -> None:
         p = self.parts
-        p.pods.removed.pop(pod_uid, None)
+        p.pods.forget(pod_uid)
         p.writer.forget(pod_uid)
         p.launcher.forget(pod_uid)
         p.launcher.images.forget(pod_uid)

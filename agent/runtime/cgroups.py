@@ -38,7 +38,10 @@ class Cgroups:
 
     def pod_path(self, qos: str, pod_uid: str) -> str:
         """What a ContainerSpec names as its cgroup_parent. ``qos`` as in status.qosClass."""
-        return f"{self.root}/{qos.lower()}/pod{pod_uid}"
+        return f"{self.class_path(qos)}/pod{pod_uid}"
+
+    def class_path(self, qos: str) -> str:
+        return f"{self.root}/{qos.lower()}"
 
     def create(self, path: str, resources: Resources | None = None) -> None:
         """Makes it and sets its limits; may be repeated. Raises OSError."""
@@ -64,6 +67,24 @@ class Cgroups:
                     _end_lingering(directory)
             await asyncio.sleep(0.02 * 2**attempt)
         return False
+
+    def memory_usage(self, path: str) -> int | None:
+        """Bytes in use now; None where that is not known."""
+        v2 = self._machine.cgroup_v2
+        top = self._base if v2 else self._base / "memory"
+        file = "memory.current" if v2 else "memory.usage_in_bytes"
+        try:
+            return int((top / path.lstrip("/") / file).read_text())
+        except (OSError, ValueError):
+            return None
+
+    def put(self, path: str, pid: int) -> None:
+        """Moves a process into a cgroup of its own at that path, where there are any."""
+        for top in self._tops():
+            directory = top / path.lstrip("/")
+            with contextlib.suppress(OSError):  # it is counted elsewhere then, and that is all
+                directory.mkdir(parents=True, exist_ok=True)
+                (directory / "cgroup.procs").write_text(str(pid))
 
     def pods(self) -> dict[str, str]:
         """Uid -> path of the pods that have a cgroup."""

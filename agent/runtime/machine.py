@@ -5,6 +5,8 @@ controller, and some trees mix cgroup v1 and v2. The agent fits itself to what i
 ``shortcomings`` are the words for the one line that says what it could not have.
 """
 
+import os
+import re
 import resource
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +14,10 @@ from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
 _CAP_SYS_RESOURCE = 24
+APPARMOR = Path("/sys/module/apparmor/parameters/enabled")
+MAX_USER_NAMESPACES = Path("/proc/sys/user/max_user_namespaces")
+USER_NAMESPACES_SINCE = (6, 3)
+"""As upstream: from then on tmpfs too can be mounted with other ids."""
 _NOFILE = 1_048_576
 """What container engines commonly give."""
 
@@ -26,6 +32,8 @@ class Machine:
     sys_resource: bool = True
     nofile: int = _NOFILE
     nproc: int = 32768
+    apparmor: bool = False
+    user_namespaces: bool = True
     oom_score_floor: int = -1000
     """Without CAP_SYS_RESOURCE a process may not go below its own score."""
 
@@ -64,8 +72,21 @@ def look_at_machine(*, cgroup: Path = CGROUP, proc: Path = Path("/proc")) -> Mac
         sys_resource=capable,
         nofile=nofile,
         nproc=nproc,
+        apparmor=_says(APPARMOR, "Y"),
+        user_namespaces=_kernel() >= USER_NAMESPACES_SINCE and not _says(MAX_USER_NAMESPACES, "0"),
         oom_score_floor=-1000 if capable else int((proc / "self/oom_score_adj").read_text()),
     )
+
+
+def _says(path: Path, text: str) -> bool:
+    try:
+        return path.read_text().strip() == text
+    except OSError:
+        return False
+
+
+def _kernel() -> tuple[int, ...]:
+    return tuple(int(n) for n in re.findall(r"\d+", os.uname().release)[:2])
 
 
 def _controllers(cgroup: Path, *, v2: bool) -> list[str]:

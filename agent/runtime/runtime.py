@@ -96,7 +96,7 @@ class Security:
 
 @dataclass(frozen=True, kw_only=True)
 class Namespaces:
-    """Paths of pinned namespaces, or "host". ``pid`` may be "private", "host" or a container id."""
+    """Paths of pinned namespaces, or "host". ``pid`` may be "private" too."""
 
     net: str
     ipc: str
@@ -127,6 +127,8 @@ class ContainerSpec:
     tty: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
     stop_signal: str = ""
+    handler: str = ""
+    """The OCI runtime, by a name of handlers.py; "" for the default one."""
 
 
 @dataclass(frozen=True, kw_only=True)

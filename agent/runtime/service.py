@@ -13,9 +13,10 @@ import re
 import secrets
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from agent.runtime.handlers import find_handlers
 from agent.runtime.libpod import Libpod, LibpodError
 from agent.runtime.machine import CGROUP, Machine
 from agent.runtime.mounts import make_shared, pin_mount_namespace, unmount_below
@@ -28,6 +29,12 @@ ANSWER_SECONDS = 30.0
 BACKOFF = (0.2, 1.0, 5.0, 15.0)
 STEADY_SECONDS = 60.0
 """A service that ran this long starts over with the shortest wait."""
+
+DEFAULT_CAPABILITIES = (
+    "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD",
+    "NET_BIND_SERVICE", "NET_RAW", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT",
+)  # fmt: skip
+"""Those of containerd, which images for Kubernetes are made for; newer Podman gives fewer."""
 
 # Podman 4.3 starts conmon in its own directory and looks for conmon's note of an OOM kill in the
 # container's (containers/conmon issue 504): start it where Podman will look.
@@ -134,6 +141,11 @@ class PodmanService:
             process.kill()
             await process.wait()
 
+    def kill(self) -> None:
+        """For a service that hangs: ``run`` starts another. Containers run on."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+
     async def teardown(self) -> None:
         """After ``stop`` and with no container left: no mount and no file remains."""
         for directory in (*self._shared, self._run):
@@ -149,7 +161,7 @@ class PodmanService:
         # Not under /run, which Debian may mount noexec.
         wrapper = self._data / "conmon"
         _write(wrapper, CONMON_WRAPPER % (shutil.which("conmon") or "/usr/bin/conmon"), mode=0o755)
-        conf = containers_conf(self._machine, conmon=wrapper)
+        conf = containers_conf(self._machine, conmon=wrapper, handlers=find_handlers())
         _write(self._run / "containers.conf", conf, mode=0o644)
         self.boot = _boot_name(self._run / "boot")
 
@@ -190,19 +202,26 @@ class PodmanService:
         )
 
 
-def containers_conf(machine: Machine, *, conmon: Path) -> str:
+def containers_conf(
+    machine: Machine, *, conmon: Path, handlers: Mapping[str, str] | None = None
+) -> str:
     """Replaces the system's containers.conf for our service alone. Pure."""
+    capabilities = ", ".join(f'"{c}"' for c in DEFAULT_CAPABILITIES)
+    runtimes = "\n".join(f'"{name}" = ["{path}"]' for name, path in (handlers or {}).items())
     limits = f'"nofile={machine.nofile}:{machine.nofile}", "nproc={machine.nproc}:{machine.nproc}"'
     return f"""# Written by edgek at each start.
 [containers]
 default_ulimits = [{limits}]
 pids_limit = 0
+default_capabilities = [{capabilities}]
 [engine]
 cgroup_manager = "cgroupfs"
 events_logger = "file"
 runtime = "crun"
 exit_command_delay = 5
 conmon_path = ["{conmon}"]
+[engine.runtimes]
+{runtimes}
 """
 
 

@@ -1,0 +1,133 @@
+"""Process 1 of a pod whose containers share a PID namespace, so that none of them has to be it.
+
+``catatonit -P`` reaps what the containers leave behind, as upstream's pause does. Containers may
+look at it through /proc, and one with ptrace rights could enter its root: so that root is an
+empty file system with nothing but the program, and it runs as a user without any right. It
+outlives the agent and is found again by its note, which is gone after a reboot, as it is itself.
+"""
+
+import contextlib
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+PROGRAMS = ("catatonit", "/usr/libexec/podman/catatonit", "/usr/lib/podman/catatonit")
+NOBODY = 65535
+"""As upstream's pause."""
+_NEWNS, _NEWPID = 0x00020000, 0x20000000
+_MS_NOSUID, _MS_NODEV, _MS_REC, _MS_PRIVATE, _MNT_DETACH = 2, 4, 16384, 1 << 18, 2
+_SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41, "armv7l": 218, "armv6l": 218, "riscv64": 41}
+
+
+class HolderError(Exception):
+    """Why there is none, fit for a pod's event."""
+
+
+class PidHolders:
+    """``directory`` is in memory; it has a note for each holder: its process and when that
+    began, because numbers of processes are used again."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def start(self, pod_uid: str) -> int:
+        """Its process id; a new one where there is none. Blocking, some milliseconds."""
+        if pid := self.find(pod_uid):
+            return pid
+        program = next((p for p in map(shutil.which, PROGRAMS) if p), None)
+        if program is None:
+            raise HolderError("catatonit is not installed: apt-get install catatonit")
+        root = self._directory / "root"
+        root.mkdir(parents=True, exist_ok=True)
+        process = _in_thread(lambda: _spawn(program, root))
+        note = self._directory / pod_uid
+        note.write_text(f"{process.pid} {_began(process.pid)}")
+        return process.pid
+
+    def find(self, pod_uid: str) -> int:
+        """Its process id, 0 where none runs."""
+        try:
+            pid, began = (self._directory / pod_uid).read_text().split()
+            return int(pid) if began == _began(int(pid)) else 0
+        except (OSError, ValueError):
+            return 0
+
+    def stop(self, pod_uid: str) -> None:
+        """Whatever still runs in the namespace ends with it."""
+        if pid := self.find(pod_uid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):  # an earlier agent's
+                os.waitpid(pid, 0)
+        (self._directory / pod_uid).unlink(missing_ok=True)
+
+    def known(self) -> list[str]:
+        """The pods with a note."""
+        if not self._directory.is_dir():
+            return []
+        return sorted(p.name for p in self._directory.iterdir() if p.is_file())
+
+
+def _began(pid: int) -> str:
+    """When the process started, in the kernel's ticks; "" for none, or one that is dead."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] == "Z" else fields[19]
+
+
+def _in_thread(work: Callable[[], "subprocess.Popen[bytes]"]) -> "subprocess.Popen[bytes]":
+    """Namespaces belong to a thread: it ends, and the process as a whole has not moved."""
+    result: list[subprocess.Popen[bytes]] = []
+    failure: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            result.append(work())
+        except BaseException as err:
+            failure.append(err)
+
+    thread = threading.Thread(target=run, name="pid-holder")
+    thread.start()
+    thread.join()
+    if failure:
+        raise HolderError(f"cannot make a PID namespace: {failure[0]}") from failure[0]
+    return result[0]
+
+
+def _spawn(program: str, root: Path) -> "subprocess.Popen[bytes]":
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def call(name: str, *args: object) -> None:
+        if getattr(libc, name)(*args):
+            code = ctypes.get_errno()
+            raise OSError(code, f"{name}: {os.strerror(code)}")
+
+    def mount(source: str, target: Path, kind: str | None, flags: int) -> None:
+        call(
+            "mount", source.encode(), bytes(target), kind.encode() if kind else None,
+            ctypes.c_ulong(flags), None,
+        )  # fmt: skip
+
+    devnull = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        call("unshare", _NEWNS | _NEWPID)
+        mount("none", Path("/"), None, _MS_REC | _MS_PRIVATE)
+        mount("tmpfs", root, "tmpfs", _MS_NOSUID | _MS_NODEV)
+        shutil.copy(program, root / "catatonit")  # a mount of it would lead to the host's file
+        os.chdir(root)
+        call("syscall", ctypes.c_long(_SYS_PIVOT_ROOT[os.uname().machine]), b".", b".")
+        call("umount2", b".", _MNT_DETACH)
+        os.chdir("/")
+        return subprocess.Popen(
+            ["/catatonit", "-P"], stdin=devnull, stdout=devnull, stderr=devnull, env={},
+            user=NOBODY, group=NOBODY, extra_groups=[], start_new_session=True,
+        )  # fmt: skip
+    finally:
+        os.close(devnull)
