@@ -18,6 +18,7 @@ from agent.pods.restarts import find_container
 from agent.pods.state import ATTEMPT, CONTAINER_NAME, Waiting
 from agent.runtime.runtime import RuntimeFailure, RuntimeUnavailable
 from edgek.api.meta import Obj, uid
+from edgek.kinds.pods import is_sidecar
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +109,8 @@ class Actions:
         )
         self._note(memory, container, start, launched)
         if launched.container_id and not launched.start_error:
+            if is_sidecar(container):  # what comes after it waits for nothing else
+                p.queue.add(uid(pod))
             self._hooks.started(pod, memory, container, launched.container_id)
 
     def _note(self, memory: Memory, container: Obj, start: Start, launched: Launched) -> None:

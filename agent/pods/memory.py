@@ -46,9 +46,9 @@ class Memory:
     went wrong, and whose preStop was begun. ``ending``: since when all is stopped, and with what
     grace. ``allocation``: what the pod was given of what it asks for; ``actual``: container id ->
     the resources it runs with; ``resize``: conditions by type. ``stopping``: container id ->
-    grace of the stop under way. ``grace``: a shorter grace than the pod's own, from who ended it. ``ended``: nothing of
-    the pod runs any more, nor will. ``prepared``: what the volumes were last made from.
-    ``released``: network and volumes are gone; ``removed``: all is."""
+    grace of the stop under way. ``grace``: a shorter grace than the pod's own, from who ended it.
+    ``ended``: nothing of the pod runs any more, nor will. ``prepared``: what the volumes were
+    last made from. ``released``: network and volumes are gone; ``removed``: all is."""
 
     sandbox: Sandbox | None = None
     admitted: bool = False
@@ -64,6 +64,7 @@ class Memory:
     must_restart: set[str] = field(default_factory=set)
     resize_restart: set[str] = field(default_factory=set)
     numbers: dict[str, int] = field(default_factory=dict)
+    start_time: str = ""
     ending: tuple[datetime, int] | None = None
     allocation: Allocation | None = None
     actual: dict[str, Obj] = field(default_factory=dict)

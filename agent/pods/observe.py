@@ -29,4 +29,6 @@ def observe(parts: Parts, pod: Obj, memory: Memory) -> PodState:
         hooking=frozenset(memory.hooking),
         pre_stopped=frozenset(memory.pre_stops),
         numbers=memory.numbers,
+        resize=tuple(memory.resize.values()),
+        actual=memory.actual,
     )

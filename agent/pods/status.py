@@ -25,6 +25,8 @@ from edgek.kinds.pods import (
 
 OWN_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady")
 PASSING_CONDITIONS = ("PodResizePending", "PodResizeInProgress", "AllContainersRestarting")
+DEADLINE = "DeadlineExceeded"
+DEADLINE_MESSAGE = "Pod was active on the node longer than the specified deadline"
 DISRUPTION = "TerminationByKubelet"
 
 
@@ -78,8 +80,8 @@ def _failure(pod: Obj, state: PodState, *, now: datetime) -> Obj:
         return {k: old[k] for k in ("reason", "message") if old.get(k)}
     if past_deadline(pod, now=now):
         return {
-            "reason": "DeadlineExceeded",
-            "message": "Pod was active on the node longer than the specified deadline",
+            "reason": DEADLINE,
+            "message": DEADLINE_MESSAGE,
         }
     return {}
 

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 from agent.network import NetworkFailure, Sandbox
@@ -184,10 +185,10 @@ class PodSync:
         memory.retry_at = None
         if memory.removed:
             return
-        asked, pod = pod, self._resizing.given(pod, memory)
+        asked, pod = pod, self._as_known(pod, memory)
         self._admit(pod, memory)
         if self._resizing.consider(asked, memory, self._others(memory)):
-            pod = self._resizing.given(asked, memory)
+            pod = self._as_known(asked, memory)
             self._room_again()
         await self._resizing.actuate(pod, memory)
         needed = set() if _over(pod, memory) else references(pod, p.sources.get)
@@ -202,6 +203,15 @@ class PodSync:
             memory.ended.set()
             self._clean(pod, memory, remove=is_deleting(pod))
         self._again(pod_uid, memory, actions)
+
+    def _as_known(self, pod: Obj, memory: Memory) -> Obj:
+        """With the resources it was given, and its start, which the server may not have yet."""
+        pod = self._resizing.given(pod, memory)
+        status = pod.get("status") or {}
+        if status.get("startTime"):
+            return pod
+        memory.start_time = memory.start_time or format_time(self.parts.clock.now())
+        return {**pod, "status": {**status, "startTime": memory.start_time}}
 
     async def _bring(self, pod: Obj, memory: Memory) -> PodActions:
         """Plans and applies; twice where a sandbox had to be made first."""
@@ -270,7 +280,8 @@ class PodSync:
             return  # its last status was told when it ended
         p, now = self.parts, self.parts.clock.now()
         state = observe(self.parts, pod, memory)
-        p.writer.put(pod, make_status(pod, state, now=now, host_ip=p.host.node_ip))
+        status = make_status(pod, state, now=now, host_ip=p.host.node_ip)
+        p.writer.put(p.pods.get(uid(pod)) or pod, status)
         if past_deadline(pod, now=now) and not is_terminal(pod) and DEADLINE not in memory.told:
             memory.told.add(DEADLINE)
             p.events.normal(pod, DEADLINE, DEADLINE_MESSAGE)
