@@ -72,12 +72,10 @@ class _Headed:
     def __init__(self, socket: Socket, reply: Reply) -> None:
         self._socket, self._reply = socket, reply
         self.receive, self.send, self.refuse = socket.receive, socket.send, socket.refuse
-
-    @property
-    def accepted(self) -> bool:
-        return self._socket.accepted
+        self.accepted = False
 
     async def accept(self) -> None:
+        self.accepted = True
         head = {"status": self._reply.status, "contentType": self._reply.content_type}
         await self._socket.accept()
         await self._socket.send(json.dumps(head).encode())

@@ -31,7 +31,7 @@ def exposition(families: Iterable[Family]) -> str:
         if family.samples:
             lines.append(f"# HELP {family.name} {_escape(family.help)}")
             lines.append(f"# TYPE {family.name} {family.type}")
-            lines += [_line(family.name + suffix, *rest) for suffix, *rest in family.samples]
+            lines += [_line(family.name + s, labels, v, t) for s, labels, v, t in family.samples]
     return "\n".join([*lines, ""])
 
 

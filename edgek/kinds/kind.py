@@ -91,6 +91,10 @@ class Subresource:
     kind: str = ""
 
 
+CONNECT = ("create", "delete", "get", "patch", "update")
+"""The verbs of a proxy: whatever the method, something else answers."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ScalePaths:
     """Where /scale finds its numbers, as dotted JSON paths without a leading dot."""

@@ -7,7 +7,7 @@ from edgek.api.meta import Obj, get_path, labels
 from edgek.api.validation import FieldErrors, FieldPath, is_label_value, is_qualified_name
 from edgek.kinds.checks import check_enum, check_rule
 from edgek.kinds.columns import NONE, UNKNOWN, cell
-from edgek.kinds.kind import AGE, NAME, STATUS, Column, Kind, read_field
+from edgek.kinds.kind import AGE, CONNECT, NAME, STATUS, Column, Kind, Subresource, read_field
 from edgek.kinds.strategy import carry
 
 SPEC = FieldPath("spec")
@@ -135,7 +135,10 @@ NODE = Kind(
         _info("Kernel-Version", "kernelVersion", "Its kernel."),
         _info("Container-Runtime", "containerRuntimeVersion", "What runs its containers."),
     ),
-    subresources=(STATUS,),
+    subresources=(
+        STATUS,
+        Subresource(name="proxy", verbs=CONNECT, version="v1", kind="NodeProxyOptions"),
+    ),
     selectable=("spec.unschedulable",),
     read_field=_read,
     default=_default,

@@ -1,7 +1,7 @@
 """Service: a stable address for a set of pods. Addresses and node ports are the registry's."""
 
 from edgek.api.validation import is_dns1123_label
-from edgek.kinds.kind import STATUS, Kind
+from edgek.kinds.kind import CONNECT, STATUS, Kind, Subresource
 from edgek.kinds.service_columns import SERVICE_COLUMNS
 from edgek.kinds.service_defaults import default_service, prepare_service
 from edgek.kinds.service_validation import validate_service, validate_service_update
@@ -15,7 +15,10 @@ SERVICE = Kind(
     short_names=("svc",),
     categories=("all",),
     columns=SERVICE_COLUMNS,
-    subresources=(STATUS,),
+    subresources=(
+        STATUS,
+        Subresource(name="proxy", verbs=CONNECT, version="v1", kind="ServiceProxyOptions"),
+    ),
     selectable=("spec.clusterIP", "spec.type"),
     default=default_service,
     prepare=prepare_service,

@@ -5,9 +5,7 @@ WebSockets are passed message by message. As kube-aggregator handler_proxy.go.
 """
 
 import asyncio
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Self
-from urllib.parse import quote
 
 import orjson
 
@@ -16,6 +14,12 @@ from edgek.api.errors import ServiceUnavailable, from_status
 from edgek.api.meta import Obj
 from server.aggregation.backend import Backend, unavailable, user_headers
 from server.aggregation.services import ApiServices, GroupVersion, is_available
+from server.request.forwarding import (
+    answered_headers,
+    forwarded_for,
+    passed_headers,
+    target_of,
+)
 from server.request.model import Filter, Handler, Request, Response, Upgrade, WebSocket
 
 if TYPE_CHECKING:
@@ -29,14 +33,6 @@ WHOLE = 1024 * 1024
 """Answers up to this size are read before they are passed on, so that both connections stay."""
 REDIRECT = b"the backend attempted to redirect this request, which is not permitted"
 UNAVAILABLE = "the server is currently unable to handle the request"
-_HOP_BY_HOP = frozenset(
-    (
-        *("connection", "keep-alive", "proxy-authenticate", "proxy-authorization"),
-        *("proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "content-length"),
-    )
-)
-_OURS = frozenset(("authorization", "host", "x-remote-user", "x-remote-uid", "x-remote-group"))
-_PREFIXES = ("x-remote-extra-", "impersonate-", "sec-websocket-")
 _TOKEN_PROTOCOL = "base64url.bearer.authorization.k8s.io."
 
 
@@ -88,11 +84,11 @@ class Proxy:
         body: bytes | None = request.raw_body or None
         if request.body is not None:
             body = orjson.dumps(request.body)
-        headers = [*passed_headers(request.headers), *user_headers(request.user)]
-        before = request.header("x-forwarded-for")
-        if request.remote:
-            way = f"{before}, {request.remote}" if before else request.remote
-            headers.append(("X-Forwarded-For", way))
+        headers = [
+            *(h for h in passed_headers(request.headers) if not h[0].startswith("sec-websocket-")),
+            *user_headers(request.user),
+            *forwarded_for(request),
+        ]
         return self._backend.ask(
             service, request.method, target_of(request), headers=headers, body=body
         )
@@ -139,40 +135,15 @@ async def _join(client: WebSocket, peer: "Socket") -> None:
         await client.close()
 
 
-def target_of(request: Request) -> str:
-    path = quote(request.path, safe="/:@!$&'()*+,;=~-._")
-    query = request.raw_query
-    if not query and request.query:  # in process
-        query = "&".join(f"{quote(k)}={quote(v)}" for k, v in request.query.items())
-    return f"{path}?{query}" if query else path
-
-
-def passed_headers(headers: Mapping[str, str]) -> list[tuple[str, str]]:
-    """What goes on: not what is meant for us, nor what only we may say."""
-    return [
-        (name, value)
-        for name, value in headers.items()
-        if name not in _HOP_BY_HOP
-        and name not in _OURS
-        and name != "x-forwarded-for"
-        and not name.startswith(_PREFIXES)
-    ]
-
-
 async def _passed_on(request: Request, answer: "Answer") -> Response:
     if 300 <= answer.status <= 399 and answer.headers.get("Location"):
         # Clients would follow it with their credentials. As upgradeaware.go
         # RejectForwardingRedirects.
         answer.close()
         return Response(status=502, content_type="text/plain; charset=utf-8", body=REDIRECT)
-    headers = {
-        name.title(): value  # as the rest of the server looks for them
-        for name, value in answer.headers.items()
-        if name.lower() not in _HOP_BY_HOP and name.lower() not in ("content-type", "date")
-    }
     response = Response(
         status=answer.status,
-        headers=headers,
+        headers=answered_headers(answer.headers.items()),
         content_type=answer.headers.get("Content-Type", "application/octet-stream"),
     )
     length = answer.headers.get("Content-Length", "")

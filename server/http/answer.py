@@ -73,7 +73,9 @@ def head(
     if "Cache-Control" not in response.headers:
         lines.append("Cache-Control: no-cache, private\r\n")
     for name, value in response.headers.items():
-        lines.append(f"{name}: {_clean(value)}\r\n")
+        # Cookies cannot be joined by commas, so they come joined by line feeds.
+        values = value.split("\n") if name == "Set-Cookie" else (value,)
+        lines += [f"{name}: {_clean(part)}\r\n" for part in values]
     for warning in bounded(warnings):
         text = warning.replace("\\", "\\\\").replace('"', '\\"')
         lines.append(f'Warning: 299 - "{_clean(text)}"\r\n')
