@@ -1,7 +1,8 @@
 """The cluster's networks and DNS, as the server tells them: ConfigMap kube-system/edgek-cluster.
 
 Asked for once after joining and kept in the checkpoint, so that a node which reboots with the
-server gone has the same network.
+server gone has the same network. A Node that is deleted and made anew may be given another
+podCIDR: ``CidrWatch`` notices.
 """
 
 import asyncio
@@ -50,6 +51,21 @@ def read_cluster(config: Obj, node: Obj) -> Cluster | None:
     )
 
 
+def _config_of(cluster: Cluster) -> Obj:
+    """The ConfigMap that says this of a cluster."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": KEY.name, "namespace": KEY.namespace},
+        "data": {
+            "clusterCIDR": cluster.cluster_cidr,
+            "serviceCIDR": cluster.service_cidr,
+            "clusterDNS": cluster.cluster_dns,
+            "clusterDomain": cluster.cluster_domain,
+        },
+    }
+
+
 async def learn_cluster(client: Client, node_name: str, checkpoint: Checkpoint) -> Cluster:
     """From the checkpoint where it has it, else from the server, waiting for it to decide."""
     remembered = checkpoint.load("cluster")
@@ -93,3 +109,30 @@ async def _with_cidr(client: Client, node_name: str) -> Obj:
             if event.type != "BOOKMARK" and get_path(event.obj, "spec", "podCIDR"):
                 return event.obj
     return node
+
+
+class CidrWatch:
+    """Our Node as the informer shows it, held against the podCIDR in use."""
+
+    def __init__(self, node_name: str, cluster: Cluster, checkpoint: Checkpoint) -> None:
+        self._node_name, self._cluster, self._checkpoint = node_name, cluster, checkpoint
+        self._moved: asyncio.Event = asyncio.Event()
+        self._node: Obj = {}
+
+    def on_change(self, old: Obj | None, new: Obj | None) -> None:
+        """An informer's handler."""
+        if new is None or new["metadata"]["name"] != self._node_name:
+            return
+        found = get_path(new, "spec", "podCIDR", default="")
+        if found and found != self._cluster.pod_cidr:
+            self._node = new
+            self._moved.set()
+
+    async def moved(self) -> None:
+        """Returns once the node has another podCIDR, which the next start then finds."""
+        await self._moved.wait()
+        log.warning(
+            "the node was given another podCIDR, starting over: pods get new addresses "
+            "old=%s new=%s", self._cluster.pod_cidr, self._node["spec"]["podCIDR"],
+        )  # fmt: skip
+        await self._checkpoint.write("cluster", [_config_of(self._cluster), self._node])

@@ -7,6 +7,7 @@ once and for all of the agent, that the server cannot be reached, and that it ca
 
 import contextlib
 import logging
+from datetime import datetime
 
 from edgek.aio.clock import Clock
 from edgek.aio.outage import Outage
@@ -31,15 +32,25 @@ class NodeLease:
         self._name = node_name
         self._clock = clock
         self._outage = Outage(log, "connection to the server")
+        self.reachable: bool | None = None
+        """Whether the last renewal was answered; None before the first."""
+        self.since: datetime | None = None
+        """Since when that is so."""
 
     async def run(self) -> None:
         while True:
             try:
                 await self.renew()
                 self._outage.over()
+                self._note(reachable=True)
             except ApiError as err:
                 self._outage.failed(err)
+                self._note(reachable=False)
             await self._clock.sleep(PERIOD)
+
+    def _note(self, *, reachable: bool) -> None:
+        if self.reachable is not reachable:
+            self.reachable, self.since = reachable, self._clock.now()
 
     async def renew(self) -> None:
         spec: Obj = {
