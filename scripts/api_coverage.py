@@ -11,12 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from edgek.kinds import ALL
-from edgek.kinds.kind import Kind
+from edgek.kinds.kind import CONNECT, Kind
 
 _VERBS = {
     "post": "create", "put": "update", "global_list": "list", "global_watch": "watch",
 }  # fmt: skip
-CONNECT = ("create", "delete", "get", "patch", "update")
 STREAMS = (
     ("", "v1", "pods", "exec", ("create", "get")),
     ("", "v1", "pods", "attach", ("create", "get")),
@@ -28,10 +27,6 @@ STREAMS = (
 BEYOND: Mapping[tuple[str, str, str, str], str] = {
     ("", "v1", "bindings", ""): "use pods/NAME/binding",
     ("", "v1", "componentstatuses", ""): "get and list, as upstream",
-    ("", "v1", "pods", "portforward"): "comes with the complete node agent",
-    ("", "v1", "pods", "proxy"): "comes with the complete node agent",
-    ("", "v1", "services", "proxy"): "comes with the complete node agent",
-    ("", "v1", "nodes", "proxy"): "comes with the complete node agent",
 }
 
 

@@ -60,10 +60,16 @@ from server.endpoints.env import Env
 from server.endpoints.health import Health
 from server.endpoints.issuer import KEYS, issuer_metadata
 from server.endpoints.openapi import OpenApi
+from server.endpoints.proxy.verbs import node_proxy, pod_proxy, service_proxy
 from server.endpoints.reviews import review_verbs
 from server.endpoints.root import Handle
 from server.endpoints.route import Verb
-from server.endpoints.subresources.streams import pod_attach, pod_exec, pod_log
+from server.endpoints.subresources.streams import (
+    pod_attach,
+    pod_exec,
+    pod_log,
+    pod_port_forward,
+)
 from server.endpoints.subresources.token import create_token
 from server.expressions import mutating_policies, validating_policies
 from server.filters.audit import Audit
@@ -217,10 +223,15 @@ def subresources(
     tunnels: Tunnels, issuer: TokenIssuer, reader: StoreReader
 ) -> Mapping[tuple[str, str], Mapping[str, Verb]]:
     exec_, attach = pod_exec(tunnels), pod_attach(tunnels)
+    forward = pod_port_forward(tunnels)
     return {
         ("pods", "log"): {"get": pod_log(tunnels)},
         ("pods", "exec"): {"get": exec_, "create": exec_},
         ("pods", "attach"): {"get": attach, "create": attach},
+        ("pods", "portforward"): {"get": forward, "create": forward},
+        ("pods", "proxy"): pod_proxy(tunnels),
+        ("services", "proxy"): service_proxy(tunnels, reader),
+        ("nodes", "proxy"): node_proxy(tunnels),
         ("serviceaccounts", "token"): {"create": create_token(issuer=issuer, reader=reader)},
     }
 

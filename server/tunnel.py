@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 
 PREFIX = "/edgek/v1/tunnel/"
 DIAL_SECONDS = 10.0
-SEND_SECONDS = 30.0
+SEND_SECONDS = 3600.0
+"""How long a command may leave its input unread."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,10 @@ class Tunnels:
 
     def connected(self, node: str) -> bool:
         return node in self._controls
+
+    def check(self, node: str) -> None:
+        if node not in self._controls:
+            raise InternalError(f'error dialing backend: node "{node}" is not connected')
 
     async def handle(self, request: Request) -> Response:
         """Both paths below PREFIX."""
@@ -86,9 +91,8 @@ class Tunnels:
         return Response(upgrade=Upgrade(protocol="", serve=serve))
 
     async def open(self, node: str, kind: str, params: Mapping[str, Any]) -> Stream:
-        control = self._controls.get(node)
-        if control is None:
-            raise InternalError(f'error dialing backend: node "{node}" is not connected')
+        self.check(node)
+        control = self._controls[node]
         stream: _Stream | None = None
         try:
             async with asyncio.timeout(DIAL_SECONDS):

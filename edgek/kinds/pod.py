@@ -1,7 +1,7 @@
 """Pod: containers that run together on one node."""
 
 from edgek.api.meta import Obj
-from edgek.kinds.kind import STATUS, Kind, Subresource, read_field
+from edgek.kinds.kind import CONNECT, STATUS, Kind, Subresource, read_field
 from edgek.kinds.pod_columns import POD_COLUMNS
 from edgek.kinds.pod_defaults import default_pod
 from edgek.kinds.pod_prepare import prepare_pod, prepare_pod_status
@@ -64,6 +64,10 @@ POD = Kind(
         Subresource(name="log", verbs=("get",)),
         Subresource(name="exec", verbs=("create", "get"), version="v1", kind="PodExecOptions"),
         Subresource(name="attach", verbs=("create", "get"), version="v1", kind="PodAttachOptions"),
+        Subresource(
+            name="portforward", verbs=("create", "get"), version="v1", kind="PodPortForwardOptions"
+        ),
+        Subresource(name="proxy", verbs=CONNECT, version="v1", kind="PodProxyOptions"),
     ),
     selectable=(
         "spec.nodeName",

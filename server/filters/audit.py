@@ -7,9 +7,9 @@ are only there where there is a log.
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -19,7 +19,9 @@ from server.audit.event import Record, build_event, status_of
 from server.audit.log import AuditLog
 from server.audit.policy import Policy
 from server.authz.authorizer import Authorizer, Decision
-from server.request.model import Filter, Handler, Request, Response, User, WebSocket
+from server.request.model import Filter, Handler, Request, Response, User
+
+T = TypeVar("T")
 
 CLIENT_GONE = 499
 """The code of a request whose client did not wait for the answer, as proxies log it."""
@@ -139,7 +141,7 @@ def _asked(request: Request) -> Any:
 
 def _followed(audit: Audit, record: Record, authorizer: Authorizer, response: Response) -> Response:
     """An answer that goes on says so at its begin and at its end."""
-    goes_on = response.watch or response.stream or response.upgrade
+    goes_on = response.watch or response.stream or response.upgrade or response.raw_upgrade
     wanted = record.detail.at_least("RequestResponse") or response.status >= 400
     answer = _answered(response) if wanted and not goes_on else None
     _note(record, authorizer, response.status, answer)
@@ -157,16 +159,26 @@ def _followed(audit: Audit, record: Record, authorizer: Authorizer, response: Re
     elif response.stream is not None:
         response.stream = _Followed(response.stream, complete)
     elif response.upgrade is not None:
-        serve = response.upgrade.serve
-
-        async def served(socket: WebSocket) -> None:
-            try:
-                await serve(socket)
-            finally:
-                complete()
-
-        response.upgrade = replace(response.upgrade, serve=served)
+        response.upgrade = replace(
+            response.upgrade, serve=_served(response.upgrade.serve, complete)
+        )
+    elif response.raw_upgrade is not None:
+        response.raw_upgrade = replace(
+            response.raw_upgrade, serve=_served(response.raw_upgrade.serve, complete)
+        )
     return response
+
+
+def _served(
+    serve: Callable[[T], Awaitable[None]], complete: Callable[[], None]
+) -> Callable[[T], Awaitable[None]]:
+    async def served(connection: T) -> None:
+        try:
+            await serve(connection)
+        finally:
+            complete()
+
+    return served
 
 
 def _answered(response: Response) -> Any:

@@ -19,8 +19,9 @@ import orjson
 from edgek.api import errors
 from server.filters.errors import error_response
 from server.http.answer import head, request_of, wants_gzip
-from server.http.parser import Message, Parser
-from server.request.model import Handler, Request, Response, Watch
+from server.http.parser import MAX_HEAD, Message, Parser
+from server.http.raw import switch
+from server.request.model import Handler, RawUpgrade, Request, Response, Watch
 
 log = logging.getLogger(__name__)
 
@@ -107,6 +108,8 @@ class Connection(asyncio.Protocol):
         if parser.wants_continue:
             parser.wants_continue = False
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if len(parser.rest) > MAX_HEAD:  # it does not wait for the upgrade it asks for
+            self._transport.pause_reading()
         if parser.ready:
             self._next()
         elif parser.partial and not began:
@@ -222,6 +225,8 @@ class Connection(asyncio.Protocol):
                     await self._stream(message, request, response, _lines(response.watch))
                 finally:  # here, because lines that nobody began to read have no ``finally`` yet
                     await close_stream(response.watch)
+            elif response.raw_upgrade is not None:
+                await self._switch(response.raw_upgrade, response.headers)
             elif response.stream is not None:
                 await self._stream(message, request, response, response.stream)
             else:
@@ -297,6 +302,19 @@ class Connection(asyncio.Protocol):
             await close_stream(chunks)
         if chunked:
             self._transport.write(b"0\r\n\r\n")
+
+    async def _switch(self, upgrade: RawUpgrade, headers: dict[str, str]) -> None:
+        """The transport gets another protocol, so that its loss is not told to us any more."""
+        self._streaming = True
+        if self._timer is not None:
+            self._timer.cancel()
+        try:
+            if self._closing:
+                await upgrade.abandon()
+            else:
+                await switch(self._transport, self._parser.rest, upgrade, headers)
+        finally:
+            self._server.connections.discard(self)
 
     async def _write(self, data: bytes, seconds: float | None) -> None:
         view = memoryview(data)

@@ -4,6 +4,7 @@ A message that breaks a bound still comes out of ``ready``, with the refusal to 
 after it is read. Bytes that are no HTTP raise ``HttpParserError`` out of ``feed``.
 """
 
+import re
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -33,6 +34,15 @@ class Message:
     refusal: ApiError | None = None
 
 
+_PROXIED = re.compile(r"/api/v1/(nodes|namespaces/[^/?]+/(pods|services))/[^/?]+/proxy[/?]")
+
+
+def is_proxied(target: str) -> bool:
+    """Whether another server answers: an upgrade is then agreed with that one, and the bytes
+    after it are passed on unread."""
+    return _PROXIED.match(target) is not None
+
+
 def joined(key: str, before: str, text: str) -> str:
     """The value of a header that repeats. A group's name may hold commas, and which groups they
     are decides what is allowed."""
@@ -50,6 +60,7 @@ class Parser:
         self.wants_continue = False
         self.rest = b""
         """What came behind a request to upgrade: no longer HTTP."""
+        self.upgrading = False
         self._http = httptools.HttpRequestParser(self)
         self._message = Message()
         self._target: list[bytes] = []
@@ -60,11 +71,13 @@ class Parser:
 
     def feed(self, data: bytes) -> None:
         if self.closed:
+            if self.upgrading:
+                self.rest += data
             return
         try:
             self._http.feed_data(data)
         except httptools.HttpParserUpgrade as err:
-            self.closed = True
+            self.closed = self.upgrading = True
             self.rest = data[err.args[0] :]
             return
         if self._in_head:
@@ -113,7 +126,8 @@ class Parser:
         message.version = http.get_http_version()
         message.keep_alive = http.should_keep_alive()
         if http.should_upgrade():
-            message.websocket = message.headers.get("upgrade", "").lower() == "websocket"
+            wanted = message.headers.get("upgrade", "").lower() == "websocket"
+            message.websocket = wanted and not is_proxied(message.target)
             message.keep_alive = False
         if int(message.headers.get("content-length", "0")) > MAX_BODY:
             self._refuse(_too_large())

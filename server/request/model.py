@@ -2,7 +2,7 @@
 
 An HTTP request brings ``raw_body`` bytes; an in-process one brings ``body`` decoded. A Response
 is exactly one of: an object (encoded late, or handed over as it is in process), ready bytes,
-a byte stream, a watch, or an upgrade.
+a byte stream, a watch, or an upgrade (to a WebSocket, or to bare bytes).
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -75,6 +75,18 @@ class WebSocket(Protocol):
     async def close(self, code: int = 1000) -> None: ...
 
 
+class ByteStream(Protocol):
+    """The server's side of a connection that is no HTTP any more. ``read`` and ``write`` raise
+    OSError once it is broken; writing waits while the peer is slow."""
+
+    async def read(self) -> bytes:
+        """``b""`` at the end."""
+
+    async def write(self, data: bytes) -> None: ...
+
+    async def close(self) -> None: ...
+
+
 async def nothing_to_abandon() -> None:
     """Of an upgrade for which nothing was opened yet."""
 
@@ -87,6 +99,16 @@ class Upgrade:
 
     protocol: str
     serve: Callable[[WebSocket], Awaitable[None]]
+    abandon: Callable[[], Awaitable[None]] = nothing_to_abandon
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawUpgrade:
+    """Switch the connection to ``protocol`` (SPDY/3.1) and hand its bytes over."""
+
+    protocol: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    serve: Callable[[ByteStream], Awaitable[None]]
     abandon: Callable[[], Awaitable[None]] = nothing_to_abandon
 
 
@@ -106,6 +128,8 @@ class Response:
     stream: AsyncIterator[bytes] | None = None
     watch: Watch | None = None
     upgrade: Upgrade | None = None
+    raw_upgrade: RawUpgrade | None = None
+    """Only for a request that names its protocol in ``Upgrade``, and is no WebSocket."""
 
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -113,6 +137,6 @@ Filter = Callable[[Handler], Handler]
 """Wraps the rest of the chain. Order is the tuple FILTERS in server/app.py."""
 
 __all__ = [
-    "ANONYMOUS", "Filter", "Handler", "Request", "Response", "Upgrade", "User", "Watch",
-    "WebSocket", "replace",
+    "ANONYMOUS", "ByteStream", "Filter", "Handler", "RawUpgrade", "Request", "Response", "Upgrade",
+    "User", "Watch", "WebSocket", "replace",
 ]  # fmt: skip

@@ -234,16 +234,6 @@ async def test_older_protocols_are_spoken_too(
     assert await run(client, cluster, "") == [b"\x01", b"\x01nothing", b"\x03" + failure.encode()]
 
 
-async def test_spdy_is_refused_so_that_clients_fall_back(
-    cluster: Cluster, client: aiohttp.ClientSession
-) -> None:
-    headers = {"Upgrade": "SPDY/3.1", "Connection": "Upgrade"}
-    url = f"{cluster.url}/exec?command=ls&stdout=true"
-    async with client.post(url, headers=headers) as response:
-        assert response.status == 400
-        assert "SPDY is not supported" in (await response.json())["message"]
-
-
 async def test_the_tunnel_comes_back_after_the_server_was_away(
     cluster: Cluster, client: aiohttp.ClientSession
 ) -> None:

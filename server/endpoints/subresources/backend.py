@@ -17,6 +17,9 @@ class Stream(Protocol):
 
 
 class Backend(Protocol):
+    def check(self, node: str) -> None:
+        """Raises InternalError where that node's agent is not connected."""
+
     async def open(self, node: str, kind: str, params: Mapping[str, Any]) -> Stream:
-        """``kind`` is log, exec or attach. Raises the ApiError that the agent answers with, and
-        InternalError ("error dialing backend") where no agent answers in time."""
+        """``kind`` is log, exec, attach, portforward... Raises the ApiError that the agent
+        answers with, and InternalError ("error dialing backend") where no agent answers in time."""

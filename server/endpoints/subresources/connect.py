@@ -41,6 +41,13 @@ def attach_options(request: Request) -> Obj:
     return _options("PodAttachOptions", request.query)
 
 
+def port_forward_options(request: Request) -> Obj:
+    texts = parse_qs(request.raw_query).get("ports", [])
+    ports = [int(t) for text in texts for t in text.split(",") if t.isascii() and t.isdigit()]
+    options: Obj = {"kind": "PodPortForwardOptions", "apiVersion": "v1"}
+    return options | ({"ports": ports} if ports else {})
+
+
 def _options(kind: str, query: Mapping[str, str]) -> Obj:
     """Without what is not asked for: in Go's form false is left out."""
     options: Obj = {"kind": kind, "apiVersion": "v1"}

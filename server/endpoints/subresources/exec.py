@@ -1,12 +1,13 @@
-"""pods/NAME/exec and pods/NAME/attach: a client's WebSocket and an agent's, joined.
+"""pods/NAME/exec and pods/NAME/attach: a client's connection and an agent's stream, joined.
 
 The agent speaks v5.channel.k8s.io, so for most clients messages pass unread; ``Dialect`` does
-the rest. The agent's verdict comes before the upgrade, so that what fails at once fails as an
-ordinary HTTP answer. SPDY is refused with a 4xx, upon which clients fall back. As
+the rest, and spdy_exec.py is for those who speak SPDY. The agent's verdict comes before the
+upgrade, so that what fails at once fails as an ordinary HTTP answer. As
 registry/core/pod/rest/subresources.go.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -18,11 +19,24 @@ from server.endpoints.query import flag
 from server.endpoints.subresources.backend import Backend, Stream
 from server.endpoints.subresources.subprotocol import (
     CHANNELS,
+    SPDY,
+    SPDY_STREAMS,
+    STREAM_VERSION,
     Dialect,
     offered,
-    require_websocket,
+    offered_streams,
+    upgrade_required,
+    wants_spdy,
+    wants_websocket,
 )
-from server.request.model import Request, Response, Upgrade, WebSocket
+from server.request.model import (
+    ByteStream,
+    RawUpgrade,
+    Request,
+    Response,
+    Upgrade,
+    WebSocket,
+)
 
 
 async def handle(request: Request, pod: Obj, backend: Backend) -> Response:
@@ -50,19 +64,50 @@ async def _join(
     node = get_path(pod, "spec", "nodeName", default="")
     if not node:
         raise BadRequest(f"pod {name(pod)} does not have a host assigned")
-    require_websocket(request)
-    protocol = offered(request, CHANNELS)
+    upgrade = _upgrade_of(request, params)
     params |= {
         "podUID": uid(pod),
         "containerID": running_container_id(pod, container),
         "command": list(command),
     }
-    stream = await backend.open(node, kind, params)
+    return upgrade(await backend.open(node, kind, params))
 
+
+def _upgrade_of(request: Request, params: Mapping[str, Any]) -> Callable[[Stream], Response]:
+    """What the answer will be, once there is a stream. Raises BadRequest."""
+    if wants_websocket(request):
+        return partial(_over_websocket, offered(request, CHANNELS))
+    if wants_spdy(request):
+        return partial(_over_spdy, offered_streams(request, SPDY_STREAMS), params)
+    raise upgrade_required()
+
+
+def _over_websocket(protocol: str, stream: Stream) -> Response:
     async def serve(socket: WebSocket) -> None:
         await relay(socket, stream, Dialect(protocol))
 
     return Response(upgrade=Upgrade(protocol=protocol, serve=serve, abandon=stream.close))
+
+
+def _over_spdy(protocol: str, params: Mapping[str, Any], stream: Stream) -> Response:
+    async def serve(connection: ByteStream) -> None:
+        from server.endpoints.subresources.spdy_exec import relay_session
+
+        expected = expected_streams(protocol, params)
+        await relay_session(connection, stream, Dialect(protocol), expected)
+
+    headers = {STREAM_VERSION: protocol}
+    return Response(
+        raw_upgrade=RawUpgrade(protocol=SPDY, headers=headers, serve=serve, abandon=stream.close)
+    )
+
+
+def expected_streams(protocol: str, params: Mapping[str, Any]) -> frozenset[str]:
+    """Those a client opens: errors always, sizes of a terminal from v3 on. Pure."""
+    names = {name for name in ("stdin", "stdout", "stderr") if params.get(name)} | {"error"}
+    if params.get("tty") and protocol.startswith(("v3.", "v4.")):
+        names.add("resize")
+    return frozenset(names)
 
 
 async def relay(socket: WebSocket, stream: Stream, dialect: Dialect) -> None:

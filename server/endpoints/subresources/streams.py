@@ -1,4 +1,4 @@
-"""log, exec and attach as verbs: finds the pod, then hands over to the file of each."""
+"""log, exec, attach and portforward as verbs: find the pod, then hand over to the file of each."""
 
 from collections.abc import Awaitable, Callable
 
@@ -6,9 +6,14 @@ from edgek.api.meta import Obj
 from server.endpoints.env import Env
 from server.endpoints.route import Target, Verb
 from server.endpoints.subresources import exec as exec_
-from server.endpoints.subresources import log
+from server.endpoints.subresources import log, port_forward
 from server.endpoints.subresources.backend import Backend
-from server.endpoints.subresources.connect import admit_connect, attach_options, exec_options
+from server.endpoints.subresources.connect import (
+    admit_connect,
+    attach_options,
+    exec_options,
+    port_forward_options,
+)
 from server.request.model import Request, Response
 
 PodStream = Callable[[Request, Obj, Backend], Awaitable[Response]]
@@ -37,3 +42,7 @@ def pod_exec(backend: Backend) -> Verb:
 
 def pod_attach(backend: Backend) -> Verb:
     return _verb(exec_.handle_attach, backend, connect=attach_options)
+
+
+def pod_port_forward(backend: Backend) -> Verb:
+    return _verb(port_forward.handle, backend, connect=port_forward_options)

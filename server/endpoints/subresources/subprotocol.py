@@ -24,19 +24,43 @@ CHANNELS = (
     "base64.channel.k8s.io",
     "",
 )
-SPDY = "unable to upgrade: SPDY is not supported by this server; use kubectl 1.30 or later"
+SPDY = "SPDY/3.1"
+SPDY_STREAMS = ("v4.channel.k8s.io", "v3.channel.k8s.io", "v2.channel.k8s.io", "channel.k8s.io")
+"""Of exec and attach over SPDY; the client's first that is here."""
+STREAM_VERSION = "X-Stream-Protocol-Version"
 
 
 def wants_websocket(request: Request) -> bool:
+    return _wants(request, "websocket")
+
+
+def wants_spdy(request: Request) -> bool:
+    return _wants(request, SPDY.lower())
+
+
+def _wants(request: Request, protocol: str) -> bool:
     """NB: an Upgrade without the Connection that names it is none (RFC 9110), and is not taken
     for one by the listener either."""
     named = [token.strip() for token in request.header("connection").lower().split(",")]
-    return request.header("upgrade").lower() == "websocket" and "upgrade" in named
+    return request.header("upgrade").lower() == protocol and "upgrade" in named
 
 
 def offered(request: Request, supported: Sequence[str]) -> str:
-    """The first that the client names and we know; "" where it names none."""
-    names = [p.strip() for p in request.header("sec-websocket-protocol").split(",")]
+    """The WebSocket subprotocol: the first that the client names and we know; "" where it names
+    none."""
+    return _agreed(request.header("sec-websocket-protocol"), supported)
+
+
+def offered_streams(request: Request, supported: Sequence[str]) -> str:
+    """The same for streams over SPDY, where one must be named. As httpstream.Handshake."""
+    names = request.header(STREAM_VERSION)
+    if not names:
+        raise BadRequest(f"unable to upgrade: {STREAM_VERSION} is required")
+    return _agreed(names, supported)
+
+
+def _agreed(header: str, supported: Sequence[str]) -> str:
+    names = [p.strip() for p in header.split(",")]
     for protocol in names:
         if protocol in supported:
             return protocol
@@ -46,12 +70,8 @@ def offered(request: Request, supported: Sequence[str]) -> str:
     )
 
 
-def require_websocket(request: Request) -> None:
-    if wants_websocket(request):
-        return
-    if request.header("upgrade").lower().startswith("spdy/"):
-        raise BadRequest(SPDY)
-    raise BadRequest("Upgrade request required")
+def upgrade_required() -> BadRequest:
+    return BadRequest("unable to upgrade: missing upgrade headers in request")
 
 
 @dataclass(frozen=True)
@@ -60,7 +80,7 @@ class Dialect:
 
     def to_agent(self, message: bytes | str) -> bytes | None:
         """A client's message as v5 has it; None for what means nothing in its protocol."""
-        data = self._decode(message)
+        data = self.decode(message)
         if not data or data[0] not in (STDIN, RESIZE, CLOSE):
             return None
         if data[0] == CLOSE and not self.protocol.startswith("v5."):
@@ -73,11 +93,16 @@ class Dialect:
             if not words:
                 return None
             data = bytes([ERROR]) + words.encode()
+        return self.encode(data)
+
+    def encode(self, data: bytes) -> bytes | str:
+        """Channel and data as one message."""
         if "base64" in self.protocol:
-            return f"{data[0]}{base64.b64encode(data[1:]).decode()}"
+            return f"{chr(ord('0') + data[0])}{base64.b64encode(data[1:]).decode()}"
         return data
 
-    def _decode(self, message: bytes | str) -> bytes:
+    def decode(self, message: bytes | str) -> bytes:
+        """A message as channel and data; empty where it cannot be read."""
         if "base64" not in self.protocol:
             return message.encode() if isinstance(message, str) else message
         raw = message.encode() if isinstance(message, str) else message
