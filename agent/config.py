@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agent import kubelet_args
+from agent import kubelet_args, shutdown_args
 from agent.kubelet_args import KubeletArgs, parse_kubelet_args, with_kubelet_args
+from agent.shutdown_args import Period, parse_shutdown
 from agent.sysctl_names import dotted, namespace_of
 from edgek.api.meta import Obj
 from edgek.api.validation import is_label_value, is_qualified_name
@@ -41,6 +42,8 @@ OPTIONS = (
     Option(name="max-pods", type=int, default=110, metavar="N", help="Pods that may run here."),
     Option(name="cgroup-root", default="/edgek", metavar="PATH", help="Cgroup above all pods."),
     Option(name="log-dir", default="/var/log/pods", metavar="DIR", help="Where pod logs are."),
+    Option(name="kubelet-dir", default="/var/lib/kubelet", metavar="DIR",
+           help="Where storage (CSI) drivers find the kubelet's directories."),
     Option(name="run-dir", default="/run/edgek", metavar="DIR",
            help="Where sockets and namespaces are."),
     Option(name="allowed-unsafe-sysctls", multiple=True, metavar="NAME",
@@ -49,6 +52,9 @@ OPTIONS = (
            help="RuntimeDefault, not Unconfined, for containers that name no seccomp profile."),
     Option(name="devices-file", default="/etc/edgek/devices.yaml", metavar="FILE",
            help="Which devices of the board pods may ask for."),
+    Option(name="pod-manifest-path", default="/etc/edgek/manifests", metavar="DIR",
+           help="Manifests of static pods, which run without a server."),
+    *shutdown_args.OPTIONS,
     *kubelet_args.OPTIONS,
 )  # fmt: skip
 
@@ -60,6 +66,7 @@ class AgentConfig:
     data_dir: Path
     run_dir: Path
     log_dir: Path
+    kubelet_dir: Path
     node_name: str
     node_ips: tuple[str, ...]
     external_ips: tuple[str, ...]
@@ -71,6 +78,8 @@ class AgentConfig:
     seccomp_default: bool = False
     devices_file: Path
     kubelet: KubeletArgs
+    manifests: Path
+    shutdown: tuple[Period, ...]
 
     @property
     def home(self) -> Path:
@@ -95,6 +104,7 @@ def parse_config(settings: Settings) -> AgentConfig:
         data_dir=Path(settings["data_dir"]).absolute(),
         run_dir=Path(settings["run_dir"]).absolute(),
         log_dir=Path(settings["log_dir"]).absolute(),
+        kubelet_dir=Path(settings["kubelet_dir"]).absolute(),
         node_name=_node_name(settings),
         node_ips=one_a_family(_addresses("node-ip", settings)),
         external_ips=_addresses("node-external-ip", settings),
@@ -106,6 +116,8 @@ def parse_config(settings: Settings) -> AgentConfig:
         seccomp_default=bool(settings.get("seccomp_default")),
         devices_file=Path(settings.get("devices_file") or "/etc/edgek/devices.yaml").absolute(),
         kubelet=parse_kubelet_args(settings),
+        manifests=Path(settings.get("pod_manifest_path") or "/etc/edgek/manifests").absolute(),
+        shutdown=parse_shutdown(settings),
     )
 
 

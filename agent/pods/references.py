@@ -26,7 +26,7 @@ def references(pod: Obj, lookup: Lookup) -> set[Ref]:
     if runtime_class := get_path(pod, "spec", "runtimeClassName"):
         refs.add(Ref(RUNTIME_CLASS, Key("", runtime_class)))
     for volume in get_path(pod, "spec", "volumes", default=[]):
-        refs |= set(_endpoints(volume, space))
+        refs |= set(_endpoints(volume, space)) | set(_driver(volume))
         key = claim_key(pod, volume)
         claim = _known(lookup, CLAIM, key) if key else None
         if bound_to := get_path(claim, "spec", "volumeName") if claim else None:
@@ -46,6 +46,7 @@ def _known(lookup: Lookup, kind: Kind, key: Key) -> Obj | None:
 def _of_volume(volume: Obj) -> Iterator[Ref]:
     for space, secret in volume_secrets(volume):
         yield Ref(SECRET, Key(space, secret))
+    yield from _driver(volume["spec"])
     space = get_path(volume, "spec", "glusterfs", "endpointsNamespace")
     yield from _endpoints(
         volume["spec"], space or get_path(volume, "spec", "claimRef", "namespace", default="")
@@ -56,3 +57,9 @@ def _endpoints(source: Obj, space: str) -> Iterator[Ref]:
     """The servers of a GlusterFS volume."""
     if of := get_path(source, "glusterfs", "endpoints"):
         yield Ref(ENDPOINTS, Key(space, of))
+
+
+def _driver(source: Obj) -> Iterator[Ref]:
+    """What the storage driver of a volume wants to be told."""
+    if of := get_path(source, "csi", "driver"):
+        yield Ref(CSI_DRIVER, Key("", of))

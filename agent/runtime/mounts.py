@@ -61,6 +61,15 @@ async def make_shared(directory: Path) -> None:
         await run("mount", "--make-shared", directory)
 
 
+async def ensure_shared(directory: Path) -> None:
+    """As ``make_shared``, where the mount that the directory lies on is not shared itself. Only
+    then can a container hand on what it mounts (mountPropagation: Bidirectional)."""
+    points = _points()
+    covering = next((p for p in (directory, *directory.parents) if str(p) in points), None)
+    if covering is None or not points[str(covering)]:
+        await make_shared(directory)
+
+
 async def pin_mount_namespace(pin: Path, *, hide: Path, behind: Path) -> None:
     """A mount namespace, kept by the file ``pin``, where the directory ``behind`` stands in the
     place of the mount ``hide``. Made once."""

@@ -32,7 +32,10 @@ T = TypeVar("T")
 
 NET = "10.98.0"
 CGROUP = Path("/sys/fs/cgroup")
-PRIVATE = ("run", "etc/containers", "etc/edgek", "var/lib/containers", "var/lib/edgek", "var/log")
+PRIVATE = (
+    "run", "etc/containers", "etc/edgek", "var/lib/containers", "var/lib/edgek", "var/lib/kubelet",
+    "var/log",
+)  # fmt: skip
 POLICY = '{"default":[{"type":"insecureAcceptAnything"}]}\n'
 NEEDS = ("podman", "crun", "conmon", "catatonit", "nsenter", "unshare", "ip")
 
