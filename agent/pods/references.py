@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from agent.pods.sources import Lookup, NotSynced, Ref
 from agent.pods.volumes.claims import claim_key
 from edgek.api.meta import Key, Obj, get_path, namespace
-from edgek.kinds import CONFIG_MAP, ENDPOINTS, RUNTIME_CLASS, SECRET
+from edgek.kinds import CONFIG_MAP, CSI_DRIVER, ENDPOINTS, RUNTIME_CLASS, SECRET
 from edgek.kinds import PERSISTENT_VOLUME as VOLUME
 from edgek.kinds import PERSISTENT_VOLUME_CLAIM as CLAIM
 from edgek.kinds.kind import Kind
