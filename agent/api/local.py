@@ -40,9 +40,9 @@ class LocalSocket:
 
     async def question(self) -> tuple[str, Mapping[str, Any]]:
         """What is asked. Raises BadRequest where it is none."""
-        frame = await self._frame()
+        _, text = await self._frame() or (TEXT, b"")
         try:
-            asked = json.loads(frame[1]) if frame is not None else None
+            asked = json.loads(text)
             return str(asked["kind"]), dict(asked["params"])
         except (ValueError, KeyError, TypeError) as err:
             raise BadRequest("this is no question to an agent") from err

@@ -103,19 +103,13 @@ class Shutdown:
             if pod is not None:
                 grace = min(group.seconds, grace_seconds(pod))
                 self._sync.fail(pod_uid, ENDED, grace_seconds=grace)
-        waits = [asyncio.create_task(self._sync.ended(pod_uid)) for pod_uid in group.pods]
-        timer = asyncio.create_task(self._clock.sleep(group.seconds))
-        ends = asyncio.ensure_future(asyncio.gather(*waits))
         try:
-            await asyncio.wait({timer, ends}, return_when=asyncio.FIRST_COMPLETED)
-            if not ends.done():
-                late = sum(not wait.done() for wait in waits)
-                log.warning("pods have not ended in their time pods=%d seconds=%d",
-                            late, group.seconds)  # fmt: skip
-        finally:
-            timer.cancel()
-            ends.cancel()
-            await asyncio.gather(timer, ends, *waits, return_exceptions=True)
+            async with asyncio.timeout(group.seconds):
+                for pod_uid in group.pods:
+                    await self._sync.ended(pod_uid)
+        except TimeoutError:
+            left = set(self.left()) & set(group.pods)
+            log.warning("pods do not end in time pods=%d seconds=%d", len(left), group.seconds)
 
     async def _tell(self) -> None:
         """A last chance for statuses to reach the server. Without one the pods start again at

@@ -34,6 +34,18 @@ async def until_one_ends(*ways: Coroutine[Any, Any, Any]) -> None:
         await cancel_and_wait(*tasks)
 
 
+async def first_of(*ways: Coroutine[Any, Any, Any]) -> None:
+    """Runs all of them until the first ends, and raises what it raised; the others are
+    cancelled."""
+    tasks = [asyncio.create_task(way) for way in ways]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        await cancel_and_wait(*tasks)
+
+
 class Tasks:
     """A supervised set of tasks.
 

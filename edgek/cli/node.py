@@ -41,7 +41,7 @@ def node_command(function: Callable[..., Coroutine[Any, Any, None]]) -> Callable
     def wrapped(*args: Any, run_dir: str | None, **kwargs: Any) -> None:
         run(function(run_dir or _run_dir(), *args, **kwargs))
 
-    return wrapped  # type: ignore[no-any-return]
+    return wrapped
 
 
 def _run_dir() -> str:
@@ -98,7 +98,7 @@ async def logs(run_dir: str, /, pod: str, container: str, namespace: str, **opti
     found = await _pod(run_dir, pod, namespace)
     chosen = default_container(found, container)
     previous = options["previous"]
-    params = {
+    params: dict[str, Any] = {
         "podUID": uid(found),
         "containerID": logged_container_id(found, chosen, previous=previous),
         "follow": options["follow"] and not previous,
@@ -128,7 +128,7 @@ async def execute(
     if len(words) < 2:
         raise Failure("name a pod and a command: edgek node exec POD -- COMMAND")
     found = await _pod(run_dir, words[0], namespace)
-    params = {
+    params: dict[str, Any] = {
         "podUID": uid(found),
         "containerID": running_container_id(found, default_container(found, container)),
         "command": list(words[1:]),
