@@ -14,54 +14,59 @@ from functools import partial
 from pathlib import Path
 
 from agent.api.dial import dial_handler
+from agent.api.local import LocalServer
 from agent.api.log import log_handler
 from agent.api.port_forward import port_forward_handler
 from agent.api.session import attach_handler, exec_handler
 from agent.api.stream import Handler
 from agent.api.tunnel import Tunnel
-from agent.config import AgentConfig, route_address
+from agent.config import AgentConfig
+from agent.csi.build import Csi
+from agent.devices.watch import DeviceWatch
 from agent.network import NodeNetwork
 from agent.network.kernel import NetplugNetwork
+from agent.node.addresses import Addresses
 from agent.node.checkpoint import Checkpoint
-from agent.node.cluster import Cluster, learn_cluster
+from agent.node.cluster import CidrWatch, Cluster, learn_cluster
 from agent.node.facts import Facts, look_at_node
 from agent.node.join import Joining, join, keep_fresh
 from agent.node.lease import NodeLease
 from agent.node.network_feed import NetworkFeed
+from agent.node.overview import Overview
 from agent.node.register import Registration
 from agent.node.status import NodeSpec
+from agent.node.stopping import extend_patience, machine_stops
+from agent.offline import (
+    StaticPods,
+    by_run_uid,
+    follow_pods,
+    local_handlers,
+    start_static_pods,
+)
 from agent.pods.build import build_pod_sync
 from agent.pods.etc import DnsSettings
 from agent.pods.isolation import NodeSecurity
 from agent.pods.leave import leave
 from agent.pods.memory import Host
-from agent.pods.sources import Ref
+from agent.pods.shutdown import Shutdown
 from agent.pods.sync import PodSync
 from agent.pods.volumes.reclaim import build_reclaim
 from agent.runtime.cgroups import Cgroups
-from agent.runtime.handlers import find_handlers
+from agent.runtime.handlers import find_handlers, plan_node_handlers
 from agent.runtime.machine import look_at_machine
 from agent.runtime.pid_holder import PidHolders
 from agent.runtime.podman import PodmanRuntime
 from agent.runtime.runtime import RuntimeFailure
 from agent.runtime.service import PodmanService
-from agent.usage import Node, no_disks, usage_handler
+from agent.upkeep import Upkeep, look_for_addresses, resources_of
+from agent.usage import Node, usage_handler
 from edgek.aio.clock import Clock, SystemClock
 from edgek.aio.notify import READY, notify
-from edgek.aio.tasks import Tasks
-from edgek.api.meta import Obj, key_of
+from edgek.aio.tasks import Tasks, first_of
 from edgek.client.client import Client
 from edgek.client.http import HttpTransport
 from edgek.control.events import EventRecorder
 from edgek.control.informer import Informers
-from edgek.kinds import (
-    CONFIG_MAP,
-    ENDPOINTS,
-    PERSISTENT_VOLUME,
-    PERSISTENT_VOLUME_CLAIM,
-    POD,
-    SECRET,
-)
 from edgek.kinds.provisioned import STORAGE_DIRECTORY
 from edgek.roles import StartError
 
@@ -70,8 +75,6 @@ log = logging.getLogger(__name__)
 COMPONENT = "kubelet"
 IMAGES = Path("/var/lib/containers")
 """The system's own storage, which the agent's Podman uses too."""
-REFERRED = (CONFIG_MAP, SECRET, PERSISTENT_VOLUME_CLAIM, PERSISTENT_VOLUME, ENDPOINTS)
-KINDS = {kind.kind: kind for kind in REFERRED}
 
 
 async def run_agent(config: AgentConfig, stop: asyncio.Event) -> None:
@@ -83,6 +86,8 @@ async def run_agent(config: AgentConfig, stop: asyncio.Event) -> None:
         await asyncio.wait({stopping, working}, return_when=asyncio.FIRST_COMPLETED)
         if working.done():
             working.result()
+        if agent.shutdown is not None and await machine_stops():
+            await agent.shutdown.run()
 
 
 async def clean_up(config: AgentConfig) -> list[str]:
@@ -91,7 +96,7 @@ async def clean_up(config: AgentConfig) -> list[str]:
     machine = look_at_machine()
     pod_root = config.home / "pods"
     service = PodmanService(
-        machine, run_dir=config.run_dir, data_dir=config.home, shared=(pod_root,)
+        machine, run_dir=config.run_dir, data_dir=config.home, shared=(pod_root, config.kubelet_dir)
     )
     problems = []
     try:
@@ -122,10 +127,16 @@ class Agent:
         self._machine = look_at_machine()
         self._checkpoint = Checkpoint(config.home / "checkpoint", clock=clock)
         self._pod_root = config.home / "pods"
+        self.shutdown: Shutdown | None = None
+        """The end of all pods in order, once there are any."""
         self._storage_root = config.data_dir / "storage"
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Until cancelled. A node that was given another podCIDR starts over with it."""
+        while True:
+            await self._live()
+
+    async def _live(self) -> None:
         # Tasks end before what they use is closed.
         async with AsyncExitStack() as stack, Tasks("agent") as tasks:
             service, runtime = await self._start_podman(stack, tasks)
@@ -133,18 +144,28 @@ class Agent:
             client = Client(transport, field_manager="kubelet")
             facts = look_at_node(self.config.data_dir, runtime_version=await _version_of(runtime))
             informers = Informers(client, tasks)
-            registration = Registration(client, self._node_spec(facts), clock=self._clock)
+            devices = DeviceWatch(self.config.devices_file)
+            spec = self._node_spec(facts, devices)
+            registration = Registration(client, spec, clock=self._clock)
             service.on_problem = partial(registration.set_problem, "podman")
             tasks.spawn(registration.run(), name="node")
             cluster = await learn_cluster(client, self.config.node_name, self._checkpoint)
             network = NetplugNetwork()
             stack.push_async_callback(network.close)
-            await network.setup(self._node_network(cluster))
+            await network.setup(self._node_network(cluster, spec.addresses))
             feed = NetworkFeed(network, informers, self._checkpoint)
             feed.nodes.informer.on_change(registration.on_change)
             recorder = EventRecorder(client, self._clock)
+            csi = Csi(
+                client,
+                kubelet_dir=self.config.kubelet_dir,
+                pod_root=self._pod_root,
+                node_name=self.config.node_name,
+                events=recorder.source(COMPONENT, host=self.config.node_name),
+                clock=self._clock,
+            )
             sync = build_pod_sync(
-                host=self._host(facts, cluster, feed, boot=service.boot),
+                host=self._host(spec, cluster, feed, boot=service.boot),
                 client=client,
                 runtime=runtime,
                 network=network,
@@ -155,8 +176,31 @@ class Agent:
                 pod_root=self._pod_root,
                 holders=PidHolders(self.config.run_dir / "holders"),
                 storage_root=self._storage_root,
+                more_volumes=(csi.volumes,),
+                devices=devices,
             )
-            self._follow_pods(sync, informers, tasks)
+
+            async def move(new: Addresses) -> None:
+                await network.setup(self._node_network(cluster, new))
+                feed.look_again()
+
+            upkeep = Upkeep(
+                config=self.config,
+                machine=self._machine,
+                spec=spec,
+                service=service,
+                runtime=runtime,
+                registration=registration,
+                sync=sync,
+                devices=devices,
+                events=recorder.source(COMPONENT, host=self.config.node_name),
+                clock=self._clock,
+                move=move,
+            )
+            follow_pods(
+                sync, informers, tasks, checkpoint=self._checkpoint, node_name=self.config.node_name
+            )
+            static = await self._static_pods(sync, client, feed, recorder)
             reclaim = build_reclaim(
                 client=client,
                 informers=informers,
@@ -165,25 +209,33 @@ class Agent:
                 home=self.config.home,
                 storage_root=self._storage_root,
             )
-            tunnel = Tunnel(
-                transport, self.config.node_name, self._streams(runtime, network, sync, facts)
-            )
+            node = self._node(facts, runtime, upkeep)
+            streams = self._streams(runtime, network, sync, node)
+            tunnel = Tunnel(transport, self.config.node_name, by_run_uid(streams, sync.parts.pods))
             lease = NodeLease(client, self.config.node_name, clock=self._clock)
+            local = self._local(sync, streams, lease=lease, registration=registration, feed=feed)
+            moves = CidrWatch(self.config.node_name, cluster, self._checkpoint)
+            feed.nodes.informer.on_change(moves.on_change)
             for name, coro in (
                 ("events", recorder.run()),
                 ("services", feed.run_services()),
                 ("peers", feed.run_nodes()),
                 ("pods", sync.run()),
+                ("manifests", static.files.run()),
+                ("mirrors", static.mirrors.run()),
+                ("local", local.run()),
                 ("lease", lease.run()),
+                ("csi", csi.run()),
                 ("reclaim", reclaim.run()),
                 ("tunnel", tunnel.run()),
                 ("checkpoint", self._checkpoint.run()),
+                *upkeep.jobs(),
             ):
                 tasks.spawn(coro, name=name)
             registration.started()
-            log.info("agent is ready node=%s ip=%s", self.config.node_name, self._node_ip())
+            log.info("agent is ready node=%s ip=%s", self.config.node_name, spec.addresses.ip)
             notify(READY)
-            await tasks.wait()
+            await first_of(tasks.wait(), moves.moved())
 
     async def _start_podman(
         self, stack: AsyncExitStack, tasks: Tasks
@@ -192,12 +244,16 @@ class Agent:
             self._machine,
             run_dir=self.config.run_dir,
             data_dir=self.config.home,
-            shared=(self._pod_root,),
+            shared=(self._pod_root, self.config.kubelet_dir),
         )
         await service.start()
         stack.push_async_callback(service.stop)
         runtime = PodmanRuntime(
-            service.socket, machine=self._machine, boot=service.boot, enter=service.enter
+            service.socket,
+            machine=self._machine,
+            boot=service.boot,
+            enter=service.enter,
+            handlers=service.for_handlers(),
         )
         stack.push_async_callback(runtime.close)
         service.on_back = runtime.came_back
@@ -220,72 +276,97 @@ class Agent:
         return transport
 
     def _streams(
-        self, runtime: PodmanRuntime, network: NetplugNetwork, sync: PodSync, facts: Facts
+        self, runtime: PodmanRuntime, network: NetplugNetwork, sync: PodSync, node: Node
     ) -> dict[str, Handler]:
         """What the server may ask for through the tunnel."""
-        logs, pod_of = log_handler(runtime, self._clock), sync.parts.pods.get
+        pod_of = sync.parts.pods.get
         return {
-            "log": logs,
+            "log": node.logs,
             "exec": exec_handler(runtime),
             "attach": attach_handler(runtime),
             "portforward": port_forward_handler(network, pod_of),
             "dial": dial_handler(pod_of, sync.address),
-            "http": usage_handler(sync, self._node(facts, logs)),
+            "http": usage_handler(sync, node),
         }
 
-    def _follow_pods(self, sync: PodSync, informers: Informers, tasks: Tasks) -> None:
-        """The server's pods, or the checkpoint's until it has answered."""
-        pods, sources = sync.parts.pods, sync.parts.sources
-        for obj in self._checkpoint.load("objects"):
-            sources.remember(Ref(KINDS[obj["kind"]], key_of(obj)), obj)
-        pods.restore(self._checkpoint.load("pods"))
-        self._checkpoint.provide("pods", pods.all)
-        self._checkpoint.provide("objects", lambda: [obj for _, obj in sources.known()])
-        informer = informers.get(POD, field_selector=f"spec.nodeName={self.config.node_name}")
+    async def _static_pods(
+        self, sync: PodSync, client: Client, feed: NetworkFeed, recorder: EventRecorder
+    ) -> StaticPods:
+        return await start_static_pods(
+            sync,
+            folder=self.config.manifests,
+            node_name=self.config.node_name,
+            client=client,
+            feed=feed,
+            events=recorder.source(COMPONENT, host=self.config.node_name),
+            checkpoint=self._checkpoint,
+            clock=self._clock,
+        )
 
-        def changed(old: Obj | None, new: Obj | None) -> None:
-            pods.on_change(old, new)
-            self._checkpoint.mark("pods")
-
-        async def synced() -> None:
-            await informer.wait_synced()
-            pods.sync(informer.list())
-            sync.look_at_all()
-
-        informer.on_change(changed)
-        sources.on_change = lambda: self._checkpoint.mark("objects")
-        tasks.spawn(synced(), name="first-list")
+    def _local(
+        self,
+        sync: PodSync,
+        streams: dict[str, Handler],
+        *,
+        lease: NodeLease,
+        registration: Registration,
+        feed: NetworkFeed,
+    ) -> LocalServer:
+        """What is asked on this machine itself."""
+        config = self.config
+        self.shutdown = Shutdown(
+            sync,
+            config.shutdown,
+            clock=self._clock,
+            not_ready=partial(registration.set_problem, "shutdown"),
+            reachable=lambda: lease.reachable is not False,
+            extend=extend_patience,
+        )
+        overview = Overview(
+            node_name=config.node_name,
+            address=sync.parts.host.node_ip,
+            server=config.server,
+            data_dir=config.data_dir,
+            lease=lease,
+            checkpoint=self._checkpoint,
+            node=lambda: feed.node(config.node_name),
+            problems=registration.problems,
+            pods=lambda: len(sync.parts.pods.all()),
+        )
+        handlers = local_handlers(sync, streams=streams, overview=overview, shutdown=self.shutdown)
+        return LocalServer(config.run_dir / "agent.sock", handlers)
 
     # -- values ----------------------------------------------------------------------------
 
-    def _node_ip(self) -> str:
-        found = self.config.node_ip or route_address(self.config.server)
-        if not found:
+    def _node_spec(self, facts: Facts, devices: DeviceWatch) -> NodeSpec:
+        security = self._security()
+        addresses = look_for_addresses(self.config, facts)
+        if not addresses.ip:
             raise StartError("this machine has no address yet; set --node-ip or bring a link up")
-        return found
-
-    def _node_spec(self, facts: Facts) -> NodeSpec:
         return NodeSpec(
             name=self.config.node_name,
-            ip=self._node_ip(),
+            addresses=addresses,
             facts=facts,
-            max_pods=self.config.max_pods,
+            resources=resources_of(self.config, facts, devices),
+            handlers=tuple(
+                plan_node_handlers(security.handlers, user_namespaces=security.user_namespaces)
+            ),
             first_labels=dict(self.config.labels),
             taints=tuple(self.config.taint_objects()),
             annotations={STORAGE_DIRECTORY: str(self._storage_root)},
         )
 
-    def _node(self, facts: Facts, logs: Handler) -> Node:
+    def _node(self, facts: Facts, runtime: PodmanRuntime, upkeep: Upkeep) -> Node:
         """What the kubelet's endpoints tell of it."""
         return Node(
             name=self.config.node_name,
             facts=facts,
             machine=self._machine,
-            logs=logs,
+            logs=log_handler(runtime, self._clock),
             log_dir=self.config.log_dir,
             data_dir=self.config.data_dir,
             image_dir=IMAGES,
-            measure=no_disks,
+            measure=upkeep.meter.disks,
             config={
                 "kind": "KubeletConfiguration",
                 "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -295,10 +376,10 @@ class Agent:
             },
         )
 
-    def _node_network(self, cluster: Cluster) -> NodeNetwork:
+    def _node_network(self, cluster: Cluster, addresses: Addresses) -> NodeNetwork:
         return NodeNetwork(
             node_name=self.config.node_name,
-            node_ip=self._node_ip(),
+            node_ip=addresses.ip,
             pod_cidr=cluster.pod_cidr,
             cluster_cidr=cluster.cluster_cidr,
             service_cidr=cluster.service_cidr,
@@ -316,13 +397,13 @@ class Agent:
             handlers=tuple(find_handlers()),
         )
 
-    def _host(self, facts: Facts, cluster: Cluster, feed: NetworkFeed, *, boot: str) -> Host:
+    def _host(self, spec: NodeSpec, cluster: Cluster, feed: NetworkFeed, *, boot: str) -> Host:
         return Host(
             node_name=self.config.node_name,
-            node_ip=self._node_ip(),
+            node_ip=spec.addresses.ip,
             dns=DnsSettings(cluster_dns=cluster.cluster_dns, cluster_domain=cluster.cluster_domain),
-            allocatable=facts.allocatable(max_pods=self.config.max_pods),
-            memory=Fraction(facts.memory),
+            allocatable=spec.resources.allocatable,
+            memory=Fraction(spec.facts.memory),
             boot=boot,
             log_root=self.config.log_dir,
             security=self._security(),

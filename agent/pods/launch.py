@@ -10,8 +10,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+from agent.devices.allot import Unavailable
 from agent.pods.container_spec import make_spec
+from agent.pods.coverage import refused_fields
+from agent.pods.coverage_table import TABLE
 from agent.pods.decisions import Start
+from agent.pods.devices import PodDevices
 from agent.pods.environment import ConfigError, Surroundings, make_environment
 from agent.pods.images import Images, NotThere, credentials
 from agent.pods.place import Place
@@ -55,6 +59,7 @@ class Launcher:
     events: Source
     clock: Clock
     lookup: Lookup
+    devices: PodDevices | None = None
     told: dict[tuple[str, str], str] = field(default_factory=dict)
     """(uid, container) -> its last configuration problem: told once, not at every try."""
 
@@ -68,6 +73,9 @@ class Launcher:
         place: Callable[[], Place],
     ) -> Launched:
         """Raises RuntimeUnavailable, which concerns more than this pod."""
+        for path, why in refused_fields(pod, TABLE):
+            text = f"{path} is refused: {why}"
+            return self._failed(pod, container, "CreateContainerConfigError", text)
         image = await self.images.ensure(
             uid(pod),
             container,
@@ -83,7 +91,7 @@ class Launcher:
             raise
         except ImageMissing:  # removed between the look and the creation
             return self._failed(pod, container, "CreateContainerError", "image is gone")
-        except (ConfigError, VolumeError, NotSynced, SandboxError) as err:
+        except (ConfigError, VolumeError, NotSynced, SandboxError, Unavailable) as err:
             return self._failed(pod, container, "CreateContainerConfigError", str(err))
         except RuntimeFailure as err:
             return self._failed(pod, container, "CreateContainerError", str(err))
@@ -109,6 +117,8 @@ class Launcher:
                 pod, container, attempt=start.number, image=image, env=env, place=where
             )
         )
+        if self.devices is not None:
+            spec = self.devices.add(pod, container, spec)
         Path(spec.log_path).parent.mkdir(parents=True, exist_ok=True)
         make_message_file(message_file(where.pod_dir, container["name"], start.number))
         container_id = await self.runtime.create(spec)

@@ -20,17 +20,22 @@ _CRUN_FAILED = (1, 255)
 
 
 async def run_in_container(
-    container_id: str, argv: tuple[str, ...], *, enter: tuple[str, ...], timeout: float
+    container_id: str,
+    argv: tuple[str, ...],
+    *,
+    enter: tuple[str, ...],
+    timeout: float,
+    program: str = "crun",
 ) -> ExecResult:
     """``enter`` is the way into Podman's mount namespace. Raises TimeoutError, RuntimeFailure."""
     try:
         process = await asyncio.create_subprocess_exec(
-            *enter, "crun", "--log-format=json", "exec", container_id, *argv,
+            *enter, program, "--log-format=json", "exec", container_id, *argv,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT, cwd="/",
         )  # fmt: skip
     except OSError as err:
-        raise RuntimeFailure(f"cannot run crun: {err}") from err
+        raise RuntimeFailure(f"cannot run {program}: {err}") from err
     try:
         async with asyncio.timeout(timeout):
             output = await _read_bounded(process)

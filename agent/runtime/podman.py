@@ -12,7 +12,7 @@ learns it, because conmon was killed, the container counts as lost.
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from urllib.parse import quote
 from agent.runtime.command import run_in_container
 from agent.runtime.exits import Exits
 from agent.runtime.failure import Refused, create_error, pull_error, translated, with_reason
+from agent.runtime.handler_service import HandlerService
+from agent.runtime.handlers import DEFAULT, find_handlers
 from agent.runtime.libpod import Libpod
 from agent.runtime.log_keeper import LogKeeper
 from agent.runtime.machine import Machine
@@ -45,7 +47,7 @@ from agent.runtime.runtime import (
     Stream,
 )
 from agent.runtime.session import open_attach, open_exec
-from agent.runtime.spec import plan_spec, plan_update
+from agent.runtime.spec import HANDLER_LABEL, plan_spec, plan_update
 from edgek.aio.clock import Clock, SystemClock
 from edgek.aio.tasks import Tasks
 
@@ -53,6 +55,7 @@ POD_LABEL = "io.edgek.pod-uid"
 AT_ONCE = 8
 """Short calls under way; more at a time make Podman no faster."""
 CALL_SECONDS = 60.0
+SLOW_SECONDS = 5.0
 PULL_SECONDS = 1800.0
 EXIT_CODE_SECONDS = 5.0
 """How long Podman may take to learn of an exit before the container counts as lost."""
@@ -68,18 +71,25 @@ class PodmanRuntime:
         machine: Machine,
         boot: str,
         enter: tuple[str, ...] = (),
+        handlers: HandlerService | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._raw = Libpod(socket)
         self._machine, self._boot, self._enter = machine, boot, enter
         self._clock = clock or SystemClock()
         self._slots = asyncio.Semaphore(AT_ONCE)
+        self._handlers = handlers
+        self._programs = find_handlers()
         self._exits = Exits()
         self._logs = LogKeeper()
         self._processes = Processes(self._process_ended)
         self._ended: dict[str, Container] = {}
         """What exited containers were when they were last looked at: an exit is final."""
+        self._handler_of: dict[str, str] = {}
+        """Containers under another OCI runtime than the default one."""
         self._learning: set[str] = set()
+        self.on_slow: Callable[[], None] = lambda: None
+        """Told when a call takes long, as it does where Podman hangs."""
         self._tasks = Tasks("podman", on_error=lambda name, err: None)
 
     async def close(self) -> None:
@@ -118,10 +128,19 @@ class PodmanRuntime:
     async def create(self, spec: ContainerSpec) -> str:
         body = plan_spec(spec, machine=self._machine, boot=self._boot)
         try:
-            made = await self._call("POST", "/containers/create", body=body)
+            made = await self._create(spec.handler, body)
         except RuntimeFailure as err:
             raise create_error(spec.image, err) from err
         return str(made["Id"])
+
+    async def _create(self, handler: str, body: Mapping[str, Any]) -> Any:
+        path = "/containers/create"
+        if handler in ("", DEFAULT):
+            return await self._call("POST", path, body=body)
+        if self._handlers is None:
+            raise RuntimeFailure(f"no OCI runtime {handler!r}")
+        with translated(f"POST {path} for {handler}"):
+            return await self._handlers.create(handler, body)
 
     async def start(self, container_id: str) -> None:
         try:
@@ -155,6 +174,7 @@ class PodmanRuntime:
             if err.status != 404:
                 raise
         self._ended.pop(container_id, None)
+        self._handler_of.pop(container_id, None)
 
     def exits(self) -> AsyncIterator[str]:
         return self._exits.subscribe()
@@ -164,7 +184,11 @@ class PodmanRuntime:
     async def exec(
         self, container_id: str, command: tuple[str, ...], *, timeout: float
     ) -> ExecResult:
-        return await run_in_container(container_id, command, enter=self._enter, timeout=timeout)
+        handler = self._handler_of.get(container_id, DEFAULT)
+        return await run_in_container(
+            container_id, command, enter=self._enter, timeout=timeout,
+            program=self._programs.get(handler, DEFAULT),
+        )  # fmt: skip
 
     async def exec_stream(
         self, container_id: str, command: tuple[str, ...], *, stdin: bool, tty: bool
@@ -241,6 +265,8 @@ class PodmanRuntime:
         if container.state == "exited":
             return self._remember(container)
         if container.state == "running":
+            if handler := container.labels.get(HANDLER_LABEL):
+                self._handler_of[container.id] = handler
             if container.log_path:
                 self._logs.keep(Path(container.log_path))
             container = replace(container, user=user_of(container.pid))
@@ -302,8 +328,14 @@ class PodmanRuntime:
     async def _call(
         self, method: str, path: str, *, params: Mapping[str, Any] | None = None, body: Any = None
     ) -> Any:
-        async with self._slots:
-            data = await self._lasting(method, path, timeout=CALL_SECONDS, params=params, body=body)
+        slow = asyncio.get_running_loop().call_later(SLOW_SECONDS, lambda: self.on_slow())
+        try:
+            async with self._slots:
+                data = await self._lasting(
+                    method, path, timeout=CALL_SECONDS, params=params, body=body
+                )
+        finally:
+            slow.cancel()
         return json.loads(data) if data else None
 
 

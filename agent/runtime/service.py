@@ -16,10 +16,11 @@ import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from agent.runtime.handler_service import HandlerService
 from agent.runtime.handlers import find_handlers
 from agent.runtime.libpod import Libpod, LibpodError
 from agent.runtime.machine import CGROUP, Machine
-from agent.runtime.mounts import make_shared, pin_mount_namespace, unmount_below
+from agent.runtime.mounts import ensure_shared, make_shared, pin_mount_namespace, unmount_below
 from edgek.aio.outage import Outage
 from edgek.roles import StartError
 
@@ -72,6 +73,10 @@ class PodmanService:
     def socket(self) -> str:
         return str(self._run / "podman.sock")
 
+    def for_handlers(self) -> HandlerService:
+        """Creates containers that are to run under another OCI runtime."""
+        return HandlerService(self._run, enter=self.enter, environment=self._environment())
+
     @property
     def enter(self) -> tuple[str, ...]:
         """What a command is prefixed with to run where Podman runs."""
@@ -91,10 +96,11 @@ class PodmanService:
         if shutil.which("crun") is None:
             raise StartError("crun is not installed: apt-get install crun")
         self._prepare_files()
+        for directory in self._shared:
+            directory.mkdir(parents=True, exist_ok=True)
+            await (make_shared if self._machine.hybrid else ensure_shared)(directory)
         if self._machine.hybrid:
-            for directory in (self._run, *self._shared):
-                directory.mkdir(parents=True, exist_ok=True)
-                await make_shared(directory)
+            await make_shared(self._run)
             await pin_mount_namespace(
                 self._pin, hide=CGROUP / "unified", behind=self._run / "unified"
             )
@@ -168,16 +174,12 @@ class PodmanService:
     async def _spawn(self) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.socket)
-        # Nothing of our settings (a token!) may show in another program's environment; and Podman
-        # would give systemd's socket on to containers.
-        ours = ("EDGEK_", "NOTIFY_SOCKET")
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
-        environment["CONTAINERS_CONF"] = str(self._run / "containers.conf")
         try:
             self._process = await asyncio.create_subprocess_exec(
                 *self.enter, "podman", "system", "service", "--log-level=error", "--time=0",
                 f"unix://{self.socket}",
-                stdin=asyncio.subprocess.DEVNULL, env=environment, cwd="/", start_new_session=True,
+                stdin=asyncio.subprocess.DEVNULL, env=self._environment(), cwd="/",
+                start_new_session=True,
             )  # fmt: skip
         except OSError as err:
             raise StartError(f"podman cannot be started: {err}") from err
@@ -188,6 +190,13 @@ class PodmanService:
         except TimeoutError:
             self._process.kill()
             raise StartError(f"podman does not answer at {self.socket}; try: podman info") from None
+
+    def _environment(self) -> dict[str, str]:
+        """Nothing of our settings (a token!) may show in another program's environment; and
+        Podman would give systemd's socket on to containers."""
+        ours = ("EDGEK_", "NOTIFY_SOCKET")
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
+        return environment | {"CONTAINERS_CONF": str(self._run / "containers.conf")}
 
     async def _answers(self, process: asyncio.subprocess.Process) -> None:
         raw = Libpod(self.socket)

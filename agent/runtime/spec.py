@@ -13,6 +13,7 @@ from agent.runtime.runtime import ContainerSpec, IdRange, Mount, Namespaces, Res
 
 BOOT_LABEL = "io.edgek.boot"
 """Which boot a container belongs to: Podman forgets after a reboot that one had run."""
+HANDLER_LABEL = "io.edgek.handler"
 LOG_LABEL = "io.edgek.log-path"
 LOG_BYTES = 10 * 1024 * 1024
 """As the kubelet's containerLogMaxSize."""
@@ -27,7 +28,7 @@ def plan_spec(spec: ContainerSpec, *, machine: Machine, boot: str) -> dict[str, 
         "httpproxy": False,
         "labels": {**spec.labels, BOOT_LABEL: boot, LOG_LABEL: spec.log_path},
         "cgroup_parent": spec.cgroup_parent,
-        "mounts": [_mount(m) for m in spec.mounts],
+        "mounts": [_mount(m, mapped=spec.security.id_range is not None) for m in spec.mounts],
         # Podman reads its command line's notation here, and gives the rights with the node.
         "devices": [{"path": f"{d.path}:{d.target}:{d.permissions}"} for d in spec.devices],
         "use_image_resolve_conf": True,
@@ -40,6 +41,8 @@ def plan_spec(spec: ContainerSpec, *, machine: Machine, boot: str) -> dict[str, 
         "resource_limits": plan_resources(spec.resources, machine=machine),
         "oom_score_adj": max(spec.resources.oom_score_adj, machine.oom_score_floor),
     }
+    if spec.handler:
+        body["labels"][HANDLER_LABEL] = spec.handler
     body |= _command(spec) | _namespaces(spec.namespaces) | _security(spec.security)
     return body
 
@@ -84,12 +87,13 @@ def _namespace(where: str) -> dict[str, str]:
     return {"nsmode": "container", "value": where}
 
 
-def _mount(mount: Mount) -> dict[str, Any]:
+def _mount(mount: Mount, *, mapped: bool) -> dict[str, Any]:
     mode = "ro" if mount.read_only else "rw"
     if mount.tmpfs:
         size = [f"size={mount.size_bytes}"] if mount.size_bytes else []
         return {"type": "tmpfs", "destination": mount.target, "options": [mode, *size]}
-    options = ["rbind", mode, mount.propagation]
+    # In a user namespace the pod owns what root owns, and nothing of the host's changes hands.
+    options = ["rbind", mode, mount.propagation, *(["idmap"] if mapped else [])]
     return {
         "type": "bind", "source": mount.source, "destination": mount.target, "options": options,
     }  # fmt: skip

@@ -124,14 +124,17 @@ class RealCluster:
 
 
 @contextlib.contextmanager
-def real_cluster(folder: Path, *, nodes: int) -> Iterator[RealCluster]:
-    """Server and nodes up and Ready, images loaded."""
+def real_cluster(
+    folder: Path, *, nodes: int, prepare: Callable[[Space], dict[str, str]] = lambda node: {}
+) -> Iterator[RealCluster]:
+    """Server and nodes up and Ready, images loaded. ``prepare`` puts on a node's disk what is to
+    be there before its agent starts, and gives back options for it."""
     with Testbed(folder, nodes=nodes) as bed:
         cluster = RealCluster(bed=bed)
         cluster.start_server()
         for node in bed.nodes:
             node.run("podman", "load", "-q", "-i", image_archive(), capture_output=True)
-            cluster.start_agent(node)
+            cluster.start_agent(node, **prepare(node))
         for node in bed.nodes:
             ready = f"nodes/{node.name}"
             cluster.wait(f"{node.name} registers", lambda r=ready: cluster._try("get", r))

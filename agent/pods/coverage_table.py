@@ -1,0 +1,198 @@
+"""The table of docs/pod-coverage.md: every field of a pod's spec, see coverage.py.
+
+What is honoured is named leaf by leaf, so that a field of a later Kubernetes is not covered by
+accident; what the server acts on or nobody does may be named as a whole.
+"""
+
+from agent.pods.coverage import Rule, State
+
+SECURITY = "tests/host/test_security.py"
+PODS = "tests/host/test_pods.py"
+CLUSTER = "tests/host/test_cluster.py"
+SYNC = "tests/agent/pods/test_sync.py"
+LIFECYCLE = "tests/agent/pods/test_lifecycle.py"
+ADMISSION = "tests/agent/pods/test_admission.py"
+COVERAGE = "tests/agent/pods/test_coverage.py"
+OFF = "alpha upstream and off there by default"
+
+
+def _kept(prefix: str, leaves: str, note: str = "", proof: str = SYNC) -> Rule:
+    return Rule(
+        prefix=prefix, leaves=tuple(leaves.split()), state=State.HONOURED, note=note, proof=proof
+    )
+
+
+def _server(prefix: str, leaves: str, note: str, proof: str = "") -> Rule:
+    return Rule(
+        prefix=prefix, leaves=tuple(leaves.split()), state=State.SERVER, note=note, proof=proof
+    )
+
+
+def _refused(prefix: str, leaves: str, note: str, proof: str = COVERAGE) -> Rule:
+    return Rule(
+        prefix=prefix, leaves=tuple(leaves.split()), state=State.REFUSED, note=note, proof=proof
+    )
+
+
+def _no_volume(types: str, note: str) -> Rule:
+    return Rule(
+        prefix="volumes", leaves=tuple(types.split()), state=State.VOLUME, note=note, proof=COVERAGE
+    )
+
+
+def _no_meaning(prefix: str, note: str) -> Rule:
+    return Rule(prefix=prefix, state=State.LINUX, note=note)
+
+
+SELINUX = "taken over where the kernel has SELinux; elsewhere without effect, as upstream"
+
+POD = (
+    _kept("", "activeDeadlineSeconds restartPolicy terminationGracePeriodSeconds", proof=LIFECYCLE),
+    _kept("", "enableServiceLinks hostNetwork hostname subdomain", proof=SYNC),
+    _kept("", "hostPID hostIPC hostUsers shareProcessNamespace", proof=SECURITY),
+    _kept("", "hostnameOverride setHostnameAsFQDN", "the name in the kernel", SECURITY),
+    _kept("", "runtimeClassName", "handlers: the OCI runtimes of the machine", SECURITY),
+    _kept("", "nodeName", "only pods of this node are run", CLUSTER),
+    _kept("dnsConfig", "nameservers searches options.name options.value", proof=SYNC),
+    _kept("", "dnsPolicy", proof=SYNC),
+    _kept("hostAliases", "ip hostnames", proof=SYNC),
+    _kept("imagePullSecrets", "name", proof="tests/host/test_registry.py"),
+    _kept("os", "name", "another system than linux: refused (PodOSNotSupported)", ADMISSION),
+    _kept("", "overhead", "counted, and part of the pod's cgroup", ADMISSION),
+    _kept("", "nodeSelector", "looked at again by the node", ADMISSION),
+    _kept("readinessGates", "conditionType", proof="tests/agent/pods/test_status.py"),
+    _kept("tolerations", "effect key operator tolerationSeconds value",
+          "the node looks at NoExecute taints again", ADMISSION),
+    _kept("", "priority", "whom the node evicts or makes room for", ADMISSION),
+    _kept("resources", "limits requests", "the pod's cgroup", LIFECYCLE),
+    _server("", "priorityClassName preemptionPolicy schedulerName", "scheduler"),
+    _server("", "serviceAccountName serviceAccount automountServiceAccountToken",
+            "admission makes a volume of it"),
+    _server("schedulingGates", "name", "a pod with gates gets no node"),
+    _server("affinity", "", "scheduler; required node affinity is looked at again by the node"),
+    _server("topologySpreadConstraints", "", "scheduler"),
+    _refused("resources", "claims", "dynamic resource allocation is not supported"),
+    _refused("", "resourceClaims", "dynamic resource allocation is not supported"),
+    _refused("", "schedulingGroup", "groups of pods are not scheduled together here"),
+    _refused("", "evictionResponders", OFF),
+)  # fmt: skip
+
+_CONTEXT = "containers.securityContext"
+_BOTH = "runAsUser runAsGroup runAsNonRoot seccompProfile.type seccompProfile.localhostProfile"
+_APPARMOR = "appArmorProfile.type appArmorProfile.localhostProfile"
+_LABELS = "seLinuxOptions.level seLinuxOptions.role seLinuxOptions.type seLinuxOptions.user"
+
+CONTEXTS = (
+    _kept("securityContext", _BOTH, proof=SECURITY),
+    _kept("securityContext", "fsGroup supplementalGroups", proof=SECURITY),
+    _kept("securityContext", "supplementalGroupsPolicy",
+          "Strict needs runAsGroup unless the user is root", SECURITY),
+    _kept("securityContext", "fsGroupChangePolicy", proof="tests/agent/pods/volumes"),
+    _kept("securityContext", "sysctls.name sysctls.value",
+          "safe ones, others by --allowed-unsafe-sysctls", SECURITY),
+    _kept("securityContext", _APPARMOR, "without AppArmor in the kernel: the pod fails", ADMISSION),
+    _kept("securityContext", _LABELS, SELINUX, "tests/agent/pods/test_security.py"),
+    _no_meaning("securityContext.seLinuxChangePolicy", "volumes are not relabelled"),
+    _refused("securityContext", "windowsOptions", "this node runs Linux"),
+    _kept(_CONTEXT, _BOTH, proof=SECURITY),
+    _kept(_CONTEXT, "allowPrivilegeEscalation capabilities.add capabilities.drop", proof=SECURITY),
+    _kept(_CONTEXT, "privileged procMount readOnlyRootFilesystem", proof=SECURITY),
+    _kept(_CONTEXT, _APPARMOR, "without AppArmor in the kernel: the pod fails", ADMISSION),
+    _kept(_CONTEXT, _LABELS, SELINUX, "tests/agent/pods/test_security.py"),
+    _refused(_CONTEXT, "windowsOptions", "this node runs Linux"),
+)  # fmt: skip
+
+_HTTP = "host httpHeaders.name httpHeaders.value path port scheme"
+_PROBE = (
+    "exec.command grpc.port grpc.service tcpSocket.host tcpSocket.port failureThreshold "
+    "initialDelaySeconds periodSeconds successThreshold terminationGracePeriodSeconds "
+    "timeoutSeconds"
+)
+_PROBES = tuple(f"containers.{kind}Probe" for kind in ("liveness", "readiness", "startup"))
+_HOOKS = tuple(f"containers.lifecycle.{kind}" for kind in ("postStart", "preStop"))
+
+CONTAINER = (
+    _kept("containers", "name image command args workingDir", proof=CLUSTER),
+    _kept("containers", "imagePullPolicy", proof=SYNC),
+    _kept("containers", "stdin stdinOnce tty", proof=CLUSTER),
+    _kept("containers", "terminationMessagePath terminationMessagePolicy", proof=PODS),
+    _kept("containers", "restartPolicy restartPolicyRules.action "
+          "restartPolicyRules.exitCodes.operator restartPolicyRules.exitCodes.values",
+          proof=LIFECYCLE),
+    _kept("containers", "resizePolicy.resourceName resizePolicy.restartPolicy", proof=LIFECYCLE),
+    _kept("containers", "targetContainerName", "of ephemeral containers", LIFECYCLE),
+    _kept("containers.env", "name value", proof=SYNC),
+    _kept("containers.env.valueFrom", "configMapKeyRef.key configMapKeyRef.name "
+          "configMapKeyRef.optional secretKeyRef.key secretKeyRef.name secretKeyRef.optional "
+          "fieldRef.apiVersion fieldRef.fieldPath resourceFieldRef.containerName "
+          "resourceFieldRef.divisor resourceFieldRef.resource", proof=PODS),
+    _refused("containers.env.valueFrom", "fileKeyRef", "variables from files are not supported"),
+    _kept("containers.envFrom", "prefix configMapRef.name configMapRef.optional secretRef.name "
+          "secretRef.optional", proof=SYNC),
+    _kept("containers.ports", "containerPort hostIP hostPort name protocol", proof=CLUSTER),
+    _kept("containers.resources", "limits requests", proof=PODS),
+    _refused("containers.resources", "claims", "dynamic resource allocation is not supported"),
+    _kept("containers.volumeMounts", "mountPath mountPropagation name readOnly subPath subPathExpr",
+          proof=PODS),
+    _refused("containers.volumeMounts", "bindMountOptions", OFF),
+    _kept("containers.volumeMounts", "recursiveReadOnly",
+          "only what is mounted when the container starts is read-only"),
+    _refused("containers", "volumeDevices", "raw block volumes are not supported"),
+    *(_kept(at, _PROBE, proof="tests/agent/pods/test_probe_attempt.py") for at in _PROBES),
+    *(_refused(at, "grpc.mode httpGet.protocol", OFF) for at in _PROBES),
+    *(_kept(f"{at}.httpGet", _HTTP, proof="tests/agent/pods/test_probe_attempt.py")
+      for at in _PROBES),
+    *(_kept(at, "exec.command sleep.seconds tcpSocket.host tcpSocket.port", proof=PODS)
+      for at in _HOOKS),
+    *(_kept(f"{at}.httpGet", _HTTP, proof=LIFECYCLE) for at in _HOOKS),
+    *(_refused(at, "httpGet.protocol", OFF) for at in _HOOKS),
+    _kept("containers.lifecycle", "stopSignal", proof=PODS),
+)  # fmt: skip
+
+_ITEMS = "items.key items.mode items.path name optional"
+_REF = "fieldRef.apiVersion fieldRef.fieldPath mode path"
+_AMOUNT = "resourceFieldRef.containerName resourceFieldRef.divisor resourceFieldRef.resource"
+_WRITTEN = " ".join(f"items.{part}" for part in (*_REF.split(), *_AMOUNT.split()))
+_SOURCES = "volumes.projected.sources"
+
+VOLUMES = (
+    _kept("volumes", "name", proof=PODS),
+    _kept("volumes.configMap", f"{_ITEMS} defaultMode", proof=PODS),
+    _kept("volumes.secret", "items.key items.mode items.path optional secretName defaultMode",
+          proof=PODS),
+    _kept("volumes.downwardAPI", f"{_WRITTEN} defaultMode", proof=PODS),
+    _kept("volumes.projected", "defaultMode", proof=PODS),
+    _kept(f"{_SOURCES}.configMap", _ITEMS, proof=PODS),
+    _kept(f"{_SOURCES}.secret", _ITEMS, proof=PODS),
+    _kept(f"{_SOURCES}.downwardAPI", _WRITTEN, proof=PODS),
+    _kept(f"{_SOURCES}.serviceAccountToken", "audience expirationSeconds path", proof=PODS),
+    *(_refused(f"volumes.{at}", "defaultUser items.user", OFF)
+      for at in ("configMap", "secret", "downwardAPI")),
+    _refused("volumes.projected", "defaultUser", OFF),
+    *(_refused(f"{_SOURCES}.{at}", "items.user", OFF)
+      for at in ("configMap", "secret", "downwardAPI")),
+    *(_refused(f"{_SOURCES}.{at}", "user", OFF) for at in ("serviceAccountToken",)),
+    _kept("volumes.emptyDir", "medium sizeLimit", proof=PODS),
+    _refused("volumes.emptyDir", "mode", OFF),
+    _kept("volumes.hostPath", "path type", proof=PODS),
+    _kept("volumes.nfs", "path readOnly server", proof="tests/agent/pods/volumes"),
+    _kept("volumes.persistentVolumeClaim", "claimName readOnly", proof="tests/agent/pods/volumes"),
+    _server("volumes.ephemeral", "", "a controller makes a claim of it"),
+    _no_volume(
+        "image iscsi",
+        "not supported by this agent",
+    ),
+    _no_volume("csi", "volumes of CSI drivers"),
+    _no_volume(
+        "projected.sources.clusterTrustBundle projected.sources.podCertificate",
+        "not supported by this agent",
+    ),
+    _no_volume(
+        "awsElasticBlockStore azureDisk azureFile cephfs cinder fc flexVolume flocker "
+        "gcePersistentDisk gitRepo glusterfs photonPersistentDisk portworxVolume quobyte rbd "
+        "scaleIO storageos vsphereVolume",
+        "removed or deprecated upstream: use a CSI driver",
+    ),
+)  # fmt: skip
+
+TABLE: tuple[Rule, ...] = (*POD, *CONTEXTS, *CONTAINER, *VOLUMES)
