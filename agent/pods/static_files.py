@@ -171,12 +171,12 @@ def _read_all(entries: Iterable[Path]) -> Iterable[tuple[Path, bytes | str]]:
         except OSError as err:
             yield entry, f"cannot be read: {err.strerror}"
             continue
-        with os.fdopen(handle, "rb") as file:
-            mode = os.fstat(handle).st_mode
-            if stat.S_ISDIR(mode):
-                continue
-            if not stat.S_ISREG(mode):
+        mode = os.fstat(handle).st_mode
+        if not stat.S_ISREG(mode):
+            os.close(handle)
+            if not stat.S_ISDIR(mode):
                 yield entry, "it is no file"
-                continue
+            continue
+        with os.fdopen(handle, "rb") as file:
             data = file.read(MAX_BYTES + 1)
-            yield entry, data if len(data) <= MAX_BYTES else "it is larger than 1 MiB"
+        yield entry, data if len(data) <= MAX_BYTES else "it is larger than 1 MiB"

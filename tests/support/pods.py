@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import yaml
+
 from agent.pods.state import ATTEMPT, CONTAINER_NAME, POD_UID, Attempt, PodState, group_attempts
 from agent.runtime.runtime import Container
 from edgek.api.meta import Obj
@@ -25,6 +27,17 @@ def make_pod(name: str = "web", *names: str, uid: str = "", **spec: Any) -> Obj:
                  "terminationGracePeriodSeconds": 30} | spec,
         "status": {"phase": "Pending"},
     }  # fmt: skip
+
+
+def manifest(name: str = "web", image: str = "main:1", **spec: Any) -> bytes:
+    """A static pod's file."""
+    made = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name},
+        "spec": {"containers": [{"name": "main", "image": image}], **spec},
+    }
+    return yaml.safe_dump(made).encode()
 
 
 def deleting(pod: Obj, *, grace: int = 30, since: float = 0) -> Obj:
