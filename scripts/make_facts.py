@@ -8,6 +8,7 @@ beside this script) and ``facts_overlay.json``: what neither tells (defaults tha
 in Go markers, and enums). Types that 1.37 has removed (``removed_types.json``, served only with
 --compat-betas) come from an older OpenAPI or are told from their protobuf messages, the last few
 of which are in ``removed_messages.json``; ``extension_messages.json`` has those of API extensions.
+``metrics_types.json`` has the types of metrics.k8s.io, which are not part of that API server.
 No prose goes in. The bytes are the same on every run,
 so a test proves the committed file fresh.
 
@@ -229,6 +230,7 @@ def make_facts(protobuf: Path) -> bytes:
         all_messages |= read_json(HERE / more)
     wanted = read_json(HERE / "removed_types.json")
     old_text = resources.files("kubernetes_validate").joinpath(OLD_DEFINITIONS).read_text("utf-8")
+    types |= read_json(HERE / "metrics_types.json")
     types |= removed_types(wanted, json.loads(old_text)["$defs"], all_messages, types)
     roots = ["k8s.io." + n.removeprefix("io.k8s.") for n in types]
     roots += ["k8s.io.apimachinery.pkg.runtime.Unknown"]

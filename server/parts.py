@@ -71,6 +71,7 @@ from server.endpoints.subresources.streams import (
     pod_port_forward,
 )
 from server.endpoints.subresources.token import create_token
+from server.endpoints.usage import usage_verbs
 from server.expressions import mutating_policies, validating_policies
 from server.filters.audit import Audit
 from server.identity import ServerIdentity
@@ -276,7 +277,10 @@ def open_api(
             *issuer_paths(config, key),
         ),
         subresources=lambda reader: subresources(tunnels, issuer, reader),
-        virtual=virtual,
+        virtual=lambda reader, authorizer, authenticator: {
+            **virtual(reader, authorizer, authenticator),
+            **usage_verbs(tunnels, reader),
+        },
         audit=audit,
     )
     ports = f"{config.node_ports.start}-{config.node_ports.stop - 1}"

@@ -23,6 +23,7 @@ from agent.stats.exposition import CONTENT_TYPE, Family, exposition
 from agent.stats.node import filesystem, max_pids, node_usage
 from agent.stats.own_metrics import Own, own_families
 from agent.stats.rates import Rates
+from agent.stats.report import report
 from agent.stats.resource_metrics import resource_families
 from agent.stats.snapshot import CONTAINER_NAME, Collector, Snapshot
 from agent.stats.summary import About, summary
@@ -61,6 +62,7 @@ class Kubelet:
             ("/metrics/cadvisor", self.cadvisor),
             ("/metrics/probes", self.probe_metrics),
             ("/metrics", self.metrics),
+            ("/usage", self.usage),
             ("/pods", self.pods),
             ("/runningpods/", self.running_pods),
             ("/containerLogs/", self.container_logs),
@@ -98,6 +100,10 @@ class Kubelet:
     async def cadvisor(self, ask: Ask) -> Reply:
         snapshot, own = await self._snapshot(), self.own()
         return _text(cadvisor_families(snapshot, cpus=own.cpus, memory=own.memory))
+
+    async def usage(self, ask: Ask) -> Reply:
+        """Ours alone: what the server makes metrics.k8s.io from."""
+        return json_reply(report(await self.rates.now()))
 
     async def metrics(self, ask: Ask) -> Reply:
         return _text(await asyncio.to_thread(own_families, self.own()))

@@ -51,6 +51,7 @@ from edgek.kinds.replicaset import REPLICA_SET
 from edgek.kinds.replication_controller import REPLICATION_CONTROLLER
 from edgek.kinds.resource_claim import RESOURCE_CLAIM
 from edgek.kinds.resource_claim_template import RESOURCE_CLAIM_TEMPLATE
+from edgek.kinds.resource_metrics import NODE_METRICS, POD_METRICS
 from edgek.kinds.resource_quota import RESOURCE_QUOTA
 from edgek.kinds.resource_slice import RESOURCE_SLICE
 from edgek.kinds.role import ROLE
@@ -153,6 +154,8 @@ ALL: tuple[Kind, ...] = (
     POD_CERTIFICATE_REQUEST,
     STORAGE_VERSION_MIGRATION,
     COMPONENT_STATUS,
+    NODE_METRICS,
+    POD_METRICS,
 )
 
 COMPAT_BETAS: tuple[Kind, ...] = BETAS
@@ -198,11 +201,13 @@ __all__ = [
     "NAMESPACE",
     "NETWORK_POLICY",
     "NODE",
+    "NODE_METRICS",
     "PERSISTENT_VOLUME",
     "PERSISTENT_VOLUME_CLAIM",
     "POD",
     "POD_CERTIFICATE_REQUEST",
     "POD_DISRUPTION_BUDGET",
+    "POD_METRICS",
     "POD_TEMPLATE",
     "PRIORITY_CLASS",
     "PRIORITY_LEVEL",
