@@ -146,13 +146,13 @@ def _node_name(settings: Settings) -> str:
 
 def _addresses(option: str, settings: Settings) -> tuple[str, ...]:
     given: Any = settings.get(option.replace("-", "_")) or ()
-    given = (given,) if isinstance(given, str) else tuple(given)
+    given = (given,) if isinstance(given, str) else tuple(str(text) for text in given)
     for text in given:
         try:
             ipaddress.ip_address(text)
         except ValueError:
             raise UsageError(f"--{option} {text!r} is not an IP address") from None
-    return given
+    return tuple(given)
 
 
 def one_a_family(addresses: Sequence[str]) -> tuple[str, ...]:

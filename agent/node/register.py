@@ -7,6 +7,8 @@ unreachable server is tried again, with growing pauses.
 import asyncio
 import logging
 import random
+from dataclasses import replace
+from typing import Any
 
 from agent.node.status import NodeSpec, make_node, plan_labels, plan_status, was_ready
 from edgek.aio.clock import Clock
@@ -44,11 +46,21 @@ class Registration:
         self._started = True
         self._wake.set()
 
+    def update(self, **changes: Any) -> None:
+        """Fields of the NodeSpec that are others now; written if the Node object differs."""
+        new = replace(self._spec, **changes)
+        if new != self._spec:
+            self._spec = new
+            self._wake.set()
+
     def set_problem(self, source: str, problem: str) -> None:
         """Why the node is not ready, as far as ``source`` can tell; "" where it is."""
         if problem != self._problems.get(source, ""):
             self._problems[source] = problem
             self._wake.set()
+
+    def problems(self) -> list[str]:
+        return [problem for problem in self._problems.values() if problem]
 
     def _problem(self, node: Obj) -> str:
         found = ", ".join(p for p in self._problems.values() if p)

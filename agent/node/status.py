@@ -4,35 +4,73 @@ As kubelet_node_status.go: labels and taints of the flags count at the first reg
 what others wrote (taints, unschedulable, podCIDR, extended resources) is kept.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
+from agent.node.addresses import Addresses
 from agent.node.facts import Facts
+from agent.node.resources import NodeResources
+from agent.runtime.runtime import Image
 from edgek.aio.clock import Clock
 from edgek.api.conditions import find_condition, with_condition
-from edgek.api.meta import Obj, get_path, labels
+from edgek.api.meta import Obj, annotations, get_path, labels
 from edgek.api.time import format_time
 
 READY, NETWORK = "Ready", "NetworkUnavailable"
+MAX_IMAGES = 50
+"""As the kubelet's nodeStatusMaxImages."""
+OWN_DOMAIN = "edgek.io/"
+"""Extended resources of this domain are all ours; of others' we know none."""
+
+FEATURES = {"supplementalGroupsPolicy": False}
+
+# condition -> reason and message without and with pressure, as nodestatus/setters.go.
+PRESSURE = {
+    "MemoryPressure": (
+        ("KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+        ("KubeletHasInsufficientMemory", "kubelet has insufficient memory available"),
+    ),
+    "DiskPressure": (
+        ("KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+        ("KubeletHasDiskPressure", "kubelet has disk pressure"),
+    ),
+    "PIDPressure": (
+        ("KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+        ("KubeletHasInsufficientPID", "kubelet has insufficient PID available"),
+    ),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class NodeSpec:
-    """``first_labels`` and ``taints`` are those of the flags."""
+    """``first_labels`` and ``taints`` are those of the flags. ``annotations`` are kept as they
+    are here. ``handlers``: the OCI runtimes, as runtimeHandlers has them. ``pressure``: the
+    conditions that hold now. ``images``: as node.status.images has them, None before a look."""
 
     name: str
-    ip: str
+    addresses: Addresses
     facts: Facts
-    max_pods: int
+    resources: NodeResources
     first_labels: Mapping[str, str]
     taints: tuple[Obj, ...] = ()
+    pressure: frozenset[str] = frozenset()
+    images: tuple[Obj, ...] | None = None
+    handlers: tuple[Obj, ...] = ()
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
 
 def own_labels(spec: NodeSpec) -> dict[str, str]:
+    """As kubelet_node_status.go updateDefaultLabels; the instance type in the manner of k3s."""
+    board = {"edgek.io/board": spec.facts.board} if spec.facts.board else {}
     return {
+        "beta.kubernetes.io/arch": spec.facts.architecture,
+        "beta.kubernetes.io/os": "linux",
         "kubernetes.io/arch": spec.facts.architecture,
         "kubernetes.io/hostname": spec.name,
         "kubernetes.io/os": "linux",
+        "node.kubernetes.io/instance-type": "edgek",
+        **board,
     }
 
 
@@ -41,7 +79,11 @@ def make_node(spec: NodeSpec) -> Obj:
     node: Obj = {
         "apiVersion": "v1",
         "kind": "Node",
-        "metadata": {"name": spec.name, "labels": own_labels(spec) | dict(spec.first_labels)},
+        "metadata": {
+            "name": spec.name,
+            "labels": own_labels(spec) | dict(spec.first_labels),
+            "annotations": dict(spec.annotations),
+        },
         "spec": {},
     }
     if spec.taints:
@@ -50,9 +92,11 @@ def make_node(spec: NodeSpec) -> Obj:
 
 
 def plan_labels(node: Obj, spec: NodeSpec) -> Obj:
-    """A merge patch for labels that are missing or differ; empty where none does."""
+    """A merge patch for labels and annotations that are missing or differ; empty for none."""
     wrong = {k: v for k, v in own_labels(spec).items() if labels(node).get(k) != v}
-    return {"metadata": {"labels": wrong}} if wrong else {}
+    marks = {k: v for k, v in spec.annotations.items() if annotations(node).get(k) != v}
+    meta = ({"labels": wrong} if wrong else {}) | ({"annotations": marks} if marks else {})
+    return {"metadata": meta} if meta else {}
 
 
 def plan_status(node: Obj, spec: NodeSpec, *, problem: str, clock: Clock) -> Obj:
@@ -60,21 +104,40 @@ def plan_status(node: Obj, spec: NodeSpec, *, problem: str, clock: Clock) -> Obj
     is not ready, "" where it is. Heartbeat times do not count: the Lease is the heartbeat."""
     old = node.get("status") or {}
     facts = spec.facts
-    addresses = [
-        {"type": "InternalIP", "address": spec.ip},
-        {"type": "Hostname", "address": facts.hostname},
-    ]
     wanted: Obj = {
-        "capacity": {**_kept(old, "capacity"), **facts.capacity(max_pods=spec.max_pods)},
-        "allocatable": {**_kept(old, "allocatable"), **facts.allocatable(max_pods=spec.max_pods)},
-        "addresses": addresses,
+        "capacity": _resources(old, "capacity", spec.resources.capacity),
+        "allocatable": _resources(old, "allocatable", spec.resources.allocatable),
+        "addresses": spec.addresses.objects(),
         "nodeInfo": facts.info,
+        "runtimeHandlers": list(spec.handlers),
+        "features": FEATURES,
     }
-    changes = {k: v for k, v in wanted.items() if old.get(k) != v}
-    conditions = make_conditions(old.get("conditions") or [], problem=problem, clock=clock)
+    if spec.images is not None:
+        wanted["images"] = list(spec.images)
+    changes = {k: v for k, v in wanted.items() if (_shown(v) or None) != (old.get(k) or None)}
+    conditions = make_conditions(
+        old.get("conditions") or [], problem=problem, pressure=spec.pressure, clock=clock
+    )
     if conditions != (old.get("conditions") or []):
         changes["conditions"] = conditions
     return {"status": changes} if changes else {}
+
+
+def _shown(value: Any) -> Any:
+    """As the server will have it: a null takes away."""
+    if isinstance(value, dict):
+        return {k: v for k, v in value.items() if v is not None}
+    return value
+
+
+def node_images(images: Iterable[Image]) -> tuple[Obj, ...]:
+    """The largest first, and no more than MAX_IMAGES; names by digest before those by tag."""
+    found = sorted(images, key=lambda i: (-i.size_bytes, i.names))[:MAX_IMAGES]
+    return tuple(
+        {"names": sorted(i.names, key=lambda n: ("@" not in n, n)), "sizeBytes": i.size_bytes}
+        for i in found
+        if i.names
+    )
 
 
 def was_ready(node: Obj, spec: NodeSpec) -> bool:
@@ -85,12 +148,18 @@ def was_ready(node: Obj, spec: NodeSpec) -> bool:
     return same_boot and ready is not None and ready["status"] == "True"
 
 
-def _kept(old: Obj, which: str) -> dict[str, str]:
-    """Extended resources, which others manage."""
-    return {k: v for k, v in get_path(old, which, default={}).items() if "/" in k}
+def _resources(old: Obj, which: str, ours: Mapping[str, str]) -> dict[str, str | None]:
+    """Ours, the extended resources that others manage, and a null for each of ours that is no
+    more."""
+    known = get_path(old, which, default={})
+    extended = {k: v for k, v in known.items() if "/" in k and not k.startswith(OWN_DOMAIN)}
+    gone = {k: None for k in known if k not in extended and k not in ours}
+    return {**gone, **extended, **ours}
 
 
-def make_conditions(old: list[Obj], *, problem: str, clock: Clock) -> list[Obj]:
+def make_conditions(
+    old: list[Obj], *, problem: str, clock: Clock, pressure: frozenset[str] = frozenset()
+) -> list[Obj]:
     now = format_time(clock.now())
     ready = (
         {"status": "False", "reason": "KubeletNotReady", "message": problem}
@@ -102,9 +171,7 @@ def make_conditions(old: list[Obj], *, problem: str, clock: Clock) -> list[Obj]:
         }
     )
     wanted = (
-        _fine("MemoryPressure", "KubeletHasSufficientMemory", "sufficient memory available"),
-        _fine("DiskPressure", "KubeletHasNoDiskPressure", "no disk pressure"),
-        _fine("PIDPressure", "KubeletHasSufficientPID", "sufficient PID available"),
+        *(_pressure(kind, there=kind in pressure) for kind in PRESSURE),
         {"type": READY, **ready},
     )
     out = list(old)
@@ -115,5 +182,6 @@ def make_conditions(old: list[Obj], *, problem: str, clock: Clock) -> list[Obj]:
     return out
 
 
-def _fine(kind: str, reason: str, what: str) -> Obj:
-    return {"type": kind, "status": "False", "reason": reason, "message": f"kubelet has {what}"}
+def _pressure(kind: str, *, there: bool) -> Obj:
+    reason, message = PRESSURE[kind][there]
+    return {"type": kind, "status": str(there), "reason": reason, "message": message}

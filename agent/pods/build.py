@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from agent.devices.watch import DeviceWatch
 from agent.network import Network
 from agent.pods.cleanup import Cleaner
+from agent.pods.devices import PodDevices
 from agent.pods.id_ranges import IdRanges
 from agent.pods.images import Images
 from agent.pods.isolation import Holders, Isolation
@@ -48,6 +50,7 @@ def build_pod_sync(
     holders: Holders | None = None,
     storage_root: Path | None = None,
     more_volumes: Sequence[VolumePlugin] = (),
+    devices: DeviceWatch | None = None,
 ) -> PodSync:
     """``tasks`` owns what outlives a look at a pod; ``pod_root`` holds the pods' directories;
     ``more_volumes`` are types beside those of volumes/table.py."""
@@ -70,6 +73,9 @@ def build_pod_sync(
         ranges=IdRanges(pod_root),
         lookup=sources.get,
     )
+    own_devices = (
+        PodDevices(watch=devices, pods=pods, containers=containers) if devices else None
+    )
     images = Images(runtime, tasks, clock=clock, changed=queue.add)
 
     def unhealthy(pod: Obj, container: Obj, reason: str, message: str) -> None:
@@ -90,6 +96,7 @@ def build_pod_sync(
                 events=events,
                 clock=clock,
                 lookup=sources.get,
+                devices=own_devices,
             ),
             volumes=volumes,
             isolation=isolation,

@@ -7,9 +7,10 @@ for the pods that wait for it. Failures back off per image as the kubelet's imag
 import asyncio
 import base64
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from agent.pods.state import Waiting
 from agent.runtime.reference import normalize_reference
@@ -61,6 +62,10 @@ def pull_policy(container: Obj) -> str:
     return "Always" if image.endswith(":latest") else "IfNotPresent"
 
 
+async def _nothing(image_id: str) -> None:
+    return
+
+
 class Images:
     def __init__(
         self, runtime: Runtime, tasks: Tasks, *, clock: Clock, changed: Callable[[str], None]
@@ -70,6 +75,8 @@ class Images:
         self._clock = clock
         self._changed = changed
         self._pulls: dict[_Key, _Pull] = {}
+        self.on_pull: Callable[[str], Coroutine[Any, Any, None]] = _nothing
+        """Told the id of each image that came."""
         self._slots = asyncio.Semaphore(PARALLEL_PULLS)
 
     async def ensure(
@@ -170,7 +177,8 @@ class Images:
         errors: list[RuntimeFailure] = []
         for auth in auths or (None,):
             try:
-                await self._runtime.pull(reference, auth=auth)
+                image = await self._runtime.pull(reference, auth=auth)
+                self._tasks.spawn(self.on_pull(image.id), name="after pull")
                 return
             except RuntimeFailure as err:
                 errors.append(err)

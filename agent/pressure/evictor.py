@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 
 from agent.kubelet_args import KubeletArgs, Threshold
 from agent.pods.admission import is_critical
@@ -193,7 +194,7 @@ class Evictor:
                 return False
         usages = await self.meter.disk(pods)
         took = self.clock.monotonic() - now
-        left = min(int(slack(pod, usages[uid(pod)])) for pod in pods)
+        left = min(slack(pod, usages[uid(pod)]) for pod in pods)
         self._walked = _Walked(at=now, took=took, free=free, slack=left, uids=uids)
         evicted = False
         dedicated = self.reader.dedicated_image_fs()
@@ -216,7 +217,7 @@ class _Walked:
     at: float
     took: float
     free: int
-    slack: int
+    slack: Fraction
     uids: frozenset[str]
 
 

@@ -3,18 +3,20 @@ walks of their directories in a thread.
 """
 
 import asyncio
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from agent.pods.container_spec import pod_log_dir
 from agent.pods.state import CONTAINER_NAME
-from agent.pods.store import Containers
+from agent.pods.store import Containers, Pods
 from agent.pressure.disk import Walk
 from agent.pressure.ranking import ContainerUsage, PodUsage
 from agent.runtime.cgroups import Cgroups
 from agent.runtime.runtime import Container, Runtime, RuntimeFailure
 from agent.stats.cgroups import CgroupReader, container_path
+from agent.stats.disk import PodDisk
 from edgek.api.meta import Obj, get_path, uid
 
 
@@ -23,6 +25,7 @@ class Meter:
     """``pod_root`` and ``log_root`` hold the pods' directories."""
 
     runtime: Runtime
+    pods: Pods
     containers: Containers
     cgroups: Cgroups
     reader: CgroupReader
@@ -52,7 +55,7 @@ class Meter:
             containers=own,
         )
 
-    async def disk(self, pods: Iterable[Obj], *, inodes: bool = False) -> dict[str, PodUsage]:
+    async def disk(self, pods: Iterable[Obj]) -> dict[str, PodUsage]:
         """Disk usage by uid. Takes as long as walking those directories does."""
         found = {}
         for pod in pods:
@@ -62,6 +65,21 @@ class Meter:
         known = {c.id for u in self.containers.uids() for c in self.containers.of(u)}
         self._layers = {k: v for k, v in self._layers.items() if k in known}
         return found
+
+    async def disks(self) -> dict[str, PodDisk]:
+        """Of every pod, as the kubelet's endpoints show it."""
+        now = time.time()
+        return {
+            pod_uid: PodDisk(
+                time=now,
+                total=usage.disk,
+                inodes=usage.inodes,
+                layers={name: c.root for name, c in usage.containers.items()},
+                logs={name: c.logs for name, c in usage.containers.items()},
+                volumes=usage.volumes,
+            )
+            for pod_uid, usage in (await self.disk(self.pods.all())).items()
+        }
 
     async def _layer(self, container: Container) -> str:
         if container.id not in self._layers:

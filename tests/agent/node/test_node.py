@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from agent.kubelet_args import KubeletArgs
+from agent.node.addresses import Addresses
 from agent.node.checkpoint import Checkpoint
 from agent.node.facts import Facts
 from agent.node.lease import NodeLease
 from agent.node.register import Registration
+from agent.node.resources import node_resources
 from agent.node.status import NodeSpec
 from edgek.aio.clock import FakeClock
 from edgek.aio.tasks import Tasks
@@ -23,9 +26,13 @@ from tests.support.pods import make_pod
 
 FACTS = Facts(hostname="pi", architecture="arm64", cpus=4, memory=1 << 30, storage=1 << 34, info={})
 SPEC = NodeSpec(
-    name="node1", ip="192.0.2.1", facts=FACTS, max_pods=110, first_labels={"tier": "edge"},
+    name="node1",
+    addresses=Addresses(internal=("192.0.2.1",), hostname="pi"),
+    facts=FACTS,
+    resources=node_resources(FACTS, KubeletArgs(), max_pods=110),
+    first_labels={"tier": "edge"},
     taints=({"key": "k", "effect": "NoSchedule"},),
-)  # fmt: skip
+)
 
 
 def registration(api: MemoryApi) -> Registration:
@@ -38,8 +45,9 @@ async def test_a_node_registers_with_its_labels_taints_and_capacity() -> None:
     node = api.one(NODE, "", "node1")
     assert node is not None
     assert node["metadata"]["labels"] == {
+        "beta.kubernetes.io/arch": "arm64", "beta.kubernetes.io/os": "linux",
         "kubernetes.io/arch": "arm64", "kubernetes.io/hostname": "node1",
-        "kubernetes.io/os": "linux", "tier": "edge",
+        "kubernetes.io/os": "linux", "node.kubernetes.io/instance-type": "edgek", "tier": "edge",
     }  # fmt: skip
     assert node["spec"]["taints"] == [{"key": "k", "effect": "NoSchedule"}]
     assert node["status"]["capacity"]["cpu"] == "4"

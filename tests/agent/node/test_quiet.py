@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from agent.api.tunnel import Tunnel
+from agent.node.addresses import Addresses
 from agent.node.facts import Facts
 from agent.node.lease import NodeLease
 from agent.node.register import Registration
+from agent.node.resources import NodeResources
 from agent.node.status import NodeSpec
 from agent.pods.status_writer import StatusWriter
 from agent.pods.store import Pods
@@ -27,7 +29,13 @@ from tests.support.pods import make_pod
 
 AWAY = 3 * 3600.0
 FACTS = Facts(hostname="pi", architecture="arm64", cpus=4, memory=1 << 30, storage=1 << 34, info={})
-SPEC = NodeSpec(name="n1", ip="192.0.2.1", facts=FACTS, max_pods=110, first_labels={})
+SPEC = NodeSpec(
+    name="n1",
+    addresses=Addresses(internal=("192.0.2.1",), hostname="pi"),
+    facts=FACTS,
+    resources=NodeResources(),
+    first_labels={},
+)
 
 
 class Wire:
