@@ -6,10 +6,13 @@ As pkg/volume/csi/csi_util.go and csi_block.go.
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
+
+log = logging.getLogger(__name__)
 
 CSI = "kubernetes.io~csi"
 VOL_DATA = "vol_data.json"
@@ -133,6 +136,18 @@ def _read(file: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return data if isinstance(data, dict) else {}
+
+
+def remove_target(target: Path) -> None:
+    """What a driver was given to mount on, once nothing is mounted there. Data that a driver left
+    in it all the same is not ours to delete, and no reason to keep a pod."""
+    try:
+        if target.is_dir() and not target.is_symlink():
+            target.rmdir()
+        else:
+            target.unlink(missing_ok=True)
+    except OSError as err:
+        log.warning("mount point not removed path=%s err=%s", target, err)
 
 
 def remove_empty(path: Path, *, up_to: Path) -> None:

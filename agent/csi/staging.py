@@ -13,7 +13,7 @@ from pathlib import Path
 from agent.csi.alone import Alone
 from agent.csi.driver import Drivers
 from agent.csi.messages import STAGE_UNSTAGE
-from agent.csi.places import Places, Staged, remove_empty
+from agent.csi.places import Places, Staged, remove_empty, remove_target
 from agent.pods.mounts import MountError, unmount_below
 from agent.pods.volumes.plugin import VolumeError, in_thread
 
@@ -79,8 +79,7 @@ class Staging:
         return any((r.driver, r.handle) == (driver, handle) for r in self._places.records())
 
     def _forget(self, path: Path) -> None:
-        if path.is_dir():
-            path.rmdir()
+        remove_target(path)
         data = self._places.data_of(path)
         data.unlink(missing_ok=True)
         for directory in (path.parent, data.parent):

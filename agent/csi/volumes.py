@@ -22,6 +22,7 @@ from agent.csi.places import (
     Record,
     read_record,
     remove_empty,
+    remove_target,
     write_json,
     write_record,
 )
@@ -235,12 +236,7 @@ class CsiVolumes:
 
     def _forget(self, directory: Path, record: Record) -> None:
         target = Path(record.target)
-        if record.block:
-            target.unlink(missing_ok=True)
-        elif target.is_dir():
-            target.rmdir()
-        else:
-            target.unlink(missing_ok=True)
+        remove_target(target)
         (target.parent / VOL_DATA).unlink(missing_ok=True)
         up_to = self._places.plugins if record.block else self._places.pods
         remove_empty(target.parent, up_to=up_to)
