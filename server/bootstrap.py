@@ -12,10 +12,19 @@ from dataclasses import dataclass
 from edgek.api import errors
 from edgek.api.meta import Key, Obj, deep_copy, key_of, labels
 from edgek.client.client import Client
-from edgek.kinds import API_SERVICE, CONFIG_MAP, NAMESPACE, PRIORITY_CLASS, SERVICE_CIDR
+from edgek.kinds import (
+    API_SERVICE,
+    CONFIG_MAP,
+    NAMESPACE,
+    NODE_METRICS,
+    PRIORITY_CLASS,
+    SERVICE_CIDR,
+    STORAGE_CLASS,
+)
 from edgek.kinds.api_service import AUTO_MANAGED, ON_START, local_api_service
 from edgek.kinds.kind import Kind
 from edgek.kinds.priority_class import SYSTEM_CLASSES
+from edgek.kinds.provisioned import LOCAL_PATH_CLASS
 from server.authz.bootstrap import plan_bootstrap
 from server.flow_control import flow_control_objects
 from server.request.reader import Reader
@@ -40,6 +49,8 @@ class ClusterFacts:
     extension_authentication: Mapping[str, str]
     group_versions: Sequence[tuple[str, str]]
     """All that the server answers itself, but for custom kinds."""
+    local_storage: bool = False
+    """Whether there is the class local-path."""
 
 
 async def bootstrap(client: Client, reader: Reader, facts: ClusterFacts) -> None:
@@ -67,6 +78,13 @@ def wanted_objects(facts: ClusterFacts) -> Iterable[tuple[Kind, Obj]]:
     yield from flow_control_objects()
     for priority in SYSTEM_CLASSES:
         yield PRIORITY_CLASS, deep_copy(priority)
+    if facts.local_storage:
+        yield STORAGE_CLASS, deep_copy(LOCAL_PATH_CLASS)
+
+
+UNLISTED = (API_SERVICE.group, NODE_METRICS.group)
+"""Groups without an APIService of ours: upstream's aggregator does not list itself either, and
+that of metrics is left for whoever installs a metrics-server in place of ours."""
 
 
 def plan_local_api_services(
@@ -77,7 +95,7 @@ def plan_local_api_services(
     wanted = {
         f"{version}.{group}": local_api_service(group, version, managed=ON_START)
         for group, version in group_versions
-        if group != API_SERVICE.group  # as upstream, whose aggregator does not list itself
+        if group not in UNLISTED
     }
     found = {key_of(obj).name: obj for obj in reader.list(API_SERVICE)}
     ours = [name for name, obj in found.items() if labels(obj).get(AUTO_MANAGED) == ON_START]

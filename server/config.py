@@ -66,6 +66,8 @@ OPTIONS: tuple[Option, ...] = (
            help="File mode of the admin kubeconfig."),
     Option(name="disable-agent", type=bool, default=False,
            help="Run no agent on this machine."),
+    Option(name="disable", multiple=True, metavar="PART",
+           help="Do without a part that comes with the server: local-storage (its class)."),
     Option(name="scheduler-name", multiple=True, metavar="NAME",
            help="Place also pods whose spec.schedulerName is this."),
     Option(name="compat-betas", type=bool, default=False,
@@ -77,6 +79,10 @@ OPTIONS: tuple[Option, ...] = (
     *config_identity.OPTIONS,
     *config_audit.OPTIONS,
 )  # fmt: skip
+
+
+PARTS = ("local-storage",)
+"""What --disable takes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +108,7 @@ class ServerConfig:
     write_kubeconfig: Path
     write_kubeconfig_mode: int
     disable_agent: bool
+    disable: tuple[str, ...]
     scheduler_names: tuple[str, ...]
     """Besides default-scheduler."""
     compat_betas: bool
@@ -148,6 +155,7 @@ def parse_config(settings: Settings) -> ServerConfig:
         write_kubeconfig=Path(s["write_kubeconfig"]).absolute(),
         write_kubeconfig_mode=checked(s, "write-kubeconfig-mode", file_mode),
         disable_agent=s["disable_agent"],
+        disable=each(s, "disable", _disabled),
         scheduler_names=each(s, "scheduler-name", dns_name),
         compat_betas=s["compat_betas"],
         legacy_service_account_tokens=s["legacy_service_account_tokens"],
@@ -156,6 +164,13 @@ def parse_config(settings: Settings) -> ServerConfig:
         identity=parse_identity(s, issuer=f"https://kubernetes.default.svc.{domain}"),
         debug=s["debug"],
     )
+
+
+def _disabled(text: str) -> str:
+    if text not in PARTS:
+        raise ValueError(f"{text!r} is not a part that can be disabled; these are: "
+                         + ", ".join(PARTS))  # fmt: skip
+    return text
 
 
 def _check_networks(cluster: IPNetwork, service: IPNetwork) -> None:

@@ -60,6 +60,9 @@ from server.storage.store import StoreUnavailable
 
 log = logging.getLogger(__name__)
 
+AGENT_END_SECONDS = 3600.0
+"""Above all grace periods: the service manager decides how long a shutdown may take."""
+
 BOOTSTRAPPER = User(name="system:apiserver", groups=(MASTERS, AUTHENTICATED))
 CONTROLLER_USER = User(name=CONTROLLER_MANAGER, groups=(AUTHENTICATED,))
 SCHEDULER_USER = User(name=SCHEDULER, groups=(AUTHENTICATED,))
@@ -98,9 +101,13 @@ async def run_server(settings: Settings, stop: asyncio.Event) -> None:
                     expiry = Expiry(running.api.store, kind, ttl=kind.ttl_seconds, clock=clock)
                     tasks.spawn(expiry.run(), name=f"expiry/{kind.plural}")
             tasks.spawn(_renew(config, identity, context, clock), name="certificates")
+            agent = None
             if not config.disable_agent:
-                tasks.spawn(_agent(settings, config, identity, stop), name="agent")
+                agent = tasks.spawn(_agent(settings, config, identity, stop), name="agent")
             await _until(stop, tasks)
+            if agent is not None:
+                # Its pods may have to end in order with the machine, and it tells us how they did.
+                await asyncio.wait({agent}, timeout=AGENT_END_SECONDS)
     finally:
         await running.api.close()
         if running.audit_log is not None:
@@ -181,6 +188,7 @@ async def prepare_cluster(running: RunningApi, config: ServerConfig) -> None:
         cluster_domain=config.cluster_domain,
         extension_authentication=running.identity.extension_authentication(),
         group_versions=group_versions(running.api),
+        local_storage="local-storage" not in config.disable,
     )
     try:
         await bootstrap(running.api.client(BOOTSTRAPPER), running.api.reader, facts)

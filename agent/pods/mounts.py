@@ -29,7 +29,7 @@ async def mount(
     if target in mounts_below(target):
         return
     command = ["mount", "-t", kind, *(["-o", ",".join(options)] if options else []), "--"]
-    code, said = await _run([*command, source, str(target)], seconds=seconds)
+    code, said = await run_child([*command, source, str(target)], seconds=seconds)
     if code != 0:
         raise MountError(f"mount of {source} failed: {said or f'exit status {code}'}")
 
@@ -38,7 +38,7 @@ async def unmount_below(directory: Path) -> None:
     """Unmounts everything at and below the directory, the deepest first. Lazy: it returns even
     where the other side is gone. Raises MountError where something stays mounted."""
     for target in sorted(mounts_below(directory), key=lambda p: -len(p.parts)):
-        code, said = await _run(["umount", "-l", "--", str(target)], seconds=UNMOUNT_SECONDS)
+        code, said = await run_child(["umount", "-l", "--", str(target)], seconds=UNMOUNT_SECONDS)
         # "No mount point", though in the table: it is hidden below another mount, out of reach.
         hidden = "no mount point" in said or "not mounted" in said
         if code != 0 and not hidden and target in mounts_below(target):
@@ -62,7 +62,8 @@ def _unescape(text: str) -> str:
     return re.sub(r"\\([0-7]{3})", lambda m: chr(int(m.group(1), 8)), text)
 
 
-async def _run(command: list[str], *, seconds: float) -> tuple[int, str]:
+async def run_child(command: list[str], *, seconds: float) -> tuple[int, str]:
+    """The exit status and what it said. It is killed, with its helpers, when its time is over."""
     try:
         process = await asyncio.create_subprocess_exec(
             *command,

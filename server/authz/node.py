@@ -10,9 +10,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from edgek.api.meta import Key, Obj, get_path, namespace
+from edgek.kinds.persistent_volume import PERSISTENT_VOLUME as VOLUME
+from edgek.kinds.persistent_volume_claim import PERSISTENT_VOLUME_CLAIM as CLAIM
 from edgek.kinds.pod import POD
 from edgek.kinds.pod_certificate_request import POD_CERTIFICATE_REQUEST
-from edgek.kinds.pod_references import references
+from edgek.kinds.pod_references import references, volume_secrets
+from edgek.kinds.provisioned import STORAGE_NODE, may_reclaim
 from edgek.kinds.resource_slice import RESOURCE_SLICE
 from server.authz.authorizer import NO_OPINION, Decision, Verdict
 from server.authz.default_roles import NODE_RULES
@@ -37,6 +40,7 @@ class NodeAuthorizer:
             ("", "secrets"): self._read_referenced,
             ("", "configmaps"): self._read_referenced,
             ("", "persistentvolumeclaims"): self._claims,
+            ("", "persistentvolumes"): self._volumes,
             ("", "serviceaccounts"): self._account_token,
             ("", "pods"): self._pods,
             ("", "nodes"): self._nodes,
@@ -65,6 +69,44 @@ class NodeAuthorizer:
         wanted = (info.resource, info.asked_name)
         if any(wanted in references(pod) for pod in self._pods_of(node, info.namespace)):
             return _ALLOW
+        if info.resource == "secrets" and self._mounts_by(node, info):
+            return _ALLOW
+        return self._unrelated(node)
+
+    def _mounts_by(self, node: str, info: RequestInfo) -> bool:
+        """Whether a volume that a pod of the node claims names the secret. Volumes name secrets
+        of any namespace, so all pods of the node are looked at."""
+        wanted = (info.namespace, info.asked_name)
+        return any(
+            wanted in volume_secrets(volume)
+            for claim in self._claims_of(node)
+            if (volume := self._reader.get(VOLUME, _volume_key(claim))) and _is_bond(volume, claim)
+        )
+
+    def _claims_of(self, node: str) -> Iterator[Obj]:
+        for pod in self._reader.indexed(POD, "spec.nodeName", node):
+            for plural, of in references(pod):
+                if plural == CLAIM.plural:
+                    found = self._reader.get(CLAIM, Key(namespace(pod), of))
+                    if found is not None:
+                        yield found
+
+    def _volumes(self, node: str, info: RequestInfo) -> Verdict:
+        """Those that its pods claim, and those of its own disk (edgek/kinds/provisioned.py), which
+        it deletes when it has taken the data away."""
+        if info.subresource or info.verb not in (*_READ, "delete"):
+            return _no("can only read and delete resources of this type")
+        if info.verb != "get" and info.asked_label(STORAGE_NODE) == node:
+            return _ALLOW
+        if not info.asked_name:
+            return _no("can only read resources of this type by name")
+        volume = self._reader.get(VOLUME, Key("", info.asked_name))
+        if volume is not None and (info.verb == "delete" or may_reclaim(volume, node)):
+            return _ALLOW if may_reclaim(volume, node) else self._unrelated(node)
+        for claim in self._claims_of(node):
+            named = _volume_key(claim).name == info.asked_name
+            if info.verb != "delete" and named and (volume is None or _is_bond(volume, claim)):
+                return _ALLOW
         return self._unrelated(node)
 
     def _claims(self, node: str, info: RequestInfo) -> Verdict:
@@ -159,6 +201,15 @@ class NodeAuthorizer:
 
     def _unrelated(self, node: str) -> Verdict:
         return _no(f"no relationship found between node '{node}' and this object")
+
+
+def _volume_key(claim: Obj) -> Key:
+    return Key("", get_path(claim, "spec", "volumeName", default=""))
+
+
+def _is_bond(volume: Obj, claim: Obj) -> bool:
+    """Anybody may name a volume in a claim; only the binder answers with the claim's uid."""
+    return bool(get_path(volume, "spec", "claimRef", "uid") == claim["metadata"].get("uid"))
 
 
 def _by_rules(info: RequestInfo) -> Verdict:

@@ -40,6 +40,8 @@ from server.controllers import (
     validating_admission_policy_status,
     volume_attachments,
     volume_claims,
+    volume_provisioning,
+    volume_reclaiming,
     volumes,
 )
 
@@ -67,6 +69,8 @@ ALL: tuple[Builder, ...] = (
     pod_gc.build,
     volume_claims.build,
     volumes.build,
+    volume_provisioning.build,
+    volume_reclaiming.build,
     ephemeral_volumes.build,
     volume_attachments.build,
     pvc_protection.build,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from edgek.api.selectors import parse_field_selector
+from edgek.api.selectors import parse_field_selector, parse_selector
 
 _VERBS = {"POST": "create", "GET": "get", "HEAD": "get", "PUT": "update", "PATCH": "patch",
           "DELETE": "delete"}  # fmt: skip
@@ -21,7 +21,7 @@ _NAMESPACE_SUBRESOURCES = ("status", "finalize")
 class RequestInfo:
     """What a request means. For a non-resource URL only ``verb`` (lower-case method) and
     ``path`` are set. ``parts`` are the segments after the version, namespace stripped.
-    ``field_selector`` is the raw text, kept for verbs on many objects only."""
+    ``field_selector`` and ``label_selector`` are raw text, for verbs on many objects only."""
 
     is_resource: bool = False
     verb: str = ""
@@ -34,6 +34,7 @@ class RequestInfo:
     name: str = ""
     parts: tuple[str, ...] = ()
     field_selector: str = ""
+    label_selector: str = ""
 
     @property
     def asked_name(self) -> str:
@@ -50,15 +51,26 @@ class RequestInfo:
         except ValueError:  # the verb will say so; until then it selects nothing
             return ""
 
+    def asked_label(self, key: str) -> str:
+        """The value the label selector demands of ``key``; "" where it leaves it open."""
+        try:
+            found = parse_selector(self.label_selector).requirements if self.label_selector else ()
+        except ValueError:
+            return ""
+        alone = (r.values[0] for r in found
+                 if r.key == key and r.operator == "In" and len(r.values) == 1)  # fmt: skip
+        return next(alone, "")
+
 
 def parse_request_info(method: str, path: str, query: Mapping[str, str]) -> RequestInfo:
     """Most URLs come again and again: heartbeats, the same object, the same collection."""
     watch, selector = query.get("watch", ""), query.get("fieldSelector", "")
-    parse = _parse_once if len(path) + len(selector) <= _LONGEST_KEPT else _parse
-    return parse(method, path, watch in TRUE, selector)
+    labels = query.get("labelSelector", "")
+    long = len(path) + len(selector) + len(labels) > _LONGEST_KEPT
+    return (_parse if long else _parse_once)(method, path, watch in TRUE, selector, labels)
 
 
-def _parse(method: str, path: str, watch: bool, selector: str) -> RequestInfo:
+def _parse(method: str, path: str, watch: bool, selector: str, labels: str) -> RequestInfo:
     parts = [p for p in path.split("/") if p]
     if len(parts) < 3 or parts[0] not in ("api", "apis"):
         return RequestInfo(verb=method.lower(), path=path)
@@ -83,6 +95,7 @@ def _parse(method: str, path: str, watch: bool, selector: str) -> RequestInfo:
         subresource=rest[2] if len(rest) > 2 else "",
         parts=tuple(rest),
         field_selector=selector if verb in _SELECTING else "",
+        label_selector=labels if verb in _SELECTING else "",
     )
 
 

@@ -5,14 +5,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from agent.pods.environment import ConfigError
+from agent.pods.volumes.local_path import LocalPath
 from agent.pods.volumes.plugin import Provided, Wanted, in_thread
 
 
 class HostPath:
     types = ("hostPath",)
 
+    def __init__(self, local: LocalPath) -> None:
+        self._local = local
+
     async def set_up(self, wanted: Wanted) -> Provided:
         path = Path(str(wanted.source["path"]))
+        await in_thread(lambda: self._local.make(wanted.volume, path))
         await in_thread(lambda: check_host_path(path, wanted.source.get("type") or ""))
         return Provided(path=path, read_only=wanted.read_only)
 

@@ -6,27 +6,30 @@ A server that hangs holds up nothing but its pod: see ``agent/pods/mounts.py``.
 import os
 from pathlib import Path
 
+from agent.pods.volumes.nfs_directory import NfsDirectory, nfs_source
 from agent.pods.volumes.plugin import Mounter, Provided, Wanted, in_thread
 
 
 class Nfs:
     types = ("nfs",)
 
-    def __init__(self, mount: Mounter) -> None:
+    def __init__(self, directories: NfsDirectory, *, mount: Mounter) -> None:
+        self._directories = directories
         self._mount = mount
+        self._made: set[Path] = set()
 
     async def set_up(self, wanted: Wanted) -> Provided:
-        source, path = wanted.source, wanted.directory
+        path, source = wanted.directory, wanted.source
+        if path not in self._made:
+            await self._directories.make(wanted.volume)
         await in_thread(lambda: make_mount_point(path))
-        server = str(source["server"])
-        host = f"[{server}]" if ":" in server and not server.startswith("[") else server
-        await self._mount(
-            f"{host}:{source['path']}", path, kind="nfs", options=wanted.mount_options
-        )
+        where = nfs_source(str(source["server"]), str(source["path"]))
+        await self._mount(where, path, kind="nfs", options=wanted.mount_options)
+        self._made.add(path)
         return Provided(path=path, read_only=wanted.read_only)
 
     async def tear_down(self, directory: Path) -> None:
-        pass
+        self._made.discard(directory)
 
 
 def make_mount_point(path: Path) -> None:

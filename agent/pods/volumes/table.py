@@ -6,15 +6,21 @@ Types that need parts from elsewhere (``csi``) are handed to ``build_pod_sync`` 
 from agent.pods.tokens import Tokens
 from agent.pods.volumes.empty_dir import EmptyDir
 from agent.pods.volumes.host_path import HostPath
+from agent.pods.volumes.local import Local
+from agent.pods.volumes.local_path import LocalPath
 from agent.pods.volumes.nfs import Nfs
+from agent.pods.volumes.nfs_directory import NfsDirectory
 from agent.pods.volumes.objects import ObjectVolumes
 from agent.pods.volumes.plugin import Mounter, VolumePlugin
 
 
-def volume_plugins(*, tokens: Tokens, mount: Mounter) -> tuple[VolumePlugin, ...]:
+def volume_plugins(
+    *, tokens: Tokens, mount: Mounter, local: LocalPath, shares: NfsDirectory
+) -> tuple[VolumePlugin, ...]:
     return (
         ObjectVolumes(tokens),
         EmptyDir(mount),
-        HostPath(),
-        Nfs(mount),
+        HostPath(local),
+        Local(local, mount=mount),
+        Nfs(shares, mount=mount),
     )

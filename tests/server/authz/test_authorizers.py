@@ -7,6 +7,8 @@ import pytest
 from edgek.api.meta import Key, Obj
 from edgek.kinds.cluster_role import CLUSTER_ROLE
 from edgek.kinds.cluster_role_binding import CLUSTER_ROLE_BINDING
+from edgek.kinds.persistent_volume import PERSISTENT_VOLUME as VOLUME
+from edgek.kinds.persistent_volume_claim import PERSISTENT_VOLUME_CLAIM as CLAIM
 from edgek.kinds.pod import POD
 from edgek.kinds.pod_certificate_request import POD_CERTIFICATE_REQUEST
 from edgek.kinds.resource_slice import RESOURCE_SLICE
@@ -26,6 +28,7 @@ from server.request.model import ANONYMOUS, User
 CSRS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 PODS_CERTIFICATES = "/apis/certificates.k8s.io/v1/namespaces/shop/podcertificaterequests"
 SLICES = "/apis/resource.k8s.io/v1/resourceslices"
+PVS = "GET /api/v1/persistentvolumes"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 JOINING = User(
     name="system:bootstrap:edgek",
@@ -51,9 +54,39 @@ def uses(secret: str) -> dict:
     return {"volumes": [{"name": "v", "secret": {"secretName": secret}}, claim]}
 
 
+def claim(name: str, volume: str) -> tuple:
+    meta = {"name": name, "namespace": "shop", "uid": f"uid-{name}"}
+    return CLAIM, {"metadata": meta, "spec": {"volumeName": volume}}
+
+
+def volume(name: str, of: str = "", *, released_on: str = "", secret: str = "") -> tuple:
+    meta = {"name": name, "labels": {}, "annotations": {}}
+    spec: dict = {"claimRef": {"namespace": "shop", "uid": of}}
+    if secret:
+        spec["csi"] = {"nodeStageSecretRef": {"name": secret, "namespace": "vault"}}
+    if released_on:
+        meta["labels"] = {"edgek.io/storage-node": released_on}
+        meta["annotations"] = {"pv.kubernetes.io/provisioned-by": "edgek.io/local-path"}
+        spec["persistentVolumeReclaimPolicy"] = "Delete"
+    phase = "Released" if released_on else "Bound"
+    return VOLUME, {"metadata": meta, "spec": spec, "status": {"phase": phase}}
+
+
+STORED = (
+    pod("stores", "n1", volumes=[
+        {"name": n, "persistentVolumeClaim": {"claimName": n}} for n in ("c1", "c2", "c3")
+    ]),
+    claim("c1", "bound"), claim("c2", "not-there"), claim("c3", "stolen"),
+    volume("bound", "uid-c1", secret="stage"), volume("stolen", "uid-x", secret="stolen"),
+    volume("foreign", "uid-y"),
+    volume("released", released_on="n1"), volume("released-elsewhere", released_on="n2"),
+)  # fmt: skip
+
+
 @pytest.fixture
 def reader() -> FakeReader:
     reader = FakeReader(
+        *STORED,
         pod("mine", "n1", **uses("mine")), pod("yours", "n2", **uses("yours")),
         *((RESOURCE_SLICE, {"metadata": {"name": name}, "spec": {"nodeName": node}})
           for name, node in (("mine", "n1"), ("yours", "n2"))),
@@ -165,6 +198,22 @@ SHOP = "/api/v1/namespaces/shop"
         (f"GET {PODS_CERTIFICATES}", False),
         (f"PUT {PODS_CERTIFICATES}/mine/status", False),
         ("GET /apis/certificates.k8s.io/v1/clustertrustbundles", True),
+        (f"{PVS}?watch=1&fieldSelector=metadata.name=bound", True),
+        (f"{PVS}/bound", True),
+        (f"{PVS}/not-there", True),  # its claim names it: it may learn that it is gone
+        (f"{PVS}/stolen", False),  # its claim names it, but it is another claim's
+        (f"{PVS}/foreign", False),
+        (PVS, False),
+        (f"{PVS}?watch=1&labelSelector=edgek.io/storage-node=n1", True),
+        (f"{PVS}?watch=1&labelSelector=edgek.io/storage-node=n2", False),
+        (f"{PVS}?watch=1&labelSelector=edgek.io/storage-node", False),
+        (f"{PVS}?watch=1&labelSelector=edgek.io/storage-node notin (n1)", False),
+        ("DELETE /api/v1/persistentvolumes/bound", False),
+        ("DELETE /api/v1/persistentvolumes/released", True),
+        ("DELETE /api/v1/persistentvolumes/released-elsewhere", False),
+        ("DELETE /api/v1/persistentvolumes?labelSelector=edgek.io/storage-node=n1", False),
+        ("GET /api/v1/namespaces/vault/secrets/stage", True),  # the volume names it
+        ("GET /api/v1/namespaces/vault/secrets/stolen", False),
     ],
 )
 def test_a_node_reaches_what_runs_on_it_and_no_further(
