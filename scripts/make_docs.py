@@ -24,7 +24,7 @@ from edgek.cli.role_command import all_options
 from edgek.kinds import ALL
 from edgek.kinds.kind import Kind
 from edgek.roles import Option, find_role
-from scripts import api_coverage
+from scripts import api_coverage, pod_coverage
 from server import controllers as control_loops
 
 CLUSTER_FLAGS = ("--kubeconfig", "--context", "--namespace")
@@ -183,6 +183,12 @@ PARTS: Mapping[str, Mapping[str, Part]] = {
     "docs/kinds.md": {"kinds": kinds},
     "docs/api-coverage.md": {"coverage": coverage},
     "docs/cli.md": {"commands": commands},
+    "docs/pod-coverage.md": {
+        "pod": lambda: table(pod_coverage.HEAD, pod_coverage.pod_rows()),
+        "contexts": lambda: table(pod_coverage.HEAD, pod_coverage.context_rows()),
+        "containers": lambda: table(pod_coverage.HEAD, pod_coverage.container_rows()),
+        "volumes": lambda: table(pod_coverage.HEAD, pod_coverage.volume_rows()),
+    },
 }
 """Page -> name of a part -> what makes it."""
 

@@ -87,8 +87,7 @@ def _details(container: Obj, attempt: Attempt | None) -> Obj:
 def _mount(mount: Obj) -> Obj:
     out = {"name": mount["name"], "mountPath": mount["mountPath"]}
     if mount.get("readOnly"):
-        enabled = mount.get("recursiveReadOnly") in ("Enabled", "IfPossible")
-        out |= {"readOnly": True, "recursiveReadOnly": "Enabled" if enabled else "Disabled"}
+        out |= {"readOnly": True, "recursiveReadOnly": "Disabled"}  # Podman has no other
     return out
 
 

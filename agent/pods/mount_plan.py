@@ -38,6 +38,12 @@ def _mount(pod: Obj, mount: Obj, *, env: Mapping[str, str], place: Place) -> Mou
     volumes = get_path(pod, "spec", "volumes", default=[])
     if mount["name"] not in (v["name"] for v in volumes):
         raise ConfigError(f"volumeMount {mount['name']!r} names no volume of the pod")
+    if mount.get("recursiveReadOnly") == "Enabled":
+        # As resolveRecursiveReadOnly; Podman's API knows no such mount.
+        raise ConfigError(
+            f'volume "{mount["name"]}" requested recursive read-only mode, '
+            "but it is not supported by the runtime"
+        )
     volume = place.volume(mount["name"])
     source = volume.path
     relative = mount.get("subPath") or ""
