@@ -152,7 +152,8 @@ def remove_files(settings: Settings, *, env_file: Path = ENV_FILE) -> list[str]:
     for path in (Path(settings["write_kubeconfig"]), env_file):
         with suppress(OSError):
             path.unlink()
-    for folder in (data_dir, Path(settings["log_dir"]), env_file.parent):
+    manifests = Path(settings["pod_manifest_path"])
+    for folder in (data_dir, Path(settings["log_dir"]), manifests, env_file.parent):
         with suppress(OSError):  # not empty: what is left is not ours
             folder.rmdir()
     return problems

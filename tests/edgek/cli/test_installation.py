@@ -23,6 +23,7 @@ def machine(tmp_path: Path) -> dict[str, str]:
     settings = {
         "data_dir": tmp_path / "data", "run_dir": tmp_path / "run", "log_dir": tmp_path / "log",
         "write_kubeconfig": tmp_path / "etc/edgek.yaml",
+        "pod_manifest_path": tmp_path / "etc/manifests",
     }  # fmt: skip
     return {k: str(v) for k, v in settings.items()}
 
@@ -104,7 +105,9 @@ def test_files_go_and_what_is_not_ours_stays(tmp_path: Path) -> None:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")
+    (tmp_path / "etc/manifests").mkdir()
     assert installation.remove_files(settings, env_file=env_file) == []
+    assert not (tmp_path / "etc/manifests").exists()
     left = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file())
     assert left == ["data/mine", "etc/config.yaml"]
     assert installation.remove_files(settings, env_file=env_file) == []
