@@ -69,6 +69,11 @@ USER_ROLES: tuple[Obj, ...] = summed_up(
         _parts("admin", *_ADMIN),
         _parts("edit", *_EDIT),
         _parts("view", *_VIEW),
+        cluster_role(
+            "system:aggregated-metrics-reader",
+            rule(READ, "metrics.k8s.io", "pods nodes"),
+            labels={f"{_LABEL}{to}": "true" for to in ("admin", "edit", "view")},
+        ),  # as metrics-server's manifest has it
         cluster_role("admin", aggregate=f"{_LABEL}admin"),
         cluster_role("edit", labels={f"{_LABEL}admin": "true"}, aggregate=f"{_LABEL}edit"),
         cluster_role("view", labels={f"{_LABEL}edit": "true"}, aggregate=f"{_LABEL}view"),

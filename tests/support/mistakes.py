@@ -7,7 +7,8 @@ from edgek.api.validation import FieldErrors
 from edgek.kinds import ALL
 from edgek.kinds.kind import Kind
 
-KINDS = {kind.plural: kind for kind in ALL if kind.conversion is None}
+KINDS = {kind.plural: kind for kind in reversed(ALL) if kind.conversion is None}
+"""Of two with one name (metrics.k8s.io has pods and nodes too) the stored one."""
 Change = tuple[tuple[str | int, ...], Any]
 """A path, and what is to be there; None takes it away."""
 
