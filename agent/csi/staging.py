@@ -11,10 +11,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from agent.csi.alone import Alone
-from agent.csi.driver import Drivers
+from agent.csi.driver import Driver, Drivers
 from agent.csi.messages import STAGE_UNSTAGE
 from agent.csi.places import Places, Staged, remove_empty, remove_target
-from agent.pods.mounts import MountError, unmount_below
+from agent.pods.mounts import MountError, mounts_below, unmount_below
 from agent.pods.volumes.plugin import VolumeError, in_thread
 
 log = logging.getLogger(__name__)
@@ -29,6 +29,8 @@ class Staging:
         self, places: Places, drivers: Drivers, alone: Alone, *, done: Callable[[], Awaitable[None]]
     ) -> None:
         self._places, self._drivers, self._alone, self._done = places, drivers, alone, done
+        self._stands: dict[Path, bool] = {}
+        """What this life of the agent knows: staged, or tried without success."""
         self._look = asyncio.Event()
         drivers.on_come = self._look.set
 
@@ -47,6 +49,16 @@ class Staging:
             asyncio.get_running_loop().call_later(delay, self._look.set)
             delay = min(delay * 2, MAX_DELAY)
 
+    async def stage(self, driver: Driver, path: Path, **message: object) -> None:
+        """Once for all pods of the node, as upstream's MountDevice. Raises VolumeError."""
+        stands = self._stands.get(path)
+        if stands or (stands is None and path in mounts_below(path)):
+            return
+        self._stands[path] = False
+        await in_thread(lambda: path.mkdir(0o750, parents=True, exist_ok=True))
+        await driver.node("NodeStageVolume", staging_target_path=str(path), **message)
+        self._stands[path] = True
+
     async def release(self, driver: str, handle: str) -> None:
         """A pod has left the volume."""
         staged = await asyncio.to_thread(lambda: list(self._places.staged()))
@@ -60,6 +72,7 @@ class Staging:
         async with self._alone.with_((driver, handle)):
             if await asyncio.to_thread(self._is_used, driver, handle):
                 return True
+            self._stands[path] = False
             try:
                 own = self._drivers.get(driver)
                 if await own.can(STAGE_UNSTAGE):
@@ -71,6 +84,7 @@ class Staging:
             except (VolumeError, MountError, OSError, TimeoutError) as err:
                 log.warning("volume stays staged driver=%s handle=%s err=%s", driver, handle, err)
                 return False
+        self._stands.pop(path, None)
         if staged.attached:
             await self._done()
         return True

@@ -120,12 +120,10 @@ class CsiVolumes:
         asked = capability(volume, single=single, mount_group=group)
         attributes = dict(volume.source.get("volumeAttributes") or {})
         if record.staging and await driver.can(STAGE_UNSTAGE):
-            await in_thread(lambda: Path(record.staging).mkdir(0o750, parents=True, exist_ok=True))
-            await driver.node(
-                "NodeStageVolume", volume_id=record.handle, publish_context=context,
-                staging_target_path=record.staging, volume_capability=asked,
+            await self._staging.stage(
+                driver, Path(record.staging), volume_id=record.handle, publish_context=context,
+                volume_capability=asked, volume_context=attributes,
                 secrets=self._secrets(volume, "nodeStageSecretRef", wanted),
-                volume_context=attributes,
             )  # fmt: skip
             staging = record.staging
         else:

@@ -1,0 +1,180 @@
+"""A storage driver in a pod, on real Podman: what it mounts, other pods have."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.csi_driver import NAME
+from tests.support.images import BUSYBOX
+from tests.support.real_cluster import ROOT, RealCluster, real_cluster
+from tests.support.testbed import Space, missing_need
+
+pytestmark = [
+    pytest.mark.host,
+    pytest.mark.timeout(200),
+    pytest.mark.skipif(bool(missing_need()), reason=missing_need() or "-"),
+]
+KUBELET = "/var/lib/kubelet"
+PYTHON_DIRS = ("/usr", "/lib", "/lib64", "/etc/ssl", "/root/.pyenv", str(ROOT))
+"""What the machine's Python needs, for a pod whose image has none."""
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
+    with real_cluster(tmp_path_factory.mktemp("csi"), nodes=1) as up:
+        start_driver(up)
+        yield up
+
+
+def start_driver(cluster: RealCluster) -> None:
+    """As a driver's DaemonSet: privileged, with the kubelet's directory Bidirectional."""
+    tools = [d for d in PYTHON_DIRS if Path(d).exists()]
+    volumes = [{"name": f"t{i}", "hostPath": {"path": d}} for i, d in enumerate(tools)]
+    mounts = [{"name": f"t{i}", "mountPath": d, "readOnly": True} for i, d in enumerate(tools)]
+    volumes.append({"name": "kubelet", "hostPath": {"path": KUBELET, "type": "Directory"}})
+    mounts.append(
+        {"name": "kubelet", "mountPath": KUBELET, "mountPropagation": "Bidirectional"}
+    )  # fmt: skip
+    command = [str(ROOT / ".venv/bin/python"), "-m", "tests.support.csi_driver",
+               "--kubelet", KUBELET, "--store", f"{KUBELET}/disks"]  # fmt: skip
+    container = {
+        "name": "driver", "image": BUSYBOX, "command": command, "workingDir": str(ROOT),
+        "securityContext": {"privileged": True}, "volumeMounts": mounts,
+    }  # fmt: skip
+    modes = ["Persistent", "Ephemeral"]
+    apply(
+        cluster,
+        {
+            "apiVersion": "storage.k8s.io/v1", "kind": "CSIDriver", "metadata": {"name": NAME},
+            "spec": {"attachRequired": False, "podInfoOnMount": True, "fsGroupPolicy": "File",
+                     "volumeLifecycleModes": modes},
+        },
+        pod("driver", container, volumes=volumes),
+    )  # fmt: skip
+    cluster.wait("the driver registers", lambda: drivers(cluster))
+
+
+def drivers(cluster: RealCluster) -> list[Any]:
+    found = cluster.json("csinodes")["items"]
+    return [d["name"] for item in found for d in item["spec"].get("drivers") or ()]
+
+
+def apply(cluster: RealCluster, *objects: dict[str, Any]) -> None:
+    items = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
+    cluster.kubectl("apply", "-f", "-", stdin=json.dumps(items))
+
+
+def pod(name: str, container: dict[str, Any], **spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
+        "spec": {"terminationGracePeriodSeconds": 1, "containers": [container], **spec},
+    }  # fmt: skip
+
+
+def user(name: str, script: str, volume: dict[str, Any], **spec: Any) -> dict[str, Any]:
+    container = {
+        "name": "main", "image": BUSYBOX, "command": ["sh", "-c", script],
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+    }  # fmt: skip
+    return pod(name, container, volumes=[{"name": "data", **volume}], **spec)
+
+
+def claim(name: str) -> list[dict[str, Any]]:
+    size = {"storage": "1Gi"}
+    modes = ["ReadWriteOnce"]
+    return [
+        {
+            "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name},
+            "spec": {"capacity": size, "accessModes": modes, "storageClassName": "disks",
+                     "csi": {"driver": NAME, "volumeHandle": f"disk-{name}", "fsType": "ext4"}},
+        },
+        {
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name},
+            "spec": {"accessModes": modes, "storageClassName": "disks", "volumeName": name,
+                     "resources": {"requests": size}},
+        },
+    ]  # fmt: skip
+
+
+def ready(cluster: RealCluster, name: str) -> None:
+    try:
+        cluster.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=30s")
+    except AssertionError as err:
+        raise AssertionError(cluster.kubectl("describe", "pod", name)) from err
+
+
+def calls(node: Space) -> list[str]:
+    """What the driver was asked to do, in order."""
+    lines = read(node, f"{KUBELET}/disks/calls").splitlines()
+    methods = [json.loads(line)["method"] for line in lines]
+    return [m for m in methods if not m.startswith("NodeGet")]
+
+
+def read(node: Space, file: str) -> str:
+    return str(node.run("cat", file, capture_output=True, check=False).stdout)
+
+
+def mounts(node: Space) -> str:
+    text: str = node.run("grep", "-c", "kubernetes.io", "/proc/self/mountinfo",
+                         capture_output=True, check=False).stdout  # fmt: skip
+    return text.strip()
+
+
+def test_a_pod_has_what_the_driver_mounts_also_over_a_restart_of_the_agent(
+    cluster: RealCluster,
+) -> None:
+    (node,) = cluster.bed.nodes
+    volume = {"persistentVolumeClaim": {"claimName": "one"}}
+    script = "echo written > /data/file; sleep infinity"
+    security = {"fsGroup": 1234}
+    apply(cluster, *claim("one"), user("one", script, volume, securityContext=security))
+    ready(cluster, "one")
+    file = f"{KUBELET}/disks/disk-one/file"
+    cluster.wait("the pod has written", lambda: read(node, file))
+    assert cluster.kubectl("exec", "one", "--", "stat", "-c", "%g", "/data").strip() == "1234"
+    assert calls(node) == ["NodeStageVolume", "NodePublishVolume"]
+    cluster.stop(node)
+    cluster.start_agent(node)
+    # A second pod of the same claim: the agent is at work again.
+    apply(cluster, user("two", "cat /data/file && sleep infinity", volume))
+    ready(cluster, "two")
+    assert "written" in cluster.kubectl("logs", "two")
+    assert calls(node)[2:] == ["NodePublishVolume"]  # what stood was left alone
+    cluster.kubectl("delete", "pod", "one", "--now")
+    assert calls(node)[3:] == ["NodeUnpublishVolume"]
+    cluster.kubectl("delete", "pod", "two", "--now")
+    cluster.wait("unstaged", lambda: calls(node)[-1] == "NodeUnstageVolume")
+    assert mounts(node) == "0"
+    cluster.kubectl("delete", "pvc/one", "pv/one")
+
+
+def test_an_inline_volume_knows_its_pod(cluster: RealCluster) -> None:
+    (node,) = cluster.bed.nodes
+    volume = {"csi": {"driver": NAME, "volumeAttributes": {"colour": "green"}}}
+    apply(cluster, user("inline", "sleep infinity", volume))
+    ready(cluster, "inline")
+    context = json.loads(cluster.kubectl("exec", "inline", "--", "cat", "/data/context"))
+    assert context["colour"] == "green"
+    assert context["csi.storage.k8s.io/pod.name"] == "inline"
+    assert context["csi.storage.k8s.io/ephemeral"] == "true"
+    cluster.kubectl("delete", "pod", "inline", "--now")
+    assert calls(node)[-2:] == ["NodePublishVolume", "NodeUnpublishVolume"]
+    assert mounts(node) == "0"
+
+
+def test_a_driver_that_fails_is_quoted_and_tried_again(cluster: RealCluster) -> None:
+    (node,) = cluster.bed.nodes
+    fail = f"{KUBELET}/disks/fail"
+    node.run("sh", "-c", f"echo NodeStageVolume > {fail}")
+    volume = {"persistentVolumeClaim": {"claimName": "bad"}}
+    apply(cluster, *claim("bad"), user("bad", "sleep infinity", volume))
+    why = "rpc error: code = Internal desc = NodeStageVolume is not to be"
+    said = f'MountVolume.SetUp failed for volume "bad" : {why}'
+    cluster.wait("it is said", lambda: said in cluster.kubectl("get", "events"))
+    node.run("rm", fail)
+    ready(cluster, "bad")
+    cluster.kubectl("delete", "pod", "bad", "--now")
+    cluster.kubectl("delete", "pvc/bad", "pv/bad")
