@@ -106,10 +106,9 @@ def _phase(pod: Obj, state: PodState, inits: list[Obj], mains: list[Obj], *, now
         ended = [a for c in plain if (a := state.latest(c["name"])) is not None and a.ended]
         failed = any(a.exit_code and not restarts(pod, state, a) for a in ended)
         return "Failed" if failed and not live else "Pending"
-    ended = [a for c in containers(pod) if (a := state.latest(c["name"])) is not None and a.ended]
-    again = any(restarts(pod, state, a) for a in ended)
-    if not ended:  # containers that are gone: only the policy is left to tell
-        again = get_path(pod, "spec", "restartPolicy", default="Always") == "Always"
+    latest = [state.latest(c["name"]) for c in containers(pod)]
+    # One that is gone is made anew.
+    again = any(a is None or (a.ended and restarts(pod, state, a)) for a in latest)
     return _phase_of(mains, again=again, live=live)
 
 

@@ -154,7 +154,8 @@ class PodmanRuntime:
     async def update(self, container_id: str, resources: Resources) -> None:
         body = plan_update(resources, machine=self._machine)
         if body:
-            await self._call("POST", f"/containers/{container_id}/update", body=body)
+            path = f"/containers/{container_id}/update"
+            await self._lasting("POST", path, timeout=CALL_SECONDS, body=body)  # answers no JSON
 
     async def stop(self, container_id: str, *, grace_seconds: int) -> None:
         path = f"/containers/{container_id}/stop"

@@ -8,7 +8,13 @@ from typing import Protocol
 
 import pytest
 
-from agent.runtime.runtime import ContainerSpec, ImageMissing, Runtime, RuntimeFailure
+from agent.runtime.runtime import (
+    ContainerSpec,
+    ImageMissing,
+    Resources,
+    Runtime,
+    RuntimeFailure,
+)
 
 SECONDS = 20.0
 
@@ -123,6 +129,17 @@ class RuntimeContract:
         await bench.runtime.stop(container_id, grace_seconds=1)
         assert await bench.runtime.inspect(container_id) is None
         assert await bench.runtime.containers() == []
+
+    async def test_only_what_runs_is_updated(self, bench: Bench) -> None:
+        container_id = await bench.runtime.create(bench.spec("a"))
+        await bench.runtime.start(container_id)
+        await bench.runtime.update(container_id, Resources(memory_limit_bytes=64 * 2**20))
+        after = await bench.runtime.inspect(container_id)
+        assert after is not None
+        assert after.state == "running"
+        await bench.runtime.remove(container_id)
+        with pytest.raises(RuntimeFailure):
+            await bench.runtime.update(container_id, Resources(memory_limit_bytes=2**20))
 
     async def test_exec_gives_code_and_output_of_a_running_container(self, bench: Bench) -> None:
         container_id = await bench.runtime.create(bench.spec("a"))

@@ -1,0 +1,252 @@
+"""How pods live, on real Podman with real kubectl: looked into, resized, restarted, ended."""
+
+import json
+import os
+import pty
+import select
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.images import BUSYBOX
+from tests.support.real_cluster import RealCluster, real_cluster
+from tests.support.testbed import CGROUP, missing_need
+
+pytestmark = [
+    pytest.mark.host,
+    pytest.mark.timeout(200),
+    pytest.mark.skipif(bool(missing_need()), reason=missing_need() or "-"),
+]
+
+IDLE = "trap exit TERM; while :; do sleep 0.1; done"
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
+    with real_cluster(tmp_path_factory.mktemp("life"), nodes=1) as up:
+        yield up
+
+
+def container(script: str, name: str = "main", **more: Any) -> dict[str, Any]:
+    return {"name": name, "image": BUSYBOX, "command": ["sh", "-c", script], **more}
+
+
+def apply(cluster: RealCluster, name: str, *containers: dict[str, Any], **spec: Any) -> None:
+    pod = {
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
+        "spec": {"terminationGracePeriodSeconds": 1, "containers": list(containers), **spec},
+    }  # fmt: skip
+    cluster.kubectl("apply", "-f", "-", stdin=json.dumps(pod))
+
+
+def ready(cluster: RealCluster, name: str) -> None:
+    try:
+        cluster.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=30s")
+    except AssertionError as err:
+        raise AssertionError(cluster.kubectl("describe", "pod", name)) from err
+
+
+def status(cluster: RealCluster, pod: str) -> dict[str, Any]:
+    found: dict[str, Any] = cluster.json("pod", pod)["status"]
+    return found
+
+
+def of(cluster: RealCluster, pod: str, name: str, which: str = "containerStatuses") -> Any:
+    return next((s for s in status(cluster, pod).get(which) or () if s["name"] == name), {})
+
+
+def talk(cluster: RealCluster, *argv: str, says: str, until: str, seconds: float = 30) -> str:
+    """Types a line at kubectl's prompt, on a terminal; what is seen up to its answer."""
+    ours, theirs = pty.openpty()
+    process = cluster.kubectl_process(
+        *argv, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+    )
+    os.close(theirs)
+    seen, told, deadline = b"", False, time.monotonic() + seconds
+    try:
+        while until.encode() not in seen:
+            assert time.monotonic() < deadline, seen.decode(errors="replace")
+            if select.select([ours], [], [], 0.1)[0]:
+                seen += os.read(ours, 4096)
+            if not told and b"/ # " in seen:
+                told = bool(os.write(ours, f"{says}\n".encode()))
+        return seen.decode(errors="replace")
+    finally:
+        os.close(ours)
+        cluster.end(process)
+
+
+def test_kubectl_debug_looks_into_a_running_pod_and_copies_one(cluster: RealCluster) -> None:
+    apply(cluster, "looked", container("sleep 4242 & wait"), restartPolicy="Never")
+    ready(cluster, "looked")
+    seen = talk(
+        cluster, "debug", "-it", "looked", f"--image={BUSYBOX}", "--target=main",
+        "--container=look", "--image-pull-policy=IfNotPresent", "--", "sh",
+        says="ps | grep '[s]leep 42''42'; echo se''en", until="seen",
+    )  # fmt: skip
+    assert "sleep 4242" in seen
+    assert of(cluster, "looked", "main")["restartCount"] == 0
+    look = ("looked", "look", "ephemeralContainerStatuses")
+    assert "running" in of(cluster, *look)["state"]
+    assert cluster.kubectl("exec", "looked", "-c", "look", "--", "echo", "hi") == "hi\n"
+    assert "4242" in cluster.kubectl("logs", "looked", "-c", "look")
+
+    cluster.kubectl(
+        "debug", "looked", "--copy-to=copied", "--container=main", "--image-pull-policy=Never",
+        "--", "sh", "-c", "echo a copy; sleep 999",
+    )  # fmt: skip
+    ready(cluster, "copied")
+    assert cluster.kubectl("logs", "copied") == "a copy\n"
+    cluster.kubectl("delete", "pod", "looked", "copied", "--timeout=20s")
+
+
+def test_kubectl_debug_looks_at_a_node(cluster: RealCluster) -> None:
+    seen = talk(
+        cluster, "debug", "-it", "node/node1", f"--image={BUSYBOX}",
+        "--image-pull-policy=IfNotPresent", "--", "sh",
+        says="hostname; ls -d /host/var/lib/edgek; ps | grep -c '[p]odman'; echo se''en",
+        until="seen",
+    )  # fmt: skip
+    assert "node1" in seen
+    assert "/host/var/lib/edgek" in seen
+    cluster.kubectl("delete", "pod", "--all", "--grace-period=1", "--timeout=20s")
+
+
+def limit_of(cluster: RealCluster, pod: str, container_id: str = "") -> int:
+    """The memory limit in the kernel: of the pod, or of a container of it."""
+    uid = cluster.json("pod", pod)["metadata"]["uid"]
+    v1 = (CGROUP / "memory").is_dir()
+    top = CGROUP / "memory" if v1 else CGROUP
+    (found,) = (top / cluster.bed.nodes[0].cgroup.lstrip("/")).glob(f"*/pod{uid}")
+    where = found / f"libpod-{container_id}" if container_id else found
+    return int((where / ("memory.limit_in_bytes" if v1 else "memory.max")).read_text())
+
+
+def resize(cluster: RealCluster, pod: str, memory: str, *, ok: bool = True) -> str:
+    amounts = {"cpu": "200m", "memory": memory}
+    one = {"name": "main", "resources": {"requests": amounts, "limits": amounts}}
+    patch = json.dumps({"spec": {"containers": [one]}})
+    return cluster.kubectl("patch", "pod", pod, "--subresource=resize", "-p", patch, ok=ok)
+
+
+def test_a_resize_reaches_the_kernel_without_a_restart(cluster: RealCluster) -> None:
+    amounts = {"cpu": "100m", "memory": "32Mi"}
+    resources = {"resources": {"requests": amounts, "limits": amounts}}
+    apply(cluster, "sized", container(IDLE, **resources))
+    ready(cluster, "sized")
+    container_id = of(cluster, "sized", "main")["containerID"].removeprefix("podman://")
+    assert limit_of(cluster, "sized", container_id) == 32 * 2**20
+    for memory in ("64Mi", "24Mi"):
+        resize(cluster, "sized", memory)
+        cluster.wait(
+            f"{memory} in the status",
+            lambda m=memory: of(cluster, "sized", "main")["resources"]["limits"]["memory"] == m, 20,
+        )  # fmt: skip
+        asked = int(memory.removesuffix("Mi")) * 2**20
+        assert limit_of(cluster, "sized", container_id) == asked
+        assert limit_of(cluster, "sized") == asked
+    main = of(cluster, "sized", "main")
+    assert (main["restartCount"], main["containerID"]) == (0, f"podman://{container_id}")
+    conditions = {c["type"] for c in status(cluster, "sized")["conditions"]}
+    assert "PodResizeInProgress" not in conditions
+    resize(cluster, "sized", "8000Gi")
+    cluster.wait(
+        "told to be impossible",
+        lambda: "Infeasible" in json.dumps(status(cluster, "sized")["conditions"]), 20,
+    )  # fmt: skip
+    cluster.kubectl("delete", "pod", "sized", "--timeout=20s")
+
+
+def test_sidecars_start_first_and_end_last_in_reverse(cluster: RealCluster) -> None:
+    def noting(name: str) -> str:
+        note = f"echo {{}} {name} >> /notes/order"
+        return (
+            f"trap '{note.format('end')}; exit' TERM; {note.format('start')}; "
+            "while :; do sleep 0.1; done"
+        )
+
+    mounts = {"volumeMounts": [{"name": "notes", "mountPath": "/notes"}]}
+    path = {"path": "/var/log/order", "type": "DirectoryOrCreate"}
+    inits = [
+        container(noting(name), name, restartPolicy="Always", **mounts) for name in ("one", "two")
+    ]
+    probe = {"exec": {"command": ["grep", "start one", "/notes/order"]}, "periodSeconds": 1}
+    inits[0]["startupProbe"] = probe
+    apply(
+        cluster, "served", container(noting("main"), **mounts), initContainers=inits,
+        volumes=[{"name": "notes", "hostPath": path}], terminationGracePeriodSeconds=10,
+    )  # fmt: skip
+    ready(cluster, "served")
+    cluster.kubectl("delete", "pod", "served", "--timeout=20s")
+    notes = cluster.bed.nodes[0].dir / "var/log/order/order"
+    assert notes.read_text().splitlines() == [
+        "start one", "start two", "start main", "end main", "end two", "end one",
+    ]  # fmt: skip
+
+
+def test_exit_codes_decide_what_is_restarted(cluster: RealCluster) -> None:
+    path = {"path": "/var/log/rules", "type": "DirectoryOrCreate"}
+    mounts = {"volumeMounts": [{"name": "notes", "mountPath": "/notes"}]}
+    for action in ("Restart", "RestartAllContainers"):
+        note = f"echo run >> /notes/{action}"
+        rule = {"action": action, "exitCodes": {"operator": "In", "values": [42]}}
+        ruled = container(
+            f"{note}-ruled; [ $(wc -l < /notes/{action}-ruled) = 1 ] && exit 42; exit 0",
+            "ruled", restartPolicy="Never", restartPolicyRules=[rule], **mounts,
+        )  # fmt: skip
+        apply(
+            cluster, action.lower(), ruled, container("sleep 999", "other"),
+            initContainers=[container(f"{note}-init", "init", **mounts)], restartPolicy="Never",
+            volumes=[{"name": "notes", "hostPath": path}],
+        )  # fmt: skip
+
+    def code(pod: str) -> Any:
+        ended = of(cluster, pod, "ruled").get("state", {}).get("terminated", {})
+        return ended.get("exitCode")
+
+    for action, inits in (("Restart", 1), ("RestartAllContainers", 2)):
+        pod = action.lower()
+        cluster.wait(f"{pod}: again, and well", lambda p=pod: code(p) == 0, 20)
+        notes = cluster.bed.nodes[0].dir / "var/log/rules"
+        assert (notes / f"{action}-ruled").read_text().count("run") == 2
+        assert (notes / f"{action}-init").read_text().count("run") == inits
+        assert of(cluster, pod, "other")["restartCount"] == inits - 1
+        assert status(cluster, pod)["phase"] == "Running"
+    cluster.kubectl("delete", "pod", "restart", "restartallcontainers", "--timeout=20s")
+
+
+def test_a_status_says_as_whom_and_from_what_a_container_runs(cluster: RealCluster) -> None:
+    user = {"securityContext": {"runAsUser": 1234, "runAsGroup": 55}}
+    apply(cluster, "told", container(IDLE, **user))
+    ready(cluster, "told")
+    main = of(cluster, "told", "main")
+    assert main["user"]["linux"] == {"uid": 1234, "gid": 55, "supplementalGroups": [55]}
+    assert "sha256:" in main["imageID"]
+    (mount,) = main["volumeMounts"]
+    assert (mount["readOnly"], mount["recursiveReadOnly"]) == (True, "Disabled")
+    cluster.kubectl("delete", "pod", "told", "--timeout=20s")
+
+
+def test_a_deletion_asked_for_again_in_a_hurry_is_hurried(cluster: RealCluster) -> None:
+    apply(
+        cluster, "stubborn", container("trap '' TERM; while :; do sleep 0.1; done"),
+        terminationGracePeriodSeconds=600,
+    )  # fmt: skip
+    ready(cluster, "stubborn")
+    cluster.kubectl("delete", "pod", "stubborn", "--wait=false")
+    cluster.wait(
+        "the first deletion is under way",
+        lambda: "Stopping container main" in cluster.kubectl("describe", "pod", "stubborn"), 20,
+    )  # fmt: skip
+    cluster.kubectl("delete", "pod", "stubborn", "--grace-period=1", "--timeout=20s")
+
+
+def test_nothing_of_it_is_left(cluster: RealCluster) -> None:
+    node = cluster.bed.nodes[0]
+    cluster.kubectl("delete", "pod", "--all", "--timeout=30s")
+    left = node.run("podman", "ps", "-aq", capture_output=True).stdout
+    assert left == ""
+    assert not list(Path(node.dir / "var/lib/edgek/agent/pods").glob("*-*-*"))
