@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from agent.pods.environment import expand
-from agent.pods.mount_plan import make_mounts
+from agent.pods.mount_plan import make_mounts, volume_devices
 from agent.pods.place import Place
 from agent.pods.resources import container_resources
 from agent.pods.security import make_security
@@ -46,6 +46,7 @@ def make_spec(
         env=env,
         work_dir=container.get("workingDir") or "",
         mounts=make_mounts(pod, container, attempt=attempt, env=env, place=place),
+        devices=volume_devices(container, place=place),
         resources=container_resources(pod, container, node_memory=place.node_memory),
         security=make_security(
             pod, container, image=image, node=place.security, id_range=place.id_range

@@ -22,7 +22,6 @@ from agent.pods.sources import NotSynced
 from agent.pods.state import CONTAINER_NAME, SandboxError
 from agent.pods.sysctls import pod_sysctls
 from agent.pods.volumes.plugin import VolumeError
-from agent.pods.volumes.subpath import sub_path
 from agent.runtime.runtime import Namespaces, Resources
 from edgek.api.meta import (
     Obj,
@@ -149,7 +148,7 @@ class Ground:
             id_range=p.isolation.id_range(pod),
             node_memory=p.host.memory,
             volume=lambda volume: p.volumes.get(uid(pod), volume),
-            sub_path=sub_path,
+            sub_path=lambda *path: p.volumes.sub_path(uid(pod), *path),
         )
 
     def volumes_ready(self, pod: Obj, memory: Memory) -> bool:

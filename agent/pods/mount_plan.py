@@ -1,5 +1,6 @@
 """What is mounted into a container: its volumes, and the pod's own /etc files, /dev/shm and
-termination message. Pure but for subPath, which is looked up on the disk.
+termination message; and which of its volumes are devices. Pure but for subPath, which is looked up
+on the disk.
 """
 
 from collections.abc import Mapping
@@ -8,7 +9,7 @@ from pathlib import Path
 from agent.pods.environment import ConfigError, expand
 from agent.pods.place import Place
 from agent.pods.termination import DEFAULT_PATH, message_file
-from agent.runtime.runtime import Mount
+from agent.runtime.runtime import Device, Mount
 from edgek.api.meta import Obj, get_path
 
 PROPAGATION = {"None": "rprivate", "HostToContainer": "rslave", "Bidirectional": "rshared"}
@@ -19,7 +20,10 @@ def make_mounts(
     pod: Obj, container: Obj, *, attempt: int, env: Mapping[str, str], place: Place
 ) -> tuple[Mount, ...]:
     wanted = container.get("volumeMounts") or ()
-    mounts = [_mount(pod, m, env=env, place=place) for m in wanted]
+    mounts = [
+        _mount(pod, m, env=env, place=place, label=f"{container['name']}-{i}")
+        for i, m in enumerate(wanted)
+    ]
     taken = {m.target for m in mounts}
     own = {target: place.pod_dir / "etc" / file for target, file in ETC.items()}
     own["/dev/shm"] = Path("/dev/shm") if place.namespaces.ipc == "host" else shm_dir(place.pod_dir)
@@ -34,7 +38,7 @@ def shm_dir(pod_dir: Path) -> Path:
     return pod_dir / "shm"
 
 
-def _mount(pod: Obj, mount: Obj, *, env: Mapping[str, str], place: Place) -> Mount:
+def _mount(pod: Obj, mount: Obj, *, env: Mapping[str, str], place: Place, label: str) -> Mount:
     volumes = get_path(pod, "spec", "volumes", default=[])
     if mount["name"] not in (v["name"] for v in volumes):
         raise ConfigError(f"volumeMount {mount['name']!r} names no volume of the pod")
@@ -50,10 +54,24 @@ def _mount(pod: Obj, mount: Obj, *, env: Mapping[str, str], place: Place) -> Mou
     if mount.get("subPathExpr"):
         relative = expand(mount["subPathExpr"], env)
     if relative:
-        source = place.sub_path(source, relative)
+        source = place.sub_path(mount["name"], relative, label)
     return Mount(
         target=mount["mountPath"],
         source=str(source),
         read_only=bool(mount.get("readOnly") or volume.read_only),
         propagation=PROPAGATION[mount.get("mountPropagation") or "None"],
     )
+
+
+def volume_devices(container: Obj, *, place: Place) -> tuple[Device, ...]:
+    """Block volumes, as makeBlockVolumes."""
+    found = []
+    for wanted in container.get("volumeDevices") or ():
+        volume = place.volume(wanted["name"])
+        if not volume.device:
+            raise ConfigError(f"volume {wanted['name']} is no block device")
+        permissions = "mr" if volume.read_only else "mrw"
+        found.append(
+            Device(path=str(volume.path), target=wanted["devicePath"], permissions=permissions)
+        )
+    return tuple(found)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 MOUNT_SECONDS = 30.0
 UNMOUNT_SECONDS = 10.0
+MS_BIND, MS_REC, MNT_DETACH = 4096, 16384, 2
 
 
 class MountError(Exception):
@@ -32,6 +33,25 @@ async def mount(
     code, said = await run_child([*command, source, str(target)], seconds=seconds)
     if code != 0:
         raise MountError(f"mount of {source} failed: {said or f'exit status {code}'}")
+
+
+def bind_handle(handle: int, target: Path) -> None:
+    """Mounts what an open handle holds, in the place of what was mounted there. The kernel is
+    called itself, because mount(8) would look the path up again. Raises OSError."""
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    point = os.fsencode(target)
+    while target in mounts_below(target):
+        if libc.umount2(point, MNT_DETACH) != 0:
+            raise _error(ctypes.get_errno(), f"umount of {target}")
+    source = f"/proc/self/fd/{handle}".encode()
+    if libc.mount(source, point, None, MS_BIND | MS_REC, None) != 0:
+        raise _error(ctypes.get_errno(), f"bind mount on {target}")
+
+
+def _error(number: int, what: str) -> OSError:
+    return OSError(number, f"{what}: {os.strerror(number)}")
 
 
 async def unmount_below(directory: Path) -> None:

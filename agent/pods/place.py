@@ -12,7 +12,7 @@ from agent.runtime.runtime import IdRange, Namespaces
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a container is put. ``volume(name)`` and ``sub_path(dir, relative)`` find
+    """Where a container is put. ``volume(name)`` and ``sub_path(name, relative, place)`` find
     what is mounted; ``pod_dir`` has the pod's own /etc files, /dev/shm and messages."""
 
     namespaces: Namespaces
@@ -22,6 +22,6 @@ class Place:
     security: NodeSecurity
     node_memory: Fraction
     volume: Callable[[str], Provided]
-    sub_path: Callable[[Path, str], Path]
+    sub_path: Callable[[str, str, str], Path]
     handler: str = ""
     id_range: IdRange | None = None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from agent.pods.environment import ConfigError, Surroundings
 from agent.pods.mount_plan import shm_dir
-from agent.pods.mounts import MountError, remove_tree
+from agent.pods.mounts import MountError, bind_handle, remove_tree
 from agent.pods.sources import NotSynced
 from agent.pods.tokens import Tokens
 from agent.pods.volumes.claims import (
@@ -31,6 +31,7 @@ from agent.pods.volumes.plugin import (
     Wanted,
     in_thread,
 )
+from agent.pods.volumes.subpath import Bind, bind_sub_path
 from edgek.api.errors import ApiError
 from edgek.api.meta import Key, Obj, get_path, name, uid
 
@@ -40,8 +41,15 @@ SHM_OPTIONS = ("nosuid", "nodev", "noexec", "mode=1777", "size=64m")
 
 class Volumes:
     def __init__(
-        self, root: Path, plugins: Iterable[VolumePlugin], *, tokens: Tokens, mount: Mounter
+        self,
+        root: Path,
+        plugins: Iterable[VolumePlugin],
+        *,
+        tokens: Tokens,
+        mount: Mounter,
+        bind: Bind = bind_handle,
     ) -> None:
+        self._bind = bind
         self.root = root
         self.tokens = tokens
         self._mount = mount
@@ -61,6 +69,12 @@ class Volumes:
         if found is None:
             raise VolumeError(f'volume "{volume_name}" is not set up')
         return found
+
+    def sub_path(self, pod_uid: str, volume_name: str, relative: str, place: str) -> Path:
+        """A path inside a volume. ``place`` tells the mounts of a pod apart. Blocking."""
+        target = self.pod_dir(pod_uid) / "volume-subpaths" / volume_name / place
+        volume = self.get(pod_uid, volume_name).path
+        return bind_sub_path(volume, relative, target, bind=self._bind)
 
     async def prepare(self, pod: Obj, around: Surroundings) -> None:
         """Raises VolumeError with what is wrong with the first volume that cannot be had."""

@@ -1,0 +1,123 @@
+"""Volumes on real nodes: claims that survive, sub-paths, devices, and what changes live."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.real_cluster import RealCluster, real_cluster
+from tests.support.testbed import missing_need
+
+pytestmark = [
+    pytest.mark.host,
+    pytest.mark.timeout(240),
+    pytest.mark.skipif(bool(missing_need()), reason=missing_need() or "-"),
+]
+IMAGE = "docker.io/library/busybox:1.36"
+CLAIM = {"apiVersion": "v1", "kind": "PersistentVolumeClaim"}
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
+    with real_cluster(tmp_path_factory.mktemp("volumes"), nodes=1) as up:
+        yield up
+
+
+def pod(name: str, volume: dict[str, Any], *mounts: dict[str, Any], **spec: Any) -> str:
+    container = {
+        "name": "main",
+        "image": IMAGE,
+        "command": ["sh", "-c", "trap 'exit 0' TERM; sleep infinity & wait"],
+        "volumeMounts": [{"name": "v", **m} for m in mounts or ({"mountPath": "/v"},)],
+    }
+    body = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name},
+        "spec": {"containers": [container], "volumes": [{"name": "v", **volume}],
+                 "terminationGracePeriodSeconds": 5, **spec},
+    }  # fmt: skip
+    return json.dumps(body)
+
+
+def claim(name: str, **spec: Any) -> str:
+    asked = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}
+    return json.dumps({**CLAIM, "metadata": {"name": name}, "spec": asked | spec})
+
+
+def start(cluster: RealCluster, body: str) -> None:
+    cluster.kubectl("apply", "-f", "-", stdin=body)
+    name = json.loads(body)["metadata"]["name"]
+    cluster.kubectl("wait", f"pod/{name}", "--for=condition=Ready", "--timeout=60s")
+
+
+def test_a_claim_of_the_default_class_outlives_its_pod_and_goes_with_its_data(
+    cluster: RealCluster,
+) -> None:
+    kubectl = cluster.kubectl
+    assert "local-path (default)" in kubectl("get", "storageclass")
+    kubectl("apply", "-f", "-", stdin=claim("data"))
+    uses = {"persistentVolumeClaim": {"claimName": "data"}}
+    start(cluster, pod("writer", uses))
+    kubectl("exec", "writer", "--", "sh", "-c", "echo kept >/v/note")
+    volume = json.loads(kubectl("get", "pv", "-o", "json"))["items"][0]
+    directory = Path(volume["spec"]["hostPath"]["path"])
+    assert directory.name.endswith("_default_data")
+    assert (directory / "note").read_text() == "kept\n"
+    kubectl("delete", "pod", "writer")
+    start(cluster, pod("reader", uses, securityContext={"runAsUser": 1000}))
+    assert kubectl("exec", "reader", "--", "cat", "/v/note") == "kept\n"
+    kubectl("exec", "reader", "--", "touch", "/v/mine")  # it is everybody's, as with k3s
+    kubectl("delete", "pod", "reader")
+    kubectl("delete", "pvc", "data")
+    kubectl("wait", f"pv/{volume['metadata']['name']}", "--for=delete", "--timeout=30s")
+    assert not directory.exists()
+
+
+def test_a_sub_path_is_what_it_is_and_a_link_leads_nowhere(cluster: RealCluster) -> None:
+    kubectl = cluster.kubectl
+    made = pod("parts", {"emptyDir": {}}, {"mountPath": "/all"},
+               {"mountPath": "/part", "subPathExpr": "of/$(POD)"})  # fmt: skip
+    body = json.loads(made)
+    named = {"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
+    body["spec"]["containers"][0]["env"] = [named]
+    bad = {"name": "bad", "image": IMAGE, "command": ["true"],
+           "volumeMounts": [{"name": "v", "mountPath": "/x", "subPath": "out/etc"}]}  # fmt: skip
+    start(cluster, json.dumps(body))
+    kubectl("exec", "parts", "--", "sh", "-c", "echo hi >/part/x")
+    assert kubectl("exec", "parts", "--", "cat", "/all/of/parts/x") == "hi\n"
+    kubectl("delete", "pod", "parts")
+    link = {"name": "main", "image": IMAGE, "command": ["ln", "-s", "/", "/v/out"],
+            "volumeMounts": [{"name": "v", "mountPath": "/v"}]}  # fmt: skip
+    spec = {"initContainers": [link], "containers": [bad], "volumes": [{"name": "v"}]}
+    kubectl("apply", "-f", "-", stdin=json.dumps(
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "thief"}, "spec": spec}))  # fmt: skip
+    reason = "{.status.containerStatuses[0].state.waiting.reason}"
+    kubectl("wait", "pod/thief", f"--for=jsonpath={reason}=CreateContainerConfigError",
+            "--timeout=30s")  # fmt: skip
+    kubectl("delete", "pod", "thief", "--force")
+
+
+def test_files_of_a_config_map_change_live_and_fs_group_owns_what_is_made(
+    cluster: RealCluster,
+) -> None:
+    kubectl = cluster.kubectl
+    kubectl("create", "configmap", "conf", "--from-literal=a=1")
+    sources = [{"configMap": {"name": "conf"}}, {"downwardAPI": {"items": [
+        {"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}}]}}]  # fmt: skip
+    body = json.loads(pod("live", {"projected": {"sources": sources}}, {"mountPath": "/conf"}))
+    body["spec"]["volumes"].append({"name": "w", "emptyDir": {"medium": "Memory"}})
+    body["spec"]["containers"][0]["volumeMounts"].append({"name": "w", "mountPath": "/w"})
+    body["spec"]["securityContext"] = {"fsGroup": 4321, "runAsUser": 1000}
+    start(cluster, json.dumps(body))
+    assert kubectl("exec", "live", "--", "cat", "/conf/a") == "1"
+    kubectl("exec", "live", "--", "touch", "/w/x")
+    assert kubectl("exec", "live", "--", "stat", "-c", "%g", "/w", "/w/x") == "4321\n4321\n"
+    kubectl("create", "configmap", "conf", "--from-literal=a=2", "--dry-run=client", "-o", "yaml")
+    kubectl("patch", "configmap", "conf", "--type=merge", "-p", '{"data":{"a":"2"}}')
+    kubectl("label", "pod", "live", "colour=green")
+    wait = "until [ $(cat /conf/a) = 2 ] && grep -q green /conf/labels; do sleep 0.2; done"
+    kubectl("exec", "live", "--", "timeout", "20", "sh", "-c", wait)
+    kubectl("delete", "pod", "live")
