@@ -18,8 +18,19 @@ UNMOUNT_SECONDS = 10.0
 MS_BIND, MS_REC, MNT_DETACH = 4096, 16384, 2
 
 
+HELPERS = {"nfs": "nfs-common", "ceph": "ceph-common", "glusterfs": "glusterfs-client"}
+"""File systems that mount(8) needs help with -> Debian's package that has the helper."""
+
+
 class MountError(Exception):
     """What mount(8) said, fit for an event."""
+
+
+def missing_helper(kind: str) -> str:
+    """The package to install; "" where nothing is missing."""
+    package = HELPERS.get(kind, "")
+    where = f"{os.environ.get('PATH', os.defpath)}:/sbin:/usr/sbin"
+    return package if package and shutil.which(f"mount.{kind}", path=where) is None else ""
 
 
 async def mount(
@@ -29,6 +40,11 @@ async def mount(
     """Mounts unless something is mounted there already."""
     if target in mounts_below(target):
         return
+    if package := missing_helper(kind):
+        raise MountError(
+            f"mounting {kind} needs the program mount.{kind}, which this node lacks: "
+            f"install the package {package}"
+        )
     command = ["mount", "-t", kind, *(["-o", ",".join(options)] if options else []), "--"]
     code, said = await run_child([*command, source, str(target)], seconds=seconds)
     if code != 0:

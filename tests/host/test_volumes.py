@@ -47,6 +47,13 @@ def claim(name: str, **spec: Any) -> str:
     return json.dumps({**CLAIM, "metadata": {"name": name}, "spec": asked | spec})
 
 
+def inside(cluster: RealCluster, *command: str) -> str:
+    """What a command says on the node."""
+    done = cluster.bed.nodes[0].run(*command, capture_output=True)
+    text: str = done.stdout
+    return text
+
+
 def start(cluster: RealCluster, body: str) -> None:
     cluster.kubectl("apply", "-f", "-", stdin=body)
     name = json.loads(body)["metadata"]["name"]
@@ -65,7 +72,7 @@ def test_a_claim_of_the_default_class_outlives_its_pod_and_goes_with_its_data(
     volume = json.loads(kubectl("get", "pv", "-o", "json"))["items"][0]
     directory = Path(volume["spec"]["hostPath"]["path"])
     assert directory.name.endswith("_default_data")
-    assert (directory / "note").read_text() == "kept\n"
+    assert inside(cluster, "cat", str(directory / "note")) == "kept\n"
     kubectl("delete", "pod", "writer")
     start(cluster, pod("reader", uses, securityContext={"runAsUser": 1000}))
     assert kubectl("exec", "reader", "--", "cat", "/v/note") == "kept\n"
@@ -73,7 +80,7 @@ def test_a_claim_of_the_default_class_outlives_its_pod_and_goes_with_its_data(
     kubectl("delete", "pod", "reader")
     kubectl("delete", "pvc", "data")
     kubectl("wait", f"pv/{volume['metadata']['name']}", "--for=delete", "--timeout=30s")
-    assert not directory.exists()
+    assert directory.name not in inside(cluster, "ls", "-A", str(directory.parent))
 
 
 def test_a_sub_path_is_what_it_is_and_a_link_leads_nowhere(cluster: RealCluster) -> None:
@@ -91,9 +98,9 @@ def test_a_sub_path_is_what_it_is_and_a_link_leads_nowhere(cluster: RealCluster)
     kubectl("delete", "pod", "parts")
     link = {"name": "main", "image": IMAGE, "command": ["ln", "-s", "/", "/v/out"],
             "volumeMounts": [{"name": "v", "mountPath": "/v"}]}  # fmt: skip
-    spec = {"initContainers": [link], "containers": [bad], "volumes": [{"name": "v"}]}
-    kubectl("apply", "-f", "-", stdin=json.dumps(
-        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "thief"}, "spec": spec}))  # fmt: skip
+    thief = json.loads(pod("thief", {"emptyDir": {}}))
+    thief["spec"] |= {"initContainers": [link], "containers": [bad]}
+    kubectl("apply", "-f", "-", stdin=json.dumps(thief))
     reason = "{.status.containerStatuses[0].state.waiting.reason}"
     kubectl("wait", "pod/thief", f"--for=jsonpath={reason}=CreateContainerConfigError",
             "--timeout=30s")  # fmt: skip

@@ -4,6 +4,7 @@ Types that need parts from elsewhere (``csi``) are handed to ``build_pod_sync`` 
 """
 
 from agent.pods.tokens import Tokens
+from agent.pods.volumes.cluster_fs import CephFs, GlusterFs
 from agent.pods.volumes.empty_dir import EmptyDir
 from agent.pods.volumes.host_path import HostPath
 from agent.pods.volumes.local import Local
@@ -23,4 +24,6 @@ def volume_plugins(
         HostPath(local),
         Local(local, mount=mount),
         Nfs(shares, mount=mount),
+        CephFs(mount),
+        GlusterFs(mount),
     )
