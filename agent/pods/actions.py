@@ -44,8 +44,7 @@ class Actions:
         for container_id in actions.remove:
             await p.runtime.remove(container_id)
             p.containers.drop(container_id)
-            memory.start_errors.pop(container_id, None)
-            memory.must_restart.discard(container_id)
+            memory.forget(container_id)
         if actions.create_sandbox:
             self._ground.volumes_ready(pod, memory)
             await self._ground.create_sandbox(pod, memory)

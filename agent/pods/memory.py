@@ -83,6 +83,14 @@ class Memory:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     removed: bool = False
 
+    def forget(self, container_id: str) -> None:
+        """A container that is removed: what is kept of it by id goes too."""
+        for known in (self.start_errors, self.messages, self.hook_failed, self.pre_stops,
+                      self.actual):  # fmt: skip
+            known.pop(container_id, None)
+        for noted in (self.told, self.must_restart, self.resize_restart):
+            noted.discard(container_id)
+
     def retry(self, moment: datetime | None) -> None:
         """Asks for another look then, or sooner where that is asked already."""
         if moment is not None and (self.retry_at is None or moment < self.retry_at):

@@ -18,6 +18,7 @@ from agent.pods.actions import Actions
 from agent.pods.admission import admit
 from agent.pods.backoff import restart_at
 from agent.pods.decisions import PodActions
+from agent.pods.departure import Departure
 from agent.pods.etc import host_network
 from agent.pods.ground import Ground
 from agent.pods.launch import field_path
@@ -31,11 +32,11 @@ from agent.pods.references import references
 from agent.pods.resize import PENDING
 from agent.pods.resizing import Resizing
 from agent.pods.running import Running
-from agent.pods.state import BOOT, POD_NAME, POD_NAMESPACE, Failure, SandboxError
+from agent.pods.state import BOOT, Failure, SandboxError
 from agent.pods.status import DEADLINE, DEADLINE_MESSAGE, make_status
 from agent.runtime.runtime import RuntimeFailure, RuntimeUnavailable
 from edgek.aio.outage import Outage
-from edgek.aio.tasks import Tasks, cancel_and_wait
+from edgek.aio.tasks import Tasks
 from edgek.api.meta import (
     Obj,
     get_path,
@@ -66,6 +67,7 @@ class PodSync:
         self._running = Running(parts, self._ground)
         self._actions = Actions(parts, self._ground)
         self._resizing = Resizing(parts, self._ground)
+        self._departure = Departure(parts, self._room_again)
         self._memory: dict[str, Memory] = {}
         self._sandboxes: dict[str, Sandbox] = {}
         self._found: frozenset[str] = frozenset()
@@ -201,7 +203,7 @@ class PodSync:
         self._report(pod, memory)
         if actions.finished:
             memory.ended.set()
-            self._clean(pod, memory, remove=is_deleting(pod))
+            self._departure.clean(pod, memory, remove=is_deleting(pod))
         self._again(pod_uid, memory, actions)
 
     def _as_known(self, pod: Obj, memory: Memory) -> Obj:
@@ -311,63 +313,21 @@ class PodSync:
         p = self.parts
         if not p.pods.synced and pod_uid not in p.pods.removed:
             return
-        pod = p.pods.removed.get(pod_uid) or self._rebuilt(pod_uid)
+        pod = p.pods.removed.get(pod_uid) or self._departure.rebuilt(pod_uid)
         if not is_deleting(pod):
             now = format_time(p.clock.now() + timedelta(seconds=grace_seconds(pod)))
             pod = pod | {"metadata": pod["metadata"] | {"deletionTimestamp": now}}
         memory = self._remember(pod_uid, pod)
         p.sources.use(pod_uid, set())
         actions = plan_end(pod, observe(self.parts, pod, memory), now=p.clock.now())
-        for stop in actions.stop:
-            self._actions.stop(pod, memory, stop)
+        await self._actions.apply(pod, memory, actions)
         if not actions.finished:
             return
         memory.ended.set()
         if memory.removed:
             self._forget(pod_uid)
         else:
-            self._clean(pod, memory, remove=True)
-
-    def _rebuilt(self, pod_uid: str) -> Obj:
-        """What the labels of its containers tell of a pod."""
-        found = self.parts.containers.of(pod_uid)
-        known = found[0].labels if found else {}
-        return {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {
-                "name": known.get(POD_NAME, "unknown"),
-                "namespace": known.get(POD_NAMESPACE, ""),
-                "uid": pod_uid,
-            },
-            "spec": {},
-        }
-
-    def _clean(self, pod: Obj, memory: Memory, *, remove: bool) -> None:
-        if memory.cleaning or memory.removed or (memory.released and not remove):
-            return
-        memory.cleaning = True
-        self.parts.tasks.spawn(self._run_clean(pod, memory, remove), name=f"clean/{name(pod)}")
-
-    async def _run_clean(self, pod: Obj, memory: Memory, remove: bool) -> None:
-        p, pod_uid = self.parts, uid(pod)
-        for container_id in p.probes.watched(pod_uid):
-            p.probes.forget(container_id)
-        try:
-            if memory.preparing is not None:  # or a slow mount would come after the clean-up
-                await cancel_and_wait(memory.preparing)
-            await p.cleaner.release(pod)
-            memory.sandbox, memory.prepared, memory.released = None, None, True
-            self._room_again()
-            if remove:
-                await p.cleaner.remove(pod)
-                p.sources.use(pod_uid, set())
-                memory.removed = True
-                if p.pods.get(pod_uid) is not None:
-                    p.writer.finish(pod)
-        finally:
-            memory.cleaning = False
-            p.queue.add(pod_uid)
+            self._departure.clean(pod, memory, remove=True)
 
     def _forget(self, pod_uid: str) -> None:
         p = self.parts

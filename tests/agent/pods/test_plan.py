@@ -152,3 +152,59 @@ def test_one_that_would_not_start_counts_as_an_attempt() -> None:
 def test_only_the_last_two_containers_are_kept() -> None:
     state = state_of(ran("main", 2), ran("main", 1, end=2), ran("main", 0, end=1))
     assert plan(make_pod(), state).remove == ("main-0",)
+
+
+def rule(action: str, operator: str, *codes: int) -> Obj:
+    return {"action": action, "exitCodes": {"operator": operator, "values": list(codes)}}
+
+
+@pytest.mark.parametrize(
+    ("pod_policy", "own", "rules", "code", "restarted"),
+    [
+        ("Always", "Never", [], 1, False),
+        ("Never", "OnFailure", [], 1, True),
+        ("Never", "OnFailure", [], 0, False),
+        ("Never", "Never", [rule("Restart", "In", 3, 4)], 4, True),
+        ("Never", "Never", [rule("Restart", "In", 3, 4)], 5, False),
+        ("Never", "Never", [rule("Restart", "NotIn", 3)], 5, True),
+        ("Never", "Always", [rule("Restart", "NotIn", 3)], 3, True),
+    ],
+)
+def test_a_container_of_its_own_mind_comes_before_the_pod(
+    pod_policy: str, own: str, rules: list[Obj], code: int, restarted: bool
+) -> None:
+    pod = make_pod(restartPolicy=pod_policy)
+    pod["spec"]["containers"][0] |= {"restartPolicy": own, "restartPolicyRules": rules}
+    actions = plan(pod, state_of(ran("main", exit_code=code, end=5)), 5)
+    assert starts(actions) == ([("main", 1)] if restarted else [])
+
+
+def test_a_probe_that_fails_brings_its_own_grace() -> None:
+    pod = make_pod()
+    pod["spec"]["containers"][0] |= {
+        "livenessProbe": {"terminationGracePeriodSeconds": 5},
+        "startupProbe": {"terminationGracePeriodSeconds": 7},
+    }
+    for said, grace in (("liveness probe", 5), ("startup probe", 7), ("PostStartHook", 30)):
+        sick = state_of(ran("main"), unhealthy={"main-0": said})
+        assert stops(plan(pod, sick)) == [("main", grace)]
+
+
+def test_a_container_killed_for_its_probe_starts_again_though_it_ended_well() -> None:
+    pod = make_pod(restartPolicy="OnFailure")
+    (stop,) = plan(pod, state_of(ran("main"), unhealthy={"main-0": "liveness probe"})).stop
+    assert stop.restart
+    ended = state_of(ran("main", end=3), must_restart=frozenset({"main-0"}))
+    assert starts(plan(pod, ended, 3)) == [("main", 1)]
+    never = make_pod(restartPolicy="Never")
+    (stop,) = plan(never, state_of(ran("main"), unhealthy={"main-0": "liveness probe"})).stop
+    assert (stop.restart, stop.why) == (False, "Container main failed liveness probe")
+
+
+def test_an_ephemeral_container_that_is_gone_is_not_started_again() -> None:
+    pod = make_pod(ephemeralContainers=[{"name": "look", "image": "x"}])
+    assert starts(plan(pod, state_of(ran("main")))) == [("look", 0)]
+    assert plan(pod, state_of(ran("main"), ran("look", end=1, exit_code=1))) == PodActions()
+    told = {"name": "look", "containerID": "podman://x", "state": {"terminated": {}}}
+    pod["status"]["ephemeralContainerStatuses"] = [told]
+    assert plan(pod, state_of(ran("main"))) == PodActions()
