@@ -53,6 +53,7 @@ from agent.pods.sync import PodSync
 from agent.pods.volumes.reclaim import build_reclaim
 from agent.runtime.cgroups import Cgroups
 from agent.runtime.handlers import find_handlers, plan_node_handlers
+from agent.runtime.log_keeper import LogLimits
 from agent.runtime.machine import look_at_machine
 from agent.runtime.pid_holder import PidHolders
 from agent.runtime.podman import PodmanRuntime
@@ -254,6 +255,9 @@ class Agent:
             boot=service.boot,
             enter=service.enter,
             handlers=service.for_handlers(),
+            log_limits=LogLimits(
+                max_bytes=self.config.log_max_bytes, max_files=self.config.log_max_files
+            ),
         )
         stack.push_async_callback(runtime.close)
         service.on_back = runtime.came_back
@@ -319,7 +323,6 @@ class Agent:
             config.shutdown,
             clock=self._clock,
             not_ready=partial(registration.set_problem, "shutdown"),
-            reachable=lambda: lease.reachable is not False,
             extend=extend_patience,
         )
         overview = Overview(

@@ -27,7 +27,7 @@ ENDED = Failure(
 )
 REFUSED = Failure(reason="NodeShutdown", message="Pod was rejected as the node is shutting down.")
 NOT_READY = "node is shutting down"
-TOLD_SECONDS = 5.0
+TOLD_SECONDS = 3.0
 """For the server to hear of it: it may be out of reach."""
 
 
@@ -52,8 +52,7 @@ def plan_shutdown(pods: Iterable[Obj], periods: Sequence[Period]) -> tuple[Group
 
 class Shutdown:
     """``run`` once. ``not_ready(why)`` makes the node not ready; ``extend(seconds)`` is called
-    before each wait, for whoever would lose patience with us; nothing waits for a server that is
-    not ``reachable``."""
+    before each wait, for whoever would lose patience with us."""
 
     def __init__(
         self,
@@ -62,14 +61,12 @@ class Shutdown:
         *,
         clock: Clock,
         not_ready: Callable[[str], None],
-        reachable: Callable[[], bool] = lambda: True,
         extend: Callable[[float], None] = lambda seconds: None,
     ) -> None:
         self._sync = sync
         self._periods = periods
         self._clock = clock
         self._not_ready = not_ready
-        self._reachable = reachable
         self._extend = extend
         self._running: asyncio.Task[None] | None = None
 
@@ -116,5 +113,5 @@ class Shutdown:
         the next boot, as the API has them."""
         deadline = self._clock.monotonic() + TOLD_SECONDS
         writer = self._sync.parts.writer
-        while self._reachable() and not writer.idle and self._clock.monotonic() < deadline:
+        while not writer.idle and self._clock.monotonic() < deadline:
             await self._clock.sleep(0.1)
