@@ -1,6 +1,7 @@
 """A storage driver in a pod, on real Podman: what it mounts, other pods have."""
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ pytestmark = [
     pytest.mark.skipif(bool(missing_need()), reason=missing_need() or "-"),
 ]
 KUBELET = "/var/lib/kubelet"
-PYTHON_DIRS = ("/usr", "/lib", "/lib64", "/etc/ssl", "/root/.pyenv", str(ROOT))
+PYTHON_DIRS = ("/usr", "/lib", "/lib64", sys.base_prefix, sys.prefix, str(ROOT))
 """What the machine's Python needs, for a pod whose image has none."""
 
 
@@ -31,14 +32,14 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
 
 def start_driver(cluster: RealCluster) -> None:
     """As a driver's DaemonSet: privileged, with the kubelet's directory Bidirectional."""
-    tools = [d for d in PYTHON_DIRS if Path(d).exists()]
+    tools = [d for d in dict.fromkeys(PYTHON_DIRS) if Path(d).exists()]
     volumes = [{"name": f"t{i}", "hostPath": {"path": d}} for i, d in enumerate(tools)]
     mounts = [{"name": f"t{i}", "mountPath": d, "readOnly": True} for i, d in enumerate(tools)]
     volumes.append({"name": "kubelet", "hostPath": {"path": KUBELET, "type": "Directory"}})
     mounts.append(
         {"name": "kubelet", "mountPath": KUBELET, "mountPropagation": "Bidirectional"}
     )  # fmt: skip
-    command = [str(ROOT / ".venv/bin/python"), "-m", "tests.support.csi_driver",
+    command = [sys.executable, "-m", "tests.support.csi_driver",
                "--kubelet", KUBELET, "--store", f"{KUBELET}/disks"]  # fmt: skip
     container = {
         "name": "driver", "image": BUSYBOX, "command": command, "workingDir": str(ROOT),
@@ -82,18 +83,20 @@ def user(name: str, script: str, volume: dict[str, Any], **spec: Any) -> dict[st
     return pod(name, container, volumes=[{"name": "data", **volume}], **spec)
 
 
-def claim(name: str) -> list[dict[str, Any]]:
+def claim(name: str, driver: str = NAME, mode: str = "Filesystem") -> list[dict[str, Any]]:
     size = {"storage": "1Gi"}
     modes = ["ReadWriteOnce"]
     return [
         {
             "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name},
             "spec": {"capacity": size, "accessModes": modes, "storageClassName": "disks",
-                     "csi": {"driver": NAME, "volumeHandle": f"disk-{name}", "fsType": "ext4"}},
+                     "volumeMode": mode,
+                     "csi": {"driver": driver, "volumeHandle": f"disk-{name}", "fsType": "ext4"}},
         },
         {
             "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name},
             "spec": {"accessModes": modes, "storageClassName": "disks", "volumeName": name,
+                     "volumeMode": mode,
                      "resources": {"requests": size}},
         },
     ]  # fmt: skip
@@ -178,3 +181,52 @@ def test_a_driver_that_fails_is_quoted_and_tried_again(cluster: RealCluster) -> 
     ready(cluster, "bad")
     cluster.kubectl("delete", "pod", "bad", "--now")
     cluster.kubectl("delete", "pvc/bad", "pv/bad")
+
+
+def test_a_block_volume_is_a_device_of_the_container(cluster: RealCluster) -> None:
+    (node,) = cluster.bed.nodes
+    container = {
+        "name": "main", "image": BUSYBOX, "command": ["sleep", "infinity"],
+        "volumeDevices": [{"name": "data", "devicePath": "/dev/disk"}],
+    }  # fmt: skip
+    volume = {"name": "data", "persistentVolumeClaim": {"claimName": "raw"}}
+    apply(cluster, *claim("raw", mode="Block"), pod("raw", container, volumes=[volume]))
+    ready(cluster, "raw")
+    script = "head -c 4 /dev/disk | od -An -tx1"
+    assert cluster.kubectl("exec", "raw", "--", "sh", "-c", script).split() == ["00"] * 4
+    cluster.kubectl("delete", "pod", "raw", "--now")
+    cluster.wait("unstaged", lambda: calls(node)[-1] == "NodeUnstageVolume")
+    assert mounts(node) == "0"
+    cluster.kubectl("delete", "pvc/raw", "pv/raw")
+
+
+def test_a_volume_that_has_to_be_attached_waits_and_is_let_go_in_the_end(
+    cluster: RealCluster,
+) -> None:
+    """The test is the external attacher."""
+    (node,) = cluster.bed.nodes
+    driver = cluster.json("csidriver", NAME)
+    cluster.kubectl("delete", "csidriver", NAME)  # the field cannot be changed
+    driver["metadata"] = {"name": NAME}
+    apply(cluster, driver | {"spec": driver["spec"] | {"attachRequired": True}})
+    volume = {"persistentVolumeClaim": {"claimName": "far"}}
+    before = len(calls(node))
+    apply(cluster, *claim("far"), user("far", "sleep infinity", volume))
+
+    def attachments() -> list[Any]:
+        found: list[Any] = cluster.json("volumeattachments")["items"]
+        return found
+
+    (attachment,) = cluster.wait("it is to be attached", attachments)
+    in_use = f"kubernetes.io/csi/{NAME}^disk-far"
+    cluster.wait("it is in use", lambda: in_use in cluster.kubectl(
+        "get", "node", node.name, "-o", "jsonpath={.status.volumesInUse}"))  # fmt: skip
+    assert calls(node)[before:] == []
+    done = json.dumps({"status": {"attached": True}})
+    name = attachment["metadata"]["name"]
+    cluster.kubectl("patch", "volumeattachment", name, "--subresource=status", "--type=merge",
+                    "-p", done)  # fmt: skip
+    ready(cluster, "far")
+    cluster.kubectl("delete", "pod", "far", "--now")
+    cluster.wait("it is detached", lambda: not attachments())
+    assert calls(node)[-1] == "NodeUnstageVolume"

@@ -32,7 +32,10 @@ class Binds:
     """Real mounts."""
 
     def bind(self, source: Path, target: Path) -> None:
-        target.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            target.mkdir(parents=True, exist_ok=True)
+        else:
+            target.touch()
         if not self.mounted(target):
             subprocess.run(["/usr/bin/mount", "--bind", source, target], check=True)
 
@@ -41,6 +44,8 @@ class Binds:
             subprocess.run(["/usr/bin/umount", target], check=True)
         if target.is_dir():
             target.rmdir()
+        else:
+            target.unlink(missing_ok=True)
 
     def mounted(self, target: Path) -> bool:
         points = (line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines())
@@ -158,6 +163,8 @@ class CsiDriver:
         return {"capabilities": [{"rpc": {"type": kind}} for kind in self._capabilities]}
 
     def _NodeStageVolume(self, message: Message) -> None:
+        if "block" in message["volume_capability"]:
+            return
         disk = self.store / message["volume_id"]
         disk.mkdir(exist_ok=True)
         self._mounter.bind(disk, Path(message["staging_target_path"]))
@@ -167,7 +174,9 @@ class CsiDriver:
 
     def _NodePublishVolume(self, message: Message) -> None:
         source = message.get("staging_target_path")
-        if not source:  # an ephemeral one, made here
+        if "block" in message["volume_capability"]:
+            source = Path("/dev/zero")  # any device will do
+        elif not source:  # an ephemeral one, made here
             source = self.store / message["volume_id"]
             source.mkdir(exist_ok=True)
             (source / "context").write_text(json.dumps(message.get("volume_context") or {}))
