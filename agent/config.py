@@ -17,11 +17,13 @@ from agent.kubelet_args import KubeletArgs, parse_kubelet_args, with_kubelet_arg
 from agent.shutdown_args import Period, parse_shutdown
 from agent.sysctl_names import dotted, namespace_of
 from edgek.api.meta import Obj
+from edgek.api.quantity import parse_quantity
 from edgek.api.validation import is_label_value, is_qualified_name
 from edgek.pki.tokens import JoinToken, parse_join_token
 from edgek.roles import Option, Settings, UsageError
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+MIN_LOG_BYTES = 64 * 1024
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 OPTIONS = (
@@ -42,6 +44,10 @@ OPTIONS = (
     Option(name="max-pods", type=int, default=110, metavar="N", help="Pods that may run here."),
     Option(name="cgroup-root", default="/edgek", metavar="PATH", help="Cgroup above all pods."),
     Option(name="log-dir", default="/var/log/pods", metavar="DIR", help="Where pod logs are."),
+    Option(name="container-log-max-size", default="10Mi", metavar="SIZE",
+           help="At this size a container's log goes on in a new file."),
+    Option(name="container-log-max-files", type=int, default=5, metavar="N",
+           help="Files that are kept of a container's log; at least 2."),
     Option(name="kubelet-dir", default="/var/lib/kubelet", metavar="DIR",
            help="Where storage (CSI) drivers find the kubelet's directories."),
     Option(name="run-dir", default="/run/edgek", metavar="DIR",
@@ -74,6 +80,8 @@ class AgentConfig:
     taints: tuple[tuple[str, str, str], ...]
     max_pods: int
     cgroup_root: str
+    log_max_bytes: int
+    log_max_files: int
     unsafe_sysctls: tuple[str, ...] = ()
     seccomp_default: bool = False
     devices_file: Path
@@ -112,6 +120,8 @@ def parse_config(settings: Settings) -> AgentConfig:
         taints=tuple(_taint(text) for text in settings.get("node_taint") or ()),
         max_pods=settings["max_pods"],
         cgroup_root=_cgroup(settings["cgroup_root"]),
+        log_max_bytes=_log_size(settings),
+        log_max_files=_log_files(settings),
         unsafe_sysctls=_sysctls(settings),
         seccomp_default=bool(settings.get("seccomp_default")),
         devices_file=Path(settings.get("devices_file") or "/etc/edgek/devices.yaml").absolute(),
@@ -181,6 +191,24 @@ def _taint(text: str) -> tuple[str, str, str]:
             f"--node-taint {text!r} is not KEY=VALUE:EFFECT with one of {', '.join(EFFECTS)}"
         )
     return key, value, effect
+
+
+def _log_size(settings: Settings) -> int:
+    text = str(settings.get("container_log_max_size") or "10Mi")
+    try:
+        size = int(parse_quantity(text))
+    except ValueError:
+        size = 0
+    if size < MIN_LOG_BYTES:
+        raise UsageError(f"--container-log-max-size {text!r} must be a size of at least 64Ki")
+    return size
+
+
+def _log_files(settings: Settings) -> int:
+    files = int(settings.get("container_log_max_files") or 5)
+    if not 2 <= files <= 100:
+        raise UsageError("--container-log-max-files must be from 2 to 100")
+    return files
 
 
 def _sysctls(settings: Settings) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -23,7 +24,7 @@ def translated(what: str) -> Iterator[None]:
     try:
         yield
     except LibpodError as err:
-        raise Refused(err.status, str(err)) from err
+        raise Refused(err.status, redacted(str(err))) from err
     except TimeoutError as err:
         raise RuntimeUnavailable(f"podman did not answer in time: {what}") from err
     except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError) as err:
@@ -53,5 +54,12 @@ def pull_error(lines: bytes) -> str:
         except (ValueError, AttributeError):
             continue
         if error:
-            return str(error)
+            return redacted(str(error))
     return ""
+
+
+def redacted(text: str) -> str:
+    """Without what registries put into addresses: names, passwords and signed queries. As
+    containerd's SanitizeError."""
+    text = re.sub(r"(https?://)[^\s/@\"']+@", r"\1", text)
+    return re.sub(r"(https?://[^\s?\"']+)\?[^\s\"']+", r"\1?[REDACTED]", text)

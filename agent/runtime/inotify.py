@@ -3,7 +3,9 @@
 import asyncio
 import ctypes
 import os
+import select
 import struct
+import threading
 from collections.abc import Callable
 
 MODIFY, ATTRIB, CLOSE_WRITE, MOVED_FROM, MOVED_TO = 0x2, 0x4, 0x8, 0x40, 0x80
@@ -13,17 +15,22 @@ _HEAD = struct.Struct("iIII")
 
 
 class Inotify:
-    """One descriptor, many paths. ``on_event(path, name)`` is called in the event loop; ``name``
-    is the entry within a watched directory, "" for a watched file."""
+    """One descriptor, many paths. ``on_event(path, name)`` is called in the event loop, or in a
+    thread of the name given, which waits for nothing that the loop does; ``name`` is the entry
+    within a watched directory, "" for a watched file."""
 
-    def __init__(self, on_event: Callable[[str, str], None]) -> None:
+    def __init__(self, on_event: Callable[[str, str], None], *, thread: str = "") -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._on_event = on_event
         self._paths: dict[int, str] = {}
         self._fd = self._libc.inotify_init1(_NONBLOCK_CLOEXEC)
         if self._fd < 0:
             raise OSError(ctypes.get_errno(), "inotify_init1")
-        asyncio.get_running_loop().add_reader(self._fd, self._read)
+        self._stop = os.eventfd(0, os.EFD_CLOEXEC) if thread else -1
+        if thread:
+            threading.Thread(target=self._follow, name=thread, daemon=True).start()
+        else:
+            asyncio.get_running_loop().add_reader(self._fd, self._read)
 
     def add(self, path: str, mask: int) -> None:
         """Raises OSError, FileNotFoundError among them."""
@@ -39,10 +46,23 @@ class Inotify:
             self._libc.inotify_rm_watch(self._fd, watch)
 
     def close(self) -> None:
-        if self._fd >= 0:
+        if self._stop >= 0:
+            os.eventfd_write(self._stop, 1)  # the thread closes what it reads
+            self._stop = -1
+        elif self._fd >= 0:
             asyncio.get_running_loop().remove_reader(self._fd)
             os.close(self._fd)
             self._fd = -1
+
+    def _follow(self) -> None:
+        fd, stop = self._fd, self._stop
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        poll.register(stop, select.POLLIN)
+        while all(ready != stop for ready, _ in poll.poll()):
+            self._read()
+        os.close(fd)
+        os.close(stop)
 
     def _read(self) -> None:
         data = os.read(self._fd, 65536)

@@ -24,7 +24,7 @@ from agent.runtime.failure import Refused, create_error, pull_error, translated,
 from agent.runtime.handler_service import HandlerService
 from agent.runtime.handlers import DEFAULT, find_handlers
 from agent.runtime.libpod import Libpod
-from agent.runtime.log_keeper import LogKeeper
+from agent.runtime.log_keeper import LogKeeper, LogLimits
 from agent.runtime.machine import Machine
 from agent.runtime.observed import (
     from_earlier_boot,
@@ -72,6 +72,7 @@ class PodmanRuntime:
         boot: str,
         enter: tuple[str, ...] = (),
         handlers: HandlerService | None = None,
+        log_limits: LogLimits | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._raw = Libpod(socket)
@@ -81,7 +82,8 @@ class PodmanRuntime:
         self._handlers = handlers
         self._programs = find_handlers()
         self._exits = Exits()
-        self._logs = LogKeeper()
+        self._log_limits = log_limits or LogLimits()
+        self._logs = LogKeeper(self._log_limits)
         self._processes = Processes(self._process_ended)
         self._ended: dict[str, Container] = {}
         """What exited containers were when they were last looked at: an exit is final."""
@@ -126,10 +128,15 @@ class PodmanRuntime:
         return None if container is None else self._settle(container)
 
     async def create(self, spec: ContainerSpec) -> str:
-        body = plan_spec(spec, machine=self._machine, boot=self._boot)
+        body = plan_spec(
+            spec, machine=self._machine, boot=self._boot, log_bytes=self._log_limits.max_bytes
+        )
         try:
+            # From before it begins: it may fill its first file before anybody looks at it.
+            self._logs.keep(Path(spec.log_path))
             made = await self._create(spec.handler, body)
         except RuntimeFailure as err:
+            self._logs.release(Path(spec.log_path))
             raise create_error(spec.image, err) from err
         return str(made["Id"])
 

@@ -30,11 +30,12 @@ class RuntimeUnavailable(RuntimeFailure):
 
 @dataclass(frozen=True, kw_only=True)
 class Mount:
-    """A bind mount of ``source`` (a host path) or, with ``tmpfs``, fresh memory of
-    ``size_bytes`` (0: no limit)."""
+    """A bind mount of ``source`` (a host path); with ``tmpfs``, fresh memory of ``size_bytes``
+    (0: no limit); with ``image``, the files of a local image, read-only."""
 
     target: str
     source: str = ""
+    image: str = ""
     read_only: bool = False
     tmpfs: bool = False
     size_bytes: int = 0

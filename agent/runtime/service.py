@@ -164,6 +164,7 @@ class PodmanService:
         for directory in (self._run / "ns", self._run / "unified"):
             directory.mkdir(parents=True, exist_ok=True)
         self._data.mkdir(parents=True, exist_ok=True)
+        self._data.chmod(0o700)  # pods' secrets are in there
         # Not under /run, which Debian may mount noexec.
         wrapper = self._data / "conmon"
         _write(wrapper, CONMON_WRAPPER % (shutil.which("conmon") or "/usr/bin/conmon"), mode=0o755)

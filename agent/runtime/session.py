@@ -1,9 +1,11 @@
 """Live sessions: exec and attach as a ``Stream`` over a hijacked connection."""
 
+import asyncio
 import json
 import os
 import signal
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from agent.runtime.failure import translated
@@ -11,6 +13,8 @@ from agent.runtime.libpod import Hijacked, Libpod
 from agent.runtime.runtime import RuntimeFailure
 
 CALL_SECONDS = 15.0
+HANG_UP_SECONDS = 1.0
+"""For a shell to end in good order."""
 
 
 class Session:
@@ -46,15 +50,21 @@ class Session:
         return int((await self._inspect()).get("ExitCode") or 0)
 
     async def close(self) -> None:
-        """A terminal that goes away hangs up on what runs in it; Podman alone would not."""
+        """A client that goes away takes what it had running with it; Podman alone would let it
+        run on, with two processes of its own beside it."""
         self._hijacked.close()
-        if self._tty and not self._ended and self._path.startswith("/exec/"):
-            try:
-                state = await self._inspect()
-            except RuntimeFailure:
-                return
-            if state.get("Running") and (pid := state.get("Pid") or 0) > 1:
-                _hang_up(pid)
+        if self._ended or not self._path.startswith("/exec/"):
+            return
+        with suppress(RuntimeFailure):
+            if self._tty and await self._signal(signal.SIGHUP):
+                await asyncio.sleep(HANG_UP_SECONDS)
+            await self._signal(signal.SIGKILL)
+
+    async def _signal(self, number: int) -> bool:
+        """Whether there was somebody to tell."""
+        state = await self._inspect()
+        pid = int(state.get("Pid") or 0) if state.get("Running") else 0
+        return _tell(pid, number, container_id=str(state.get("ContainerID") or "-"))
 
     async def _inspect(self) -> dict[str, Any]:
         with translated("exec state"):
@@ -63,9 +73,18 @@ class Session:
             return state
 
 
-def _hang_up(pid: int) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGHUP)
+def _tell(pid: int, number: int, *, container_id: str) -> bool:
+    """The whole group of a process, if it is one of that container: pids are used again."""
+    try:
+        if pid <= 1 or container_id not in Path(f"/proc/{pid}/cgroup").read_text():
+            return False
+        if os.getpgid(pid) == pid:
+            os.killpg(pid, number)
+        else:
+            os.kill(pid, number)
+    except (OSError, ProcessLookupError):
+        return False
+    return True
 
 
 async def open_exec(

@@ -19,7 +19,9 @@ LOG_BYTES = 10 * 1024 * 1024
 """As the kubelet's containerLogMaxSize."""
 
 
-def plan_spec(spec: ContainerSpec, *, machine: Machine, boot: str) -> dict[str, Any]:
+def plan_spec(
+    spec: ContainerSpec, *, machine: Machine, boot: str, log_bytes: int = LOG_BYTES
+) -> dict[str, Any]:
     body: dict[str, Any] = {
         "name": spec.name,
         "image": normalize_reference(spec.image),
@@ -28,7 +30,12 @@ def plan_spec(spec: ContainerSpec, *, machine: Machine, boot: str) -> dict[str, 
         "httpproxy": False,
         "labels": {**spec.labels, BOOT_LABEL: boot, LOG_LABEL: spec.log_path},
         "cgroup_parent": spec.cgroup_parent,
-        "mounts": [_mount(m, mapped=spec.security.id_range is not None) for m in spec.mounts],
+        "mounts": [_mount(m, mapped=spec.security.id_range is not None) for m in spec.mounts
+                   if not m.image],
+        "image_volumes": [
+            {"Source": m.image, "Destination": m.target, "ReadWrite": False}
+            for m in spec.mounts if m.image
+        ],
         # Podman reads its command line's notation here, and gives the rights with the node.
         "devices": [{"path": f"{d.path}:{d.target}:{d.permissions}"} for d in spec.devices],
         "use_image_resolve_conf": True,
@@ -37,7 +44,7 @@ def plan_spec(spec: ContainerSpec, *, machine: Machine, boot: str) -> dict[str, 
         "restart_policy": "no",
         "stdin": spec.stdin,
         "terminal": spec.tty,
-        "log_configuration": {"driver": "k8s-file", "path": spec.log_path, "size": LOG_BYTES},
+        "log_configuration": {"driver": "k8s-file", "path": spec.log_path, "size": log_bytes},
         "resource_limits": plan_resources(spec.resources, machine=machine),
         "oom_score_adj": max(spec.resources.oom_score_adj, machine.oom_score_floor),
     }

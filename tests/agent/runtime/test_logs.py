@@ -3,12 +3,13 @@
 # ruff: noqa: ASYNC110, ASYNC240  (a test may block its own loop for a moment)
 
 import asyncio
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from agent.runtime.log_keeper import LogKeeper, kept_paths
+from agent.runtime.log_keeper import LogKeeper, LogLimits, full_file
 from agent.runtime.logs import LogOptions, read_log
 
 STAMP = "2026-01-02T03:04:{:02}.678901234+00:00"
@@ -127,22 +128,68 @@ async def test_following_goes_on_in_the_file_that_takes_its_place(path: Path) ->
     assert follower.text == b"old\nlast of old\nnew\n"
 
 
-async def test_the_last_full_file_is_kept_and_read_and_no_more(path: Path) -> None:
-    path.write_text(entry("a"))
+async def renewed(path: Path) -> None:
+    """The keeper has seen the last change."""
+    async with asyncio.timeout(5):
+        while full_file(path, 1).stat().st_ino != path.stat().st_ino:
+            await asyncio.sleep(0.001)
+
+
+async def test_the_last_full_files_are_kept_and_read_and_no_more(path: Path) -> None:
+    path.write_text(entry("0"))
+    keeper = LogKeeper(LogLimits(max_files=3))
+    keeper.keep(path)
+    try:
+        for newest in range(1, 7):
+            rotate(path, entry(str(newest)))
+            await renewed(path)
+            shown = "".join(f"{n}\n" for n in range(max(0, newest - 2), newest + 1))
+            assert await read(path) == shown.encode()
+            assert await read(path, tail=1) == f"{newest}\n".encode()
+            assert await read(path, tail=2) == f"{newest - 1}\n{newest}\n".encode()
+        names = sorted(p.name for p in path.parent.iterdir())
+        assert names == ["0.log", "0.log.1", "0.log.2", "0.log.3"]
+        assert len({p.stat().st_ino for p in path.parent.iterdir()}) == 3
+    finally:
+        keeper.close()
+
+
+async def test_following_misses_no_file_that_was_full_meanwhile(path: Path) -> None:
+    path.write_text(entry("0"))
     keeper = LogKeeper()
     keeper.keep(path)
     try:
-        for older, newer in (("a", "b"), ("b", "c"), ("c", "d")):
-            rotate(path, entry(newer))
-            assert await read(path) == f"{older}\n{newer}\n".encode()
-            async with asyncio.timeout(5):
-                while kept_paths(path)[0].stat().st_ino != path.stat().st_ino:
-                    await asyncio.sleep(0.001)
-            assert await read(path) == f"{older}\n{newer}\n".encode()
-            assert await read(path, tail=1) == f"{newer}\n".encode()
-        assert sorted(p.name for p in path.parent.iterdir()) == ["0.log", "0.log.1", "0.log.2"]
+        follower = Follower(path)
+        await follower.until(b"0\n")
+        for newest in range(1, 4):
+            rotate(path, entry(str(newest)))
+            while full_file(path, 1).stat().st_ino != path.stat().st_ino:
+                pass  # the follower does not get a turn
+        await follower.until(b"3\n")
+        assert follower.text == b"0\n1\n2\n3\n"
+        follower.ended.set()
+        await asyncio.wait_for(follower.task, 5)
     finally:
         keeper.close()
+
+
+async def test_a_lower_limit_takes_what_is_beyond_it(path: Path) -> None:
+    path.write_text(entry("now"))
+    for number in range(2, 7):
+        full_file(path, number).write_text(entry(str(number)))
+    keeper = LogKeeper(LogLimits(max_files=3))
+    keeper.keep(path)
+    keeper.close()
+    assert await read(path) == b"3\n2\nnow\n"
+
+
+async def test_full_files_from_before_the_time_asked_for_are_not_read(path: Path) -> None:
+    path.write_text(entry("now", second=30))
+    old = full_file(path, 2)
+    old.write_text(entry("old", second=29))
+    since = datetime(2026, 1, 2, 3, 4, 10, tzinfo=UTC)
+    os.utime(old, (since.timestamp() - 1,) * 2)
+    assert await read(path, since=since) == b"now\n"
 
 
 async def test_a_change_while_nobody_looked_is_put_right(path: Path) -> None:
