@@ -7,14 +7,13 @@ own.
 """
 
 import asyncio
-import mimetypes
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from agent.api.http import TEXT, Ask, Endpoint, Reply, integer, json_reply
+from agent.api.http import Ask, Endpoint, Reply, integer, json_reply
 from agent.api.stream import Handler
 from agent.runtime.runtime import Container
 from agent.stats.cadvisor_metrics import cadvisor_families
@@ -218,8 +217,7 @@ def log_file(top: Path, rest: str) -> Reply:
             body = file.read(MAX_LOG_FILE)
     except OSError as err:
         raise NotFound("404 page not found") from err
-    kind = mimetypes.guess_type(path.name)[0]
-    return Reply(content_type=kind if kind == "application/json" else TEXT, body=body)
+    return Reply(body=body)
 
 
 def _html(text: str) -> str:

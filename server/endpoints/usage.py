@@ -4,7 +4,7 @@ The figures come from the agents when somebody asks. An APIService for v1beta1.m
 a user makes goes before: aggregation is asked first.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -67,16 +67,23 @@ class UsageApi:
 
     async def _pods(self, pods: Sequence[Obj]) -> list[Obj]:
         running = [pod for pod in pods if get_path(pod, "status", "phase") == "Running"]
-        reports = await self._reports.of(_nodes_of(running))
+        reports = await self._reports.of({_node_of(pod) for pod in running} - {""})
         told = {
-            each["uid"]: (each, report) for report in reports.values() for each in report["pods"]
+            (node, each["uid"]): (each, report)
+            for node, report in reports.items()
+            for each in report["pods"]
         }
-        return [pod_metrics(pod, *told[uid(pod)]) for pod in running if uid(pod) in told]
+        # A node is believed about its own pods only.
+        keys = ((_node_of(pod), uid(pod)) for pod in running)
+        return [
+            pod_metrics(pod, *told[key])
+            for pod, key in zip(running, keys, strict=True)
+            if key in told
+        ]
 
 
-def _nodes_of(pods: Iterable[Obj]) -> set[str]:
-    found = (get_path(pod, "spec", "nodeName", default="") for pod in pods)
-    return {node for node in found if node}
+def _node_of(pod: Obj) -> str:
+    return str(get_path(pod, "spec", "nodeName", default=""))
 
 
 def node_metrics(node: Obj, report: Report | None) -> Obj | None:

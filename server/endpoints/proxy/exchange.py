@@ -115,7 +115,9 @@ async def ask(
     stream: Bytes, method: str, target: str, *, headers: Headers, body: bytes = b""
 ) -> Answer:
     """The answer's head. Raises NoAnswer."""
-    lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {_clean(v)}" for name, v in headers)]
+    lines = [f"{method} {target} HTTP/1.1"]
+    # Capitals as Go writes them: there are servers that look for them.
+    lines += [f"{name.title()}: {_clean(value)}" for name, value in headers]
     if body or method in ("POST", "PUT", "PATCH"):
         lines.append(f"Content-Length: {len(body)}")
     answer = Answer(stream)
