@@ -10,7 +10,13 @@ SECURITY = "tests/host/test_security.py"
 PODS = "tests/host/test_pods.py"
 CLUSTER = "tests/host/test_cluster.py"
 SYNC = "tests/agent/pods/test_sync.py"
-LIFECYCLE = "tests/agent/pods/test_lifecycle.py"
+LIFECYCLE = "tests/agent/pods/test_life.py"
+CONTEXT = "tests/agent/pods/test_security.py"
+SPEC = "tests/agent/pods/test_translation.py"
+ETC = "tests/agent/pods/test_etc.py"
+PROBES = "tests/agent/pods/test_probes.py"
+OWNERS = SPEC
+ATTEMPTS = "tests/agent/pods/test_probe_attempt.py"
 ADMISSION = "tests/agent/pods/test_admission.py"
 COVERAGE = "tests/agent/pods/test_coverage.py"
 OFF = "alpha upstream and off there by default"
@@ -47,22 +53,24 @@ def _no_meaning(prefix: str, note: str) -> Rule:
 SELINUX = "taken over where the kernel has SELinux; elsewhere without effect, as upstream"
 
 POD = (
-    _kept("", "activeDeadlineSeconds restartPolicy terminationGracePeriodSeconds", proof=LIFECYCLE),
-    _kept("", "enableServiceLinks hostNetwork hostname subdomain", proof=SYNC),
+    _kept("", "activeDeadlineSeconds restartPolicy", proof=LIFECYCLE),
+    _kept("", "terminationGracePeriodSeconds", proof=PODS),
+    _kept("", "hostNetwork hostname subdomain hostnameOverride setHostnameAsFQDN dnsPolicy",
+          proof=ETC),
+    _kept("", "enableServiceLinks", proof=SPEC),
     _kept("", "hostPID hostIPC hostUsers shareProcessNamespace", proof=SECURITY),
-    _kept("", "hostnameOverride setHostnameAsFQDN", "the name in the kernel", SECURITY),
     _kept("", "runtimeClassName", "handlers: the OCI runtimes of the machine", SECURITY),
     _kept("", "nodeName", "only pods of this node are run", CLUSTER),
-    _kept("dnsConfig", "nameservers searches options.name options.value", proof=SYNC),
-    _kept("", "dnsPolicy", proof=SYNC),
-    _kept("hostAliases", "ip hostnames", proof=SYNC),
+    _kept("dnsConfig", "nameservers searches options.name options.value", proof=ETC),
+    _kept("hostAliases", "ip hostnames", proof=ETC),
     _kept("imagePullSecrets", "name", proof="tests/host/test_registry.py"),
     _kept("os", "name", "another system than linux: refused (PodOSNotSupported)", ADMISSION),
-    _kept("", "overhead", "counted, and part of the pod's cgroup", ADMISSION),
+    _kept("", "overhead", "counted, and part of the pod's cgroup", SPEC),
     _kept("", "nodeSelector", "looked at again by the node", ADMISSION),
     _kept("readinessGates", "conditionType", proof="tests/agent/pods/test_status.py"),
-    _kept("tolerations", "effect key operator tolerationSeconds value",
+    _kept("tolerations", "effect key operator value",
           "the node looks at NoExecute taints again", ADMISSION),
+    _server("tolerations", "tolerationSeconds", "the taint manager"),
     _kept("", "priority", "whom the node evicts or makes room for", ADMISSION),
     _kept("resources", "limits requests", "the pod's cgroup", LIFECYCLE),
     _server("", "priorityClassName preemptionPolicy schedulerName", "scheduler"),
@@ -87,66 +95,69 @@ CONTEXTS = (
     _kept("securityContext", "fsGroup supplementalGroups", proof=SECURITY),
     _kept("securityContext", "supplementalGroupsPolicy",
           "Strict needs runAsGroup unless the user is root", SECURITY),
-    _kept("securityContext", "fsGroupChangePolicy", proof="tests/host/test_pods.py"),
+    _kept("securityContext", "fsGroupChangePolicy", proof=OWNERS),
     _kept("securityContext", "sysctls.name sysctls.value",
           "safe ones, others by --allowed-unsafe-sysctls", SECURITY),
-    _kept("securityContext", _APPARMOR, "without AppArmor in the kernel: the pod fails", ADMISSION),
-    _kept("securityContext", _LABELS, SELINUX, "tests/agent/pods/test_security.py"),
+    _kept("securityContext", _APPARMOR, "without AppArmor in the kernel: the pod fails", CONTEXT),
+    _kept("securityContext", _LABELS, SELINUX, CONTEXT),
     _no_meaning("securityContext.seLinuxChangePolicy", "volumes are not relabelled"),
     _refused("securityContext", "windowsOptions", "this node runs Linux"),
     _kept(_CONTEXT, _BOTH, proof=SECURITY),
     _kept(_CONTEXT, "allowPrivilegeEscalation capabilities.add capabilities.drop", proof=SECURITY),
-    _kept(_CONTEXT, "privileged procMount readOnlyRootFilesystem", proof=SECURITY),
-    _kept(_CONTEXT, _APPARMOR, "without AppArmor in the kernel: the pod fails", ADMISSION),
-    _kept(_CONTEXT, _LABELS, SELINUX, "tests/agent/pods/test_security.py"),
+    _kept(_CONTEXT, "privileged readOnlyRootFilesystem", proof=SECURITY),
+    _kept(_CONTEXT, "procMount", proof=CONTEXT),
+    _kept(_CONTEXT, _APPARMOR, "without AppArmor in the kernel: the pod fails", CONTEXT),
+    _kept(_CONTEXT, _LABELS, SELINUX, CONTEXT),
     _refused(_CONTEXT, "windowsOptions", "this node runs Linux"),
 )  # fmt: skip
 
 _HTTP = "host httpHeaders.name httpHeaders.value path port scheme"
-_PROBE = (
-    "exec.command grpc.port grpc.service tcpSocket.host tcpSocket.port failureThreshold "
-    "initialDelaySeconds periodSeconds successThreshold terminationGracePeriodSeconds "
-    "timeoutSeconds"
-)
+_ASKED = "grpc.port grpc.service tcpSocket.host tcpSocket.port"
+_BEAT = "failureThreshold initialDelaySeconds periodSeconds successThreshold timeoutSeconds"
 _PROBES = tuple(f"containers.{kind}Probe" for kind in ("liveness", "readiness", "startup"))
 _HOOKS = tuple(f"containers.lifecycle.{kind}" for kind in ("postStart", "preStop"))
 
 CONTAINER = (
-    _kept("containers", "name image command args workingDir", proof=CLUSTER),
-    _kept("containers", "imagePullPolicy", proof=SYNC),
-    _kept("containers", "stdin stdinOnce tty", proof=CLUSTER),
-    _kept("containers", "terminationMessagePath terminationMessagePolicy", proof=PODS),
+    _kept("containers", "name image command args workingDir", proof=SPEC),
+    _kept("containers", "imagePullPolicy", proof="tests/host/test_registry.py"),
+    _kept("containers", "stdin stdinOnce tty terminationMessagePath", proof=SPEC),
+    _kept("containers", "terminationMessagePolicy", proof=PODS),
     _kept("containers", "restartPolicy restartPolicyRules.action "
           "restartPolicyRules.exitCodes.operator restartPolicyRules.exitCodes.values",
           proof=LIFECYCLE),
     _kept("containers", "resizePolicy.resourceName resizePolicy.restartPolicy", proof=LIFECYCLE),
     _kept("containers", "targetContainerName", "of ephemeral containers", LIFECYCLE),
-    _kept("containers.env", "name value", proof=SYNC),
+    _kept("containers.env", "name value", proof=SPEC),
     _kept("containers.env.valueFrom", "configMapKeyRef.key configMapKeyRef.name "
           "configMapKeyRef.optional secretKeyRef.key secretKeyRef.name secretKeyRef.optional "
           "fieldRef.apiVersion fieldRef.fieldPath resourceFieldRef.containerName "
-          "resourceFieldRef.divisor resourceFieldRef.resource", proof=PODS),
+          "resourceFieldRef.divisor resourceFieldRef.resource", proof=SPEC),
     _refused("containers.env.valueFrom", "fileKeyRef", "variables from files are not supported"),
     _kept("containers.envFrom", "prefix configMapRef.name configMapRef.optional secretRef.name "
-          "secretRef.optional", proof=SYNC),
-    _kept("containers.ports", "containerPort hostIP hostPort name protocol", proof=CLUSTER),
-    _kept("containers.resources", "limits requests", proof=PODS),
+          "secretRef.optional", proof=SPEC),
+    _kept("containers.ports", "containerPort hostIP hostPort name protocol",
+          proof="tests/agent/network/test_translate.py"),
+    _kept("containers.resources", "limits requests", proof=SPEC),
     _refused("containers.resources", "claims", "dynamic resource allocation is not supported"),
     _kept("containers.volumeMounts", "mountPath mountPropagation name readOnly subPath subPathExpr",
-          proof=PODS),
+          proof=SPEC),
     _refused("containers.volumeMounts", "bindMountOptions", OFF),
     _kept("containers.volumeMounts", "recursiveReadOnly",
-          "only what is mounted when the container starts is read-only"),
-    _refused("containers", "volumeDevices", "raw block volumes are not supported"),
-    *(_kept(at, _PROBE, proof="tests/agent/pods/test_probe_attempt.py") for at in _PROBES),
+          "Enabled is refused: Podman has no such mount", SPEC),
+    _kept("containers.volumeDevices", "devicePath name", proof=SPEC),
+    *(_kept(at, "exec.command", proof=PODS) for at in _PROBES),
+    *(_kept(at, _ASKED, proof=ATTEMPTS) for at in _PROBES),
+    *(_kept(at, _BEAT, proof=PROBES) for at in _PROBES),
+    *(_kept(at, "terminationGracePeriodSeconds", proof=SPEC) for at in _PROBES),
     *(_refused(at, "grpc.mode httpGet.protocol", OFF) for at in _PROBES),
-    *(_kept(f"{at}.httpGet", _HTTP, proof="tests/agent/pods/test_probe_attempt.py")
+    *(_kept(f"{at}.httpGet", _HTTP, proof=SPEC)
       for at in _PROBES),
-    *(_kept(at, "exec.command sleep.seconds tcpSocket.host tcpSocket.port", proof=PODS)
+    *(_kept(at, "exec.command sleep.seconds", proof=LIFECYCLE)
       for at in _HOOKS),
-    *(_kept(f"{at}.httpGet", _HTTP, proof=LIFECYCLE) for at in _HOOKS),
+    *(_kept(f"{at}.httpGet", _HTTP, proof=SPEC) for at in _HOOKS),
+    *(_refused(at, "tcpSocket", "hooks cannot, upstream neither") for at in _HOOKS),
     *(_refused(at, "httpGet.protocol", OFF) for at in _HOOKS),
-    _kept("containers.lifecycle", "stopSignal", proof=PODS),
+    _kept("containers.lifecycle", "stopSignal", proof=SPEC),
 )  # fmt: skip
 
 _ITEMS = "items.key items.mode items.path name optional"
@@ -157,15 +168,15 @@ _SOURCES = "volumes.projected.sources"
 
 VOLUMES = (
     _kept("volumes", "name", proof=PODS),
-    _kept("volumes.configMap", f"{_ITEMS} defaultMode", proof=PODS),
+    _kept("volumes.configMap", f"{_ITEMS} defaultMode", proof=SPEC),
     _kept("volumes.secret", "items.key items.mode items.path optional secretName defaultMode",
-          proof=PODS),
-    _kept("volumes.downwardAPI", f"{_WRITTEN} defaultMode", proof=PODS),
-    _kept("volumes.projected", "defaultMode", proof=PODS),
-    _kept(f"{_SOURCES}.configMap", _ITEMS, proof=PODS),
-    _kept(f"{_SOURCES}.secret", _ITEMS, proof=PODS),
-    _kept(f"{_SOURCES}.downwardAPI", _WRITTEN, proof=PODS),
-    _kept(f"{_SOURCES}.serviceAccountToken", "audience expirationSeconds path", proof=PODS),
+          proof=SPEC),
+    _kept("volumes.downwardAPI", f"{_WRITTEN} defaultMode", proof=SPEC),
+    _kept("volumes.projected", "defaultMode", proof=SPEC),
+    _kept(f"{_SOURCES}.configMap", _ITEMS, proof=SPEC),
+    _kept(f"{_SOURCES}.secret", _ITEMS, proof=SPEC),
+    _kept(f"{_SOURCES}.downwardAPI", _WRITTEN, proof=SPEC),
+    _kept(f"{_SOURCES}.serviceAccountToken", "audience expirationSeconds path", proof=SPEC),
     *(_refused(f"volumes.{at}", "defaultUser items.user", OFF)
       for at in ("configMap", "secret", "downwardAPI")),
     _refused("volumes.projected", "defaultUser", OFF),
@@ -176,13 +187,15 @@ VOLUMES = (
     _refused("volumes.emptyDir", "mode", OFF),
     _kept("volumes.hostPath", "path type", proof=PODS),
     _kept("volumes.nfs", "path readOnly server", proof="tests/host/test_pods.py"),
-    _kept("volumes.persistentVolumeClaim", "claimName readOnly", proof="tests/host/test_pods.py"),
+    _kept("volumes.persistentVolumeClaim", "claimName readOnly",
+          proof="tests/host/test_volumes.py"),
     _server("volumes.ephemeral", "", "a controller makes a claim of it"),
     _no_volume(
         "image iscsi",
         "not supported by this agent",
     ),
-    _no_volume("csi", "volumes of CSI drivers"),
+    _kept("volumes.csi", "driver fsType nodePublishSecretRef.name readOnly volumeAttributes",
+          proof="tests/agent/csi/test_csi.py"),
     _no_volume(
         "projected.sources.clusterTrustBundle projected.sources.podCertificate",
         "not supported by this agent",

@@ -108,6 +108,12 @@ def test_no_profile_means_what_the_nodes_owner_chose() -> None:
     assert secured(own, node=strict).seccomp_profile == "unconfined"
 
 
+def test_proc_and_labels_are_handed_on() -> None:
+    labels = {"level": "s0:c1", "role": "r", "type": "t", "user": "u"}
+    found = secured({"procMount": "Unmasked"}, {"seLinuxOptions": labels})
+    assert (found.unmasked_proc, found.selinux) == (True, labels)
+
+
 def test_sysctls_go_with_the_containers_only_where_the_pod_has_no_namespaces() -> None:
     whole = {"sysctls": [{"name": "kernel/shm_rmid_forced", "value": "1"}]}
     assert secured(whole=whole).sysctls == {}

@@ -8,6 +8,7 @@ import pytest
 
 from agent.runtime.cgroups import cpu_weight, plan_limits
 from agent.runtime.command import plan_result
+from agent.runtime.failure import pull_error, redacted
 from agent.runtime.machine import Machine
 from agent.runtime.observed import observe_inspected, observe_listed
 from agent.runtime.reference import normalize_reference
@@ -119,6 +120,20 @@ def test_cruns_own_failures_are_told_from_the_commands() -> None:
     assert plan_result(-9, b"").exit_code == 137
     with pytest.raises(RuntimeFailure, match="status"):
         plan_result(1, crun("error opening file `/run/crun/x/status`"))
+
+
+def test_what_a_registry_says_is_told_without_its_secrets() -> None:
+    said = (
+        'Get "https://me:pass@registry.example.com/v2/?sig=abc&se=1": denied; '
+        "http://user@other/x: 404 (see docker://busybox@sha256:00)"
+    )
+    told = redacted(said)
+    assert told == (
+        'Get "https://registry.example.com/v2/?[REDACTED]": denied; '
+        "http://other/x: 404 (see docker://busybox@sha256:00)"
+    )
+    line = b'{"error": "https://a:b@c/d: no"}\n'
+    assert pull_error(b'{"stream": "Trying"}\n' + line) == "https://c/d: no"
 
 
 def test_podmans_configuration_asks_for_no_more_than_is_permitted() -> None:
