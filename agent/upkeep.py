@@ -87,6 +87,7 @@ class Upkeep:
         )
         self.runtime.on_slow = self._watchdog.suspect
         self.devices.on_change = self._devices_changed
+        self.devices.on_problem = self._devices_wrong
 
     def jobs(self) -> tuple[tuple[str, Coroutine[Any, Any, None]], ...]:
         """What is to run, by name."""
@@ -198,6 +199,9 @@ class Upkeep:
         self.sync.host_moved(new.ip)
 
     # -- devices ------------------------------------------------------------------------------
+
+    def _devices_wrong(self, problem: str) -> None:
+        self._tell("InvalidDevices", problem)
 
     def _devices_changed(self) -> None:
         resources = resources_of(self.config, self.facts, self.devices)

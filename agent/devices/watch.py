@@ -37,7 +37,7 @@ MAX_FILE = 1 << 20
 
 class DeviceWatch:
     """Reads the file when it is made. ``on_change``: the counts are others. ``on_problem`` gets
-    what is wrong with the file, "" where nothing is."""
+    what is wrong with the file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -120,9 +120,9 @@ class DeviceWatch:
 
     def _say(self, problem: str) -> None:
         if problem and problem != self.problem:
-            log.error("devices are not as the file says: %s", problem)
+            log.error("devices stay as they were: %s", problem)
+            self.on_problem(problem)
         self.problem = problem
-        self.on_problem(problem)
 
     def _look(self) -> None:
         before = self.counts()

@@ -180,6 +180,8 @@ class Containers:
         """For each listing under way, what became known meanwhile."""
         self.on_drop: Callable[[Container], None] = lambda container: None
         """Told of each container that is gone."""
+        self.on_change: Callable[[], None] = lambda: None
+        """Told when one came, went or is otherwise than it was."""
 
     def of(self, pod_uid: str) -> list[Container]:
         return list(self._pods.get(pod_uid, {}).values())
@@ -220,6 +222,7 @@ class Containers:
     def _tell(self, container_id: str, found: Container | None) -> None:
         for news in self._news:
             news[container_id] = found
+        self.on_change()
 
     def drop(self, container_id: str) -> None:
         self._tell(container_id, None)

@@ -7,9 +7,10 @@ calls (psi.py), when an image came, and at times that depend on how much is left
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Protocol
 
 from agent.kubelet_args import KubeletArgs, Threshold
 from agent.pods.admission import is_critical
@@ -17,15 +18,13 @@ from agent.pods.state import Failure
 from agent.pods.sync import PodSync
 from agent.pressure.dead import remove_dead
 from agent.pressure.images import ImageCollector
-from agent.pressure.limits import exceeded, has_limits, slack, walk_due
+from agent.pressure.limits import SHORTEST, exceeded, has_limits, slack, walk_due
 from agent.pressure.period import LONGEST, next_look
 from agent.pressure.psi import MemoryStalls
 from agent.pressure.ranking import PodUsage, eviction_message, rank
-from agent.pressure.reading import Reader
 from agent.pressure.signals import CONDITIONS as CONDITION_OF
 from agent.pressure.signals import DISK, RESOURCES, Observations, thresholds_met
 from agent.pressure.state import PressureState, observe
-from agent.pressure.usage import Meter
 from edgek.aio.clock import Clock
 from edgek.api.meta import Obj, key_of, uid
 from edgek.kinds.pods import is_terminal
@@ -34,9 +33,26 @@ log = logging.getLogger(__name__)
 
 CLEAN_UP_SECONDS = 30.0
 """As podCleanupTimeout."""
+NUDGE_SECONDS = 2.0
 RECLAIM_AGAIN = 60.0
 """Where nothing was found to reclaim on the node, it is not looked for again so soon."""
 OLD_IMAGES_EVERY = 300.0
+
+
+class Signals(Protocol):
+    """The machine's figures: ``reading.Reader``, or a test's."""
+
+    def read(self) -> Observations: ...
+
+    def dedicated_image_fs(self) -> bool: ...
+
+
+class Measures(Protocol):
+    """What pods use, by uid: ``usage.Meter``, or a test's."""
+
+    def memory(self, pods: Iterable[Obj]) -> Mapping[str, PodUsage]: ...
+
+    async def disk(self, pods: Iterable[Obj]) -> Mapping[str, PodUsage]: ...
 
 
 @dataclass(kw_only=True)
@@ -45,9 +61,9 @@ class Evictor:
     ``on_conditions`` gets the pressure conditions that hold whenever they change."""
 
     args: KubeletArgs
-    reader: Reader
+    reader: Signals
     sync: PodSync
-    meter: Meter
+    meter: Measures
     images: ImageCollector
     clock: Clock
     tell: Callable[[str, str], None]
@@ -56,6 +72,7 @@ class Evictor:
     def __post_init__(self) -> None:
         self.state = PressureState()
         self._wake = asyncio.Event()
+        self._nudge: asyncio.TimerHandle | None = None
         self._evicting: set[str] = set()
         self._reclaimed_at = self._told_at = self._old_images_at = float("-inf")
         self._told = ""
@@ -65,13 +82,23 @@ class Evictor:
         """Look now."""
         self._wake.set()
 
+    def nudge(self) -> None:
+        """Look soon: a container came or went, and what is used changes with it."""
+        if self._nudge is None:
+            self._nudge = asyncio.get_running_loop().call_later(NUDGE_SECONDS, self._nudged)
+
+    def _nudged(self) -> None:
+        self._nudge = None
+        self._wake.set()
+
     async def run(self) -> None:
         """Until cancelled."""
         stalls = MemoryStalls(self.wake)
+        self.sync.parts.containers.on_change = self.nudge
         try:
             while True:
                 self._wake.clear()
-                wait = await self.look()
+                wait = await self._guarded_look()
                 try:
                     async with asyncio.timeout(wait):
                         await self._wake.wait()
@@ -79,6 +106,16 @@ class Evictor:
                     pass
         finally:
             stalls.close()
+            self.sync.parts.containers.on_change = lambda: None
+            if self._nudge is not None:
+                self._nudge.cancel()
+
+    async def _guarded_look(self) -> float:
+        try:
+            return await self.look()
+        except Exception:  # a node that cannot evict still runs pods
+            log.exception("a look at the node's signals failed")
+            return LONGEST
 
     async def look(self) -> float:
         """One look, and what it calls for. How long to wait for the next."""
@@ -154,7 +191,7 @@ class Evictor:
                 return True
         return False
 
-    async def _usages(self, pods: list[Obj], resource: str) -> dict[str, PodUsage]:
+    async def _usages(self, pods: list[Obj], resource: str) -> Mapping[str, PodUsage]:
         if resource in ("memory", "pids"):
             return self.meter.memory(pods)
         return await self.meter.disk(pods)
@@ -207,7 +244,7 @@ class Evictor:
     def _limits_wait(self) -> float:
         if self._walked is None:
             return LONGEST
-        return 10.0
+        return SHORTEST
 
 
 @dataclass(frozen=True, kw_only=True)
