@@ -134,17 +134,18 @@ def resize(cluster: RealCluster, pod: str, memory: str, *, ok: bool = True) -> s
 
 def test_a_resize_reaches_the_kernel_without_a_restart(cluster: RealCluster) -> None:
     amounts = {"cpu": "100m", "memory": "32Mi"}
-    resources = {"resources": {"requests": amounts, "limits": amounts}}
+    resources: dict[str, Any] = {"resources": {"requests": amounts, "limits": amounts}}
     apply(cluster, "sized", container(IDLE, **resources))
     ready(cluster, "sized")
     container_id = of(cluster, "sized", "main")["containerID"].removeprefix("podman://")
     assert limit_of(cluster, "sized", container_id) == 32 * 2**20
+
+    def shown() -> Any:
+        return of(cluster, "sized", "main")["resources"]["limits"]["memory"]
+
     for memory in ("64Mi", "24Mi"):
         resize(cluster, "sized", memory)
-        cluster.wait(
-            f"{memory} in the status",
-            lambda m=memory: of(cluster, "sized", "main")["resources"]["limits"]["memory"] == m, 20,
-        )  # fmt: skip
+        cluster.wait(f"{memory} in the status", lambda: shown() == memory, 20)  # noqa: B023
         asked = int(memory.removesuffix("Mi")) * 2**20
         assert limit_of(cluster, "sized", container_id) == asked
         assert limit_of(cluster, "sized") == asked
@@ -168,7 +169,7 @@ def test_sidecars_start_first_and_end_last_in_reverse(cluster: RealCluster) -> N
             "while :; do sleep 0.1; done"
         )
 
-    mounts = {"volumeMounts": [{"name": "notes", "mountPath": "/notes"}]}
+    mounts: dict[str, Any] = {"volumeMounts": [{"name": "notes", "mountPath": "/notes"}]}
     path = {"path": "/var/log/order", "type": "DirectoryOrCreate"}
     inits = [
         container(noting(name), name, restartPolicy="Always", **mounts) for name in ("one", "two")
@@ -189,7 +190,7 @@ def test_sidecars_start_first_and_end_last_in_reverse(cluster: RealCluster) -> N
 
 def test_exit_codes_decide_what_is_restarted(cluster: RealCluster) -> None:
     path = {"path": "/var/log/rules", "type": "DirectoryOrCreate"}
-    mounts = {"volumeMounts": [{"name": "notes", "mountPath": "/notes"}]}
+    mounts: dict[str, Any] = {"volumeMounts": [{"name": "notes", "mountPath": "/notes"}]}
     for action in ("Restart", "RestartAllContainers"):
         note = f"echo run >> /notes/{action}"
         rule = {"action": action, "exitCodes": {"operator": "In", "values": [42]}}
@@ -209,7 +210,7 @@ def test_exit_codes_decide_what_is_restarted(cluster: RealCluster) -> None:
 
     for action, inits in (("Restart", 1), ("RestartAllContainers", 2)):
         pod = action.lower()
-        cluster.wait(f"{pod}: again, and well", lambda p=pod: code(p) == 0, 20)
+        cluster.wait(f"{pod}: again, and well", lambda: code(pod) == 0, 20)  # noqa: B023
         notes = cluster.bed.nodes[0].dir / "var/log/rules"
         assert (notes / f"{action}-ruled").read_text().count("run") == 2
         assert (notes / f"{action}-init").read_text().count("run") == inits
@@ -219,7 +220,7 @@ def test_exit_codes_decide_what_is_restarted(cluster: RealCluster) -> None:
 
 
 def test_a_status_says_as_whom_and_from_what_a_container_runs(cluster: RealCluster) -> None:
-    user = {"securityContext": {"runAsUser": 1234, "runAsGroup": 55}}
+    user: dict[str, Any] = {"securityContext": {"runAsUser": 1234, "runAsGroup": 55}}
     apply(cluster, "told", container(IDLE, **user))
     ready(cluster, "told")
     main = of(cluster, "told", "main")
