@@ -409,6 +409,7 @@ class Agent:
             memory=Fraction(spec.facts.memory),
             boot=boot,
             log_root=self.config.log_dir,
+            pod_max_pids=self.config.pod_max_pids,
             security=self._security(),
             services=feed.services.list,
             node=lambda: feed.node(self.config.node_name),

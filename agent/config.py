@@ -42,6 +42,8 @@ OPTIONS = (
     Option(name="node-taint", multiple=True, metavar="KEY=VALUE:EFFECT",
            help="Taint for the node, given when it first registers."),
     Option(name="max-pods", type=int, default=110, metavar="N", help="Pods that may run here."),
+    Option(name="pod-max-pids", type=int, default=-1, metavar="N",
+           help="Processes that a pod may have; -1: as many as the node has."),
     Option(name="cgroup-root", default="/edgek", metavar="PATH", help="Cgroup above all pods."),
     Option(name="log-dir", default="/var/log/pods", metavar="DIR", help="Where pod logs are."),
     Option(name="container-log-max-size", default="10Mi", metavar="SIZE",
@@ -80,6 +82,7 @@ class AgentConfig:
     taints: tuple[tuple[str, str, str], ...]
     max_pods: int
     cgroup_root: str
+    pod_max_pids: int = 0
     log_max_bytes: int
     log_max_files: int
     unsafe_sysctls: tuple[str, ...] = ()
@@ -120,6 +123,7 @@ def parse_config(settings: Settings) -> AgentConfig:
         taints=tuple(_taint(text) for text in settings.get("node_taint") or ()),
         max_pods=settings["max_pods"],
         cgroup_root=_cgroup(settings["cgroup_root"]),
+        pod_max_pids=max(settings.get("pod_max_pids", -1), 0),
         log_max_bytes=_log_size(settings),
         log_max_files=_log_files(settings),
         unsafe_sysctls=_sysctls(settings),
