@@ -13,7 +13,7 @@ from agent.stats.snapshot import Snapshot
 
 Counters = dict[str, tuple[float, int]]
 
-SHORTEST, WINDOW, LONGEST = 1.0, 10.0, 90.0
+SHORTEST, WINDOW, LONGEST = 1.0, 5.0, 90.0
 """Seconds between the two snapshots: at least, as a rule, and at most."""
 FRESH_SECONDS = 1.0
 """A snapshot this young is given out again."""

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -217,7 +218,19 @@ def test_cluster_info_dump_reads_everything(cluster: RealCluster) -> None:
     assert "served" in cluster.kubectl("cluster-info", "dump")
 
 
+def measured_since_ready(cluster: RealCluster) -> bool:
+    """Whether the whole window lies behind the readiness of the pod: autoscalers do not count what
+    a pod used to start."""
+    [metrics] = cluster.json("podmetrics", "-l", "app=busy")["items"]
+    [pod] = cluster.pods("app=busy")
+    [ready] = [c for c in pod["status"]["conditions"] if c["type"] == "Ready"]
+    ended = datetime.fromisoformat(metrics["timestamp"])
+    began = ended - timedelta(seconds=float(metrics["window"].rstrip("s")))
+    return began > datetime.fromisoformat(ready["lastTransitionTime"])
+
+
 def test_an_autoscaler_scales_up_on_real_load(cluster: RealCluster) -> None:
+    cluster.wait("a window of work", lambda: measured_since_ready(cluster), 30)
     cluster.kubectl("autoscale", "deployment/busy", "--cpu=50%", "--min=1", "--max=2")
     cluster.wait(
         "a second pod", lambda: cluster.json("deployment", "busy")["spec"]["replicas"] == 2, 40
