@@ -20,6 +20,7 @@ from agent.pods.status_writer import StatusWriter
 from agent.pods.store import Containers, Pods
 from agent.pods.sync import PodSync, new_queue
 from agent.pods.tokens import Tokens
+from agent.pods.volumes.image import ImageVolume
 from agent.pods.volumes.local_path import LocalPath
 from agent.pods.volumes.nfs_directory import NfsDirectory
 from agent.pods.volumes.plugin import Mounter, VolumePlugin
@@ -58,11 +59,13 @@ def build_pod_sync(
     pods = Pods(queue.add)
     containers = Containers(runtime)
     tokens = Tokens(client, clock=clock)
+    images = Images(runtime, tasks, clock=clock, changed=queue.add)
     table = volume_plugins(
         tokens=tokens,
         mount=mount,
         local=LocalPath(storage_root or pod_root.parent / "storage"),
         shares=NfsDirectory(pod_root.parent / "shares", mount=mount),
+        image=ImageVolume(images, events=events),
     )
     volumes = Volumes(pod_root, (*table, *more_volumes), tokens=tokens, mount=mount)
     sources = Sources(client, tasks, changed=queue.add)
@@ -73,10 +76,7 @@ def build_pod_sync(
         ranges=IdRanges(pod_root),
         lookup=sources.get,
     )
-    own_devices = (
-        PodDevices(watch=devices, pods=pods, containers=containers) if devices else None
-    )
-    images = Images(runtime, tasks, clock=clock, changed=queue.add)
+    own_devices = PodDevices(watch=devices, pods=pods, containers=containers) if devices else None
 
     def unhealthy(pod: Obj, container: Obj, reason: str, message: str) -> None:
         events.warning(pod, reason, message, field_path=field_path(pod, container["name"]))

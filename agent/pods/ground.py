@@ -21,7 +21,7 @@ from agent.pods.resources import class_shares, pod_resources
 from agent.pods.sources import NotSynced
 from agent.pods.state import CONTAINER_NAME, SandboxError
 from agent.pods.sysctls import pod_sysctls
-from agent.pods.volumes.plugin import VolumeError
+from agent.pods.volumes.plugin import Pending, VolumeError
 from agent.runtime.runtime import Namespaces, Resources
 from edgek.api.meta import (
     Obj,
@@ -159,7 +159,9 @@ class Ground:
         now = self.parts.clock.now()
         renew_at = self.parts.volumes.tokens.renew_at(uid(pod))
         current = memory.prepared == made_from and (renew_at is None or now < renew_at)
-        waits = memory.volume_retry_at is not None and now < memory.volume_retry_at
+        # What it waited for may have come: a change of what it is made from is tried at once.
+        same = memory.volumes_tried == made_from
+        waits = same and memory.volume_retry_at is not None and now < memory.volume_retry_at
         if not current and memory.preparing is None and not waits:
             run = self._prepare(pod, memory, made_from)
             memory.preparing = self.parts.tasks.spawn(run, name=f"volumes/{name(pod)}")
@@ -185,7 +187,9 @@ class Ground:
             memory.prepared = made_from
             memory.volume_retry, memory.volume_retry_at = 0.0, None
         except VolumeError as err:
-            p.events.warning(pod, "FailedMount", str(err))
+            memory.volumes_tried = made_from
+            if not isinstance(err, Pending):
+                p.events.warning(pod, "FailedMount", str(err))
             memory.volume_retry = min(memory.volume_retry * 2 or VOLUME_RETRY, MAX_VOLUME_RETRY)
             memory.volume_retry_at = p.clock.now() + timedelta(seconds=memory.volume_retry)
         finally:

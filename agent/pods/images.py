@@ -8,16 +8,19 @@ import asyncio
 import base64
 import json
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from agent.pods.sources import Lookup, NotSynced
 from agent.pods.state import Waiting
 from agent.runtime.reference import normalize_reference
 from agent.runtime.runtime import Image, Runtime, RuntimeFailure
 from edgek.aio.clock import Clock
 from edgek.aio.tasks import Tasks
-from edgek.api.meta import Obj
+from edgek.api.meta import Obj, get_path, namespace
+from edgek.kinds import SECRET
 
 BASE_BACKOFF = 10.0
 MAX_BACKOFF = 300.0
@@ -183,6 +186,16 @@ class Images:
             except RuntimeFailure as err:
                 errors.append(err)
         raise errors[0]
+
+
+def credentials_for(pod: Obj, reference: str, lookup: Lookup) -> list[Auth]:
+    """What the pod's pull secrets say for an image, as far as they are known."""
+    secrets: list[Obj] = []
+    for ref in get_path(pod, "spec", "imagePullSecrets", default=[]):
+        with suppress(NotSynced):
+            found = lookup(SECRET, namespace(pod), ref.get("name", ""))
+            secrets += [found] if found else []
+    return credentials(secrets, reference)
 
 
 def credentials(secrets: Iterable[Obj], reference: str) -> list[Auth]:

@@ -17,7 +17,7 @@ from agent.pods.coverage_table import TABLE
 from agent.pods.decisions import Start
 from agent.pods.devices import PodDevices
 from agent.pods.environment import ConfigError, Surroundings, make_environment
-from agent.pods.images import Images, NotThere, credentials
+from agent.pods.images import Images, NotThere, credentials_for
 from agent.pods.place import Place
 from agent.pods.sources import Lookup, NotSynced
 from agent.pods.state import SandboxError, Waiting
@@ -26,9 +26,8 @@ from agent.pods.termination import make_message_file, message_file
 from agent.pods.volumes.plugin import VolumeError
 from agent.runtime.runtime import Image, ImageMissing, Runtime, RuntimeFailure, RuntimeUnavailable
 from edgek.aio.clock import Clock
-from edgek.api.meta import Obj, get_path, namespace, uid
+from edgek.api.meta import Obj, uid
 from edgek.control.events import Source
-from edgek.kinds import SECRET
 from edgek.kinds.pods import ephemeral_containers, init_containers
 
 RETRY = timedelta(seconds=10)
@@ -80,7 +79,7 @@ class Launcher:
             uid(pod),
             container,
             attempt=start.number,
-            auths=self._auths(pod, container),
+            auths=credentials_for(pod, container["image"], self.lookup),
             tell=self._teller(pod, container),
         )
         if isinstance(image, NotThere):
@@ -158,13 +157,3 @@ class Launcher:
             send(pod, reason, message, field_path=path)
 
         return tell
-
-    def _auths(self, pod: Obj, container: Obj) -> list[dict[str, str]]:
-        secrets: list[Obj] = []
-        for ref in get_path(pod, "spec", "imagePullSecrets", default=[]):
-            try:
-                found = self.lookup(SECRET, namespace(pod), ref.get("name", ""))
-            except NotSynced:
-                continue
-            secrets += [found] if found else []
-        return [dict(a) for a in credentials(secrets, container["image"])]

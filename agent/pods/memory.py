@@ -74,6 +74,7 @@ class Memory:
     adopted: frozenset[str] = frozenset()
     prepared: object = None
     preparing: "asyncio.Task[None] | None" = None
+    volumes_tried: object = None
     volume_retry: float = 0.0
     volume_retry_at: datetime | None = None
     retry_at: datetime | None = None

@@ -50,6 +50,8 @@ def _mount(pod: Obj, mount: Obj, *, env: Mapping[str, str], place: Place, label:
         )
     volume = place.volume(mount["name"])
     source = volume.path
+    if volume.image:
+        return _image(mount, volume.image)
     relative = mount.get("subPath") or ""
     if mount.get("subPathExpr"):
         relative = expand(mount["subPathExpr"], env)
@@ -61,6 +63,15 @@ def _mount(pod: Obj, mount: Obj, *, env: Mapping[str, str], place: Place, label:
         read_only=bool(mount.get("readOnly") or volume.read_only),
         propagation=PROPAGATION[mount.get("mountPropagation") or "None"],
     )
+
+
+def _image(mount: Obj, image: str) -> Mount:
+    """Podman 4 mounts images whole."""
+    if mount.get("subPath") or mount.get("subPathExpr"):
+        raise ConfigError(
+            f'volume "{mount["name"]}" is an image: subPath is not supported by the runtime'
+        )
+    return Mount(target=mount["mountPath"], image=image, read_only=True)
 
 
 def volume_devices(container: Obj, *, place: Place) -> tuple[Device, ...]:

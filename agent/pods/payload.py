@@ -19,9 +19,10 @@ from agent.pods.environment import (
     read_resource,
     referred,
 )
-from edgek.api.meta import Obj
-from edgek.kinds import CONFIG_MAP, SECRET
+from edgek.api.meta import Obj, get_path
+from edgek.kinds import CLUSTER_TRUST_BUNDLE, CONFIG_MAP, SECRET
 from edgek.kinds.kind import Kind
+from edgek.kinds.pods import containers, init_containers
 
 DEFAULT_MODE = 0o644
 
@@ -29,6 +30,8 @@ DEFAULT_MODE = 0o644
 class File(NamedTuple):
     data: bytes
     mode: int
+    user: int | None = None
+    """Who owns it; None for root."""
 
 
 Payload = dict[str, File]
@@ -56,18 +59,46 @@ def _projected(pod: Obj, projected: Obj, around: Surroundings, *, token: Token) 
     for source in projected.get("sources") or ():
         if "serviceAccountToken" in source:
             own = source["serviceAccountToken"]
-            # As projected.go: a token is private to root unless fsGroup says otherwise.
-            out[own["path"]] = File(token(own), 0o600 if mode == DEFAULT_MODE else mode)
+            out[own["path"]] = _token_file(pod, token(own), mode)
         elif "configMap" in source:
             own = {"defaultMode": mode} | source["configMap"]
             out |= _of_object(pod, CONFIG_MAP, own, around)
         elif "secret" in source:
             out |= _of_object(pod, SECRET, {"defaultMode": mode} | source["secret"], around)
+        elif "clusterTrustBundle" in source:
+            own = source["clusterTrustBundle"]
+            out[own["path"]] = File(_trust_bundle(own, around), mode)
         elif "downwardAPI" in source:
             out |= _of_fields(pod, {"defaultMode": mode} | source["downwardAPI"], around)
         else:
             raise ConfigError(f"projected volume source {', '.join(source)} is not supported")
     return out
+
+
+def _trust_bundle(source: Obj, around: Surroundings) -> bytes:
+    """One that is named; as clustertrustbundle manager GetTrustAnchorsByName."""
+    if not source.get("name"):
+        raise ConfigError("clusterTrustBundle by signerName is not supported, only by name")
+    found = around.lookup(CLUSTER_TRUST_BUNDLE, "", source["name"])
+    if found is None and not source.get("optional"):
+        raise ConfigError(f'clustertrustbundles "{source["name"]}" not found')
+    return str(get_path(found, "spec", "trustBundle", default="") if found else "").encode()
+
+
+def _token_file(pod: Obj, token: bytes, mode: int) -> File:
+    """As projected.go: private to the one user of the pod, or its fsGroup, where it has such."""
+    user = pod_user(pod)
+    private = user is not None or "fsGroup" in (pod["spec"].get("securityContext") or {})
+    return File(token, 0o600 if private else mode, user)
+
+
+def pod_user(pod: Obj) -> int | None:
+    """The user that every container runs as; None where they differ or leave it to their image.
+    As FsUserFrom."""
+    of_pod = get_path(pod, "spec", "securityContext", "runAsUser")
+    every = (*containers(pod), *init_containers(pod))
+    users = {get_path(c, "securityContext", "runAsUser", default=of_pod) for c in every}
+    return users.pop() if len(users) == 1 else None
 
 
 def _of_object(pod: Obj, kind: Kind, source: Obj, around: Surroundings) -> Payload:
@@ -134,8 +165,9 @@ def _write(fresh: Path, name: str, file: File, *, gid: int | None) -> None:
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb") as out:
         out.write(file.data)
-        if gid is not None:
-            os.fchown(out.fileno(), -1, gid)
+        if gid is not None or file.user is not None:
+            os.fchown(out.fileno(), -1 if file.user is None else file.user,
+                      -1 if gid is None else gid)  # fmt: skip
         os.fchmod(out.fileno(), mode)
 
 

@@ -9,7 +9,14 @@ from collections.abc import Iterator
 from agent.pods.sources import Lookup, NotSynced, Ref
 from agent.pods.volumes.claims import claim_key
 from edgek.api.meta import Key, Obj, get_path, namespace
-from edgek.kinds import CONFIG_MAP, CSI_DRIVER, ENDPOINTS, RUNTIME_CLASS, SECRET
+from edgek.kinds import (
+    CLUSTER_TRUST_BUNDLE,
+    CONFIG_MAP,
+    CSI_DRIVER,
+    ENDPOINTS,
+    RUNTIME_CLASS,
+    SECRET,
+)
 from edgek.kinds import PERSISTENT_VOLUME as VOLUME
 from edgek.kinds import PERSISTENT_VOLUME_CLAIM as CLAIM
 from edgek.kinds.kind import Kind
@@ -26,7 +33,7 @@ def references(pod: Obj, lookup: Lookup) -> set[Ref]:
     if runtime_class := get_path(pod, "spec", "runtimeClassName"):
         refs.add(Ref(RUNTIME_CLASS, Key("", runtime_class)))
     for volume in get_path(pod, "spec", "volumes", default=[]):
-        refs |= set(_endpoints(volume, space)) | set(_driver(volume))
+        refs |= {*_endpoints(volume, space), *_driver(volume), *_trust_bundles(volume)}
         key = claim_key(pod, volume)
         claim = _known(lookup, CLAIM, key) if key else None
         if bound_to := get_path(claim, "spec", "volumeName") if claim else None:
@@ -51,6 +58,12 @@ def _of_volume(volume: Obj) -> Iterator[Ref]:
     yield from _endpoints(
         volume["spec"], space or get_path(volume, "spec", "claimRef", "namespace", default="")
     )
+
+
+def _trust_bundles(volume: Obj) -> Iterator[Ref]:
+    for source in get_path(volume, "projected", "sources", default=[]):
+        if of := get_path(source, "clusterTrustBundle", "name"):
+            yield Ref(CLUSTER_TRUST_BUNDLE, Key("", of))
 
 
 def _endpoints(source: Obj, space: str) -> Iterator[Ref]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from edgek.aio.tasks import Tasks, cancel_and_wait
+from edgek.aio.tasks import Tasks, cancel_and_wait, first_of
 from edgek.api.meta import Key, Obj
 from edgek.client.client import Client
 from edgek.control.informer import Informer
@@ -28,6 +28,11 @@ class NotSynced(Exception):
 
 Lookup = Callable[[Kind, str, str], Obj | None]
 """(kind, namespace, name) -> the object or None; raises NotSynced while that is not known."""
+
+
+async def _settle(informer: Informer, settled: asyncio.Event) -> None:
+    await informer.wait_synced()
+    await settled.wait()
 
 
 @dataclass
@@ -90,17 +95,25 @@ class Sources:
                 self._client, ref.kind, namespace=ref.key.namespace, field_selector=selector
             )
             name = f"watch/{ref.kind.plural}/{ref.key}"
-            task = self._tasks.spawn(self._run(ref, informer), name=name)
+            settled = asyncio.Event()
+            task = self._tasks.spawn(self._run(ref, informer, settled), name=name)
             self._watched[ref] = _Watched(informer, task)
-            informer.on_change(lambda old, new: self._tell(ref))
+
+            def changed(old: Obj | None, new: Obj | None) -> None:
+                if new is not None and new.get("immutable"):
+                    settled.set()
+                self._tell(ref)
+
+            informer.on_change(changed)
         return self._watched[ref]
 
-    async def _run(self, ref: Ref, informer: Informer) -> None:
+    async def _run(self, ref: Ref, informer: Informer, settled: asyncio.Event) -> None:
+        """Until cancelled, or the object can change no more; what was seen is kept."""
         waiter = asyncio.ensure_future(informer.wait_synced())
         # An object that does not exist changes nothing, but whoever waits must learn of that.
         waiter.add_done_callback(lambda _: self._tell(ref))
         try:
-            await informer.run()
+            await first_of(informer.run(), _settle(informer, settled))
         finally:
             await cancel_and_wait(waiter)
 

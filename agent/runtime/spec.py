@@ -30,11 +30,13 @@ def plan_spec(
         "httpproxy": False,
         "labels": {**spec.labels, BOOT_LABEL: boot, LOG_LABEL: spec.log_path},
         "cgroup_parent": spec.cgroup_parent,
-        "mounts": [_mount(m, mapped=spec.security.id_range is not None) for m in spec.mounts
-                   if not m.image],
+        "mounts": [
+            _mount(m, mapped=spec.security.id_range is not None) for m in spec.mounts if not m.image
+        ],
         "image_volumes": [
             {"Source": m.image, "Destination": m.target, "ReadWrite": False}
-            for m in spec.mounts if m.image
+            for m in spec.mounts
+            if m.image
         ],
         # Podman reads its command line's notation here, and gives the rights with the node.
         "devices": [{"path": f"{d.path}:{d.target}:{d.permissions}"} for d in spec.devices],

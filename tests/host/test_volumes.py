@@ -128,3 +128,29 @@ def test_files_of_a_config_map_change_live_and_fs_group_owns_what_is_made(
     wait = "until [ $(cat /conf/a) = 2 ] && grep -q green /conf/labels; do sleep 0.2; done"
     kubectl("exec", "live", "--", "timeout", "20", "sh", "-c", wait)
     kubectl("delete", "pod", "live")
+
+
+def test_an_image_is_mounted_read_only_and_a_missing_helper_is_named(
+    cluster: RealCluster,
+) -> None:
+    kubectl = cluster.kubectl
+    start(cluster, pod("files", {"image": {"reference": IMAGE, "pullPolicy": "IfNotPresent"}}))
+    assert "sh" in kubectl("exec", "files", "--", "ls", "/v/bin")
+    assert "Read-only" in kubectl("exec", "files", "--", "touch", "/v/x", ok=False)
+    kubectl("delete", "pod", "files")
+    for name, source in {
+        "ceph": {"cephfs": {"monitors": ["192.0.2.1"], "user": "u", "secretFile": "/nowhere"}},
+        "disk": {"iscsi": {"targetPortal": "192.0.2.1", "iqn": "iqn.2001-04.com.x:y", "lun": 0}},
+    }.items():
+        kubectl("apply", "-f", "-", stdin=pod(name, source))
+    cluster.wait("both are refused", lambda: set(refusals(cluster)) == {"ceph", "disk"})
+    assert "install the package ceph-common" in refusals(cluster)["ceph"]
+    assert "volumes of type iscsi are not supported" in refusals(cluster)["disk"]
+    kubectl("delete", "pod", "ceph", "disk")
+
+
+def refusals(cluster: RealCluster) -> dict[str, str]:
+    """Pod -> what its event FailedMount says."""
+    events = json.loads(cluster.kubectl("get", "events", "-o", "json"))["items"]
+    failed = [e for e in events if e["reason"] == "FailedMount"]
+    return {e["involvedObject"]["name"]: e["message"] for e in failed}

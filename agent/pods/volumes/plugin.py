@@ -22,6 +22,10 @@ class VolumeError(Exception):
     """Why a volume cannot be had, fit for event FailedMount."""
 
 
+class Pending(VolumeError):
+    """It is on its way, and what is wrong, if anything, is told already: no event."""
+
+
 class Mounter(Protocol):
     """``mounts.mount``, or a test's."""
 
@@ -62,12 +66,14 @@ class Wanted:
 @dataclass(frozen=True, kw_only=True)
 class Provided:
     """A volume that is there. ``path`` is what containers mount (``device``: the device node).
+    ``image``: it is the files of this image, which the runtime mounts itself.
     ``owned``: the pod's fsGroup is to own what is in it, as upstream has it for this type."""
 
     path: Path
     read_only: bool = False
     device: bool = False
     owned: bool = False
+    image: str = ""
 
 
 class VolumePlugin(Protocol):

@@ -7,6 +7,7 @@ from agent.pods.tokens import Tokens
 from agent.pods.volumes.cluster_fs import CephFs, GlusterFs
 from agent.pods.volumes.empty_dir import EmptyDir
 from agent.pods.volumes.host_path import HostPath
+from agent.pods.volumes.image import ImageVolume
 from agent.pods.volumes.local import Local
 from agent.pods.volumes.local_path import LocalPath
 from agent.pods.volumes.nfs import Nfs
@@ -16,7 +17,12 @@ from agent.pods.volumes.plugin import Mounter, VolumePlugin
 
 
 def volume_plugins(
-    *, tokens: Tokens, mount: Mounter, local: LocalPath, shares: NfsDirectory
+    *,
+    tokens: Tokens,
+    mount: Mounter,
+    local: LocalPath,
+    shares: NfsDirectory,
+    image: ImageVolume,
 ) -> tuple[VolumePlugin, ...]:
     return (
         ObjectVolumes(tokens),
@@ -26,4 +32,5 @@ def volume_plugins(
         Nfs(shares, mount=mount),
         CephFs(mount),
         GlusterFs(mount),
+        image,
     )

@@ -25,6 +25,7 @@ from agent.pods.volumes.objects import fs_group
 from agent.pods.volumes.ownership import own
 from agent.pods.volumes.plugin import (
     Mounter,
+    Pending,
     Provided,
     VolumeError,
     VolumePlugin,
@@ -95,6 +96,8 @@ class Volumes:
         try:
             provided = await plugin.set_up(wanted)
             await self._own(wanted, provided)
+        except Pending:
+            raise
         except NotSynced:
             kind = wanted.type
             raise VolumeError(f"{failed}failed to sync {kind} cache: {kind} not seen yet") from None

@@ -1,0 +1,149 @@
+"""Pods with claims on a node in memory: what they wait for, what they get, what they leave."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.pods.payload import pod_user
+from agent.pods.references import references
+from agent.pods.volumes.empty_dir import pod_memory_limit
+from agent.pods.volumes.plugin import VolumeError
+from edgek.aio.clock import FakeClock
+from edgek.api.meta import Obj
+from edgek.kinds import PERSISTENT_VOLUME as VOLUME
+from edgek.kinds import PERSISTENT_VOLUME_CLAIM as CLAIM
+from edgek.kinds import POD
+from edgek.kinds.provisioned import LOCAL_PATH
+from edgek.kinds.volume_match import PROVISIONED_BY
+from tests.support.node import Node, running_node
+from tests.support.pods import make_pod
+
+USES = {"name": "data", "persistentVolumeClaim": {"claimName": "data"}}
+
+
+def user(name: str = "web", volume: Obj = USES) -> Obj:
+    pod = make_pod(name, volumes=[volume])
+    pod["spec"]["containers"][0]["volumeMounts"] = [{"name": "data", "mountPath": "/data"}]
+    return pod
+
+
+def claim(volume: str = "", **meta: Any) -> Obj:
+    named = {"name": "data", "namespace": "default", "uid": "uid-data", **meta}
+    phase = "Bound" if volume else "Pending"
+    return {"metadata": named, "spec": {"volumeName": volume}, "status": {"phase": phase}}
+
+
+def local_path(root: Path, *modes: str) -> Obj:
+    path = root / "storage/pv_default_data"
+    ref = {"namespace": "default", "name": "data", "uid": "uid-data"}
+    return {
+        "metadata": {"name": "pv", "annotations": {PROVISIONED_BY: LOCAL_PATH}},
+        "spec": {"hostPath": {"path": str(path), "type": "DirectoryOrCreate"}, "claimRef": ref,
+                 "accessModes": list(modes) or ["ReadWriteOnce"]},
+    }  # fmt: skip
+
+
+def running(node: Node, name: str = "web") -> bool:
+    return node.pod(name) is not None and node.status(name).get("phase") == "Running"
+
+
+@pytest.mark.looptime
+async def test_a_pod_waits_for_its_claim_and_starts_when_it_is_bound(tmp_path: Path) -> None:
+    async with running_node(tmp_path, clock=FakeClock()) as node:
+        node.api.put(CLAIM, claim())
+        node.api.put(POD, user())
+        await node.until(lambda: "FailedMount" in node.reasons())
+        assert node.messages("FailedMount") == [
+            "Unable to attach or mount volumes: unmounted volumes=[data], unattached volumes=[], "
+            "failed to process volumes=[data]: error processing PVC default/data: PVC is not bound"
+        ]
+        node.api.put(VOLUME, local_path(tmp_path))
+        node.api.put(CLAIM, claim("pv"))
+        await node.until(lambda: running(node))
+        directory = tmp_path / "storage/pv_default_data"
+        assert directory.stat().st_mode & 0o7777 == 0o777
+        (spec,) = node.runtime.specs.values()
+        assert str(directory) in [m.source for m in spec.mounts]
+        node.delete(grace=1)
+        await node.until(lambda: node.pod() is None)
+        assert directory.is_dir()  # it belongs to the claim
+
+
+@pytest.mark.looptime
+async def test_one_pod_alone_has_a_read_write_once_pod_claim(tmp_path: Path) -> None:
+    async with running_node(tmp_path, clock=FakeClock()) as node:
+        node.api.put(VOLUME, local_path(tmp_path, "ReadWriteOncePod"))
+        node.api.put(CLAIM, claim("pv"))
+        node.api.put(POD, user("web"))
+        await node.until(lambda: running(node))
+        node.api.put(POD, user("other"))
+        await node.until(lambda: "FailedMount" in node.reasons())
+        assert node.messages("FailedMount")[0].endswith(
+            "volume uses the ReadWriteOncePod access mode and is already in use by another pod"
+        )
+        node.delete(grace=1)
+        await node.until(lambda: running(node, "other"), within=300)
+
+
+@pytest.mark.looptime
+async def test_a_claim_of_another_claims_volume_is_not_mounted(tmp_path: Path) -> None:
+    async with running_node(tmp_path, clock=FakeClock()) as node:
+        node.api.put(VOLUME, local_path(tmp_path))
+        node.api.put(CLAIM, claim("pv", uid="uid-thief"))
+        node.api.put(POD, user())
+        await node.until(lambda: "FailedMount" in node.reasons())
+        assert "unexpected claimRef UID" in node.messages("FailedMount")[0]
+        assert not (tmp_path / "storage").exists()
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("kind", ["iscsi", "rbd", "awsElasticBlockStore"])
+async def test_types_that_there_are_not_are_refused_by_name(tmp_path: Path, kind: str) -> None:
+    async with running_node(tmp_path, clock=FakeClock()) as node:
+        node.api.put(POD, user(volume={"name": "data", kind: {}}))
+        await node.until(lambda: "FailedMount" in node.reasons())
+        assert node.messages("FailedMount") == [
+            f'MountVolume.SetUp failed for volume "data" : volumes of type {kind} are not supported'
+        ]
+
+
+def test_a_claim_leads_to_its_volume_and_that_to_its_secrets() -> None:
+    volume = {"metadata": {"name": "pv"}, "spec": {
+        "csi": {"nodeStageSecretRef": {"name": "s", "namespace": "vault"}}}}  # fmt: skip
+    known = {("PersistentVolumeClaim", "data"): claim("pv"), ("PersistentVolume", "pv"): volume}
+    found = references(user(), lambda kind, _, name: known.get((kind.kind, name)))
+    assert {(r.kind.kind, str(r.key)) for r in found} == {
+        ("PersistentVolumeClaim", "default/data"),
+        ("PersistentVolume", "pv"),
+        ("Secret", "vault/s"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("of_pod", "of_containers", "expected"),
+    [(None, (None, None), None), (5, (None, None), 5), (5, (6, None), None), (None, (7, 7), 7)],
+)
+def test_the_one_user_of_a_pod_owns_its_tokens(
+    of_pod: int | None, of_containers: tuple[int | None, ...], expected: int | None
+) -> None:
+    pod = make_pod("web", "a", "b", securityContext={"runAsUser": of_pod})
+    for container, own in zip(pod["spec"]["containers"], of_containers, strict=True):
+        container["securityContext"] = {"runAsUser": own}
+    assert pod_user(pod) == expected
+
+
+def test_memory_of_a_volume_is_bounded_only_where_all_containers_are() -> None:
+    pod = make_pod("web", "a", "b")
+    pod["spec"]["containers"][0]["resources"] = {"limits": {"memory": "1Mi"}}
+    assert pod_memory_limit(pod) == 0
+    pod["spec"]["containers"][1]["resources"] = {"limits": {"memory": "2Mi"}}
+    assert pod_memory_limit(pod) == 3 * 1024 * 1024
+
+
+def test_nothing_is_ready_before_it_is_set_up(tmp_path: Path) -> None:
+    from agent.pods.volumes.volumes import Volumes
+
+    volumes = Volumes(tmp_path, (), tokens=None, mount=None)  # type: ignore[arg-type]
+    with pytest.raises(VolumeError):
+        volumes.get("uid", "data")
