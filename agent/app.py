@@ -89,6 +89,7 @@ async def run_agent(config: AgentConfig, stop: asyncio.Event) -> None:
             working.result()
         if agent.shutdown is not None and await machine_stops():
             await agent.shutdown.run()
+        await agent.checkpoint.flush()
 
 
 async def clean_up(config: AgentConfig) -> list[str]:
@@ -111,6 +112,7 @@ async def clean_up(config: AgentConfig) -> list[str]:
             runtime=runtime,
             network=network,
             cgroups=Cgroups(machine=machine, root=config.cgroup_root),
+            holders=PidHolders(config.run_dir / "holders"),
             pod_root=pod_root,
             log_root=config.log_dir,
         )
@@ -126,7 +128,7 @@ class Agent:
         self.config = config
         self._clock = clock
         self._machine = look_at_machine()
-        self._checkpoint = Checkpoint(config.home / "checkpoint", clock=clock)
+        self.checkpoint = Checkpoint(config.home / "checkpoint", clock=clock)
         self._pod_root = config.home / "pods"
         self.shutdown: Shutdown | None = None
         """The end of all pods in order, once there are any."""
@@ -150,11 +152,11 @@ class Agent:
             registration = Registration(client, spec, clock=self._clock)
             service.on_problem = partial(registration.set_problem, "podman")
             tasks.spawn(registration.run(), name="node")
-            cluster = await learn_cluster(client, self.config.node_name, self._checkpoint)
+            cluster = await learn_cluster(client, self.config.node_name, self.checkpoint)
             network = NetplugNetwork()
             stack.push_async_callback(network.close)
             await network.setup(self._node_network(cluster, spec.addresses))
-            feed = NetworkFeed(network, informers, self._checkpoint)
+            feed = NetworkFeed(network, informers, self.checkpoint)
             feed.nodes.informer.on_change(registration.on_change)
             recorder = EventRecorder(client, self._clock)
             csi = Csi(
@@ -199,7 +201,7 @@ class Agent:
                 move=move,
             )
             follow_pods(
-                sync, informers, tasks, checkpoint=self._checkpoint, node_name=self.config.node_name
+                sync, informers, tasks, checkpoint=self.checkpoint, node_name=self.config.node_name
             )
             static = await self._static_pods(sync, client, feed, recorder)
             reclaim = build_reclaim(
@@ -215,7 +217,7 @@ class Agent:
             tunnel = Tunnel(transport, self.config.node_name, by_run_uid(streams, sync.parts.pods))
             lease = NodeLease(client, self.config.node_name, clock=self._clock)
             local = self._local(sync, streams, lease=lease, registration=registration, feed=feed)
-            moves = CidrWatch(self.config.node_name, cluster, self._checkpoint)
+            moves = CidrWatch(self.config.node_name, cluster, self.checkpoint)
             feed.nodes.informer.on_change(moves.on_change)
             for name, coro in (
                 ("events", recorder.run()),
@@ -229,7 +231,7 @@ class Agent:
                 ("csi", csi.run()),
                 ("reclaim", reclaim.run()),
                 ("tunnel", tunnel.run()),
-                ("checkpoint", self._checkpoint.run()),
+                ("checkpoint", self.checkpoint.run()),
                 *upkeep.jobs(),
             ):
                 tasks.spawn(coro, name=name)
@@ -303,7 +305,7 @@ class Agent:
             client=client,
             feed=feed,
             events=recorder.source(COMPONENT, host=self.config.node_name),
-            checkpoint=self._checkpoint,
+            checkpoint=self.checkpoint,
             clock=self._clock,
         )
 
@@ -331,7 +333,7 @@ class Agent:
             server=config.server,
             data_dir=config.data_dir,
             lease=lease,
-            checkpoint=self._checkpoint,
+            checkpoint=self.checkpoint,
             node=lambda: feed.node(config.node_name),
             problems=registration.problems,
             pods=lambda: len(sync.parts.pods.all()),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from agent.network import Network, NetworkFailure
 from agent.pods.container_spec import pod_log_dir
+from agent.pods.isolation import Holders
 from agent.pods.mounts import MountError, remove_tree
 from agent.pods.state import GRACE, POD_NAME, POD_NAMESPACE, POD_UID
 from agent.runtime.cgroups import Cgroups
@@ -20,7 +21,13 @@ MAX_GRACE = 10
 
 
 async def leave(
-    *, runtime: Runtime, network: Network, cgroups: Cgroups, pod_root: Path, log_root: Path
+    *,
+    runtime: Runtime,
+    network: Network,
+    cgroups: Cgroups,
+    holders: Holders,
+    pod_root: Path,
+    log_root: Path,
 ) -> list[str]:
     problems: list[str] = []
 
@@ -31,10 +38,16 @@ async def leave(
             problems.append(f"{what}: {err}")
 
     await step("containers", _remove_containers(runtime, log_root))
+    await step("processes", asyncio.to_thread(_stop_holders, holders))
     await step("network", network.teardown())
     await step("volumes", remove_tree(pod_root))
     await step("cgroups", _remove_cgroups(cgroups))
     return problems
+
+
+def _stop_holders(holders: Holders) -> None:
+    for pod_uid in holders.known():
+        holders.stop(pod_uid)
 
 
 async def _remove_containers(runtime: Runtime, log_root: Path) -> None:

@@ -11,6 +11,7 @@ from agent.network import NodeNetwork
 from agent.network.fake import FakeNetwork
 from agent.pods.build import build_pod_sync
 from agent.pods.etc import DnsSettings
+from agent.pods.isolation import NodeSecurity
 from agent.pods.memory import Host
 from agent.pods.sync import PodSync
 from agent.runtime.cgroups import Cgroups
@@ -29,6 +30,26 @@ async def _no_mount(source: str, target: Path, *, kind: str, options: tuple[str,
     """The directory itself will do: no test of this node looks at what is mounted."""
 
 
+class FakeHolders:
+    """Processes that hold shared PID namespaces, as numbers."""
+
+    def __init__(self) -> None:
+        self.running: dict[str, int] = {}
+        self._next = 1000
+
+    def start(self, pod_uid: str) -> int:
+        if pod_uid not in self.running:
+            self._next += 1
+            self.running[pod_uid] = self._next
+        return self.running[pod_uid]
+
+    def stop(self, pod_uid: str) -> None:
+        self.running.pop(pod_uid, None)
+
+    def known(self) -> list[str]:
+        return sorted(self.running)
+
+
 NODE_NETWORK = NodeNetwork(
     node_name="node1",
     node_ip="192.0.2.1",
@@ -45,6 +66,7 @@ class Node:
     runtime: FakeRuntime
     network: FakeNetwork
     sync: PodSync
+    holders: FakeHolders
 
     def pod(self, name: str = "web") -> Obj | None:
         return self.api.one(POD, "default", name)
@@ -85,6 +107,8 @@ async def running_node(
     runtime: FakeRuntime | None = None,
     network: FakeNetwork | None = None,
     restored: list[Obj] | None = None,
+    security: NodeSecurity | None = None,
+    node: Obj | None = None,
     **allocatable: str,
 ) -> AsyncIterator[Node]:
     """``restored`` pods come from a checkpoint. The rest may be handed on from one life of the
@@ -99,7 +123,10 @@ async def running_node(
         dns=DnsSettings(cluster_dns="10.43.0.10", cluster_domain="cluster.local"),
         allocatable={"cpu": "4", "memory": "4Gi", "pods": "110"} | allocatable,
         log_root=root / "logs",
+        security=security or NodeSecurity(),
+        node=lambda: node,
     )
+    holders = FakeHolders()
     bare = Machine(cgroup_v2=False, controllers=frozenset())
     async with Tasks("node") as tasks:
         recorder = EventRecorder(api.client, clock)
@@ -115,6 +142,7 @@ async def running_node(
             tasks=tasks,
             pod_root=root / "pods",
             mount=_no_mount,
+            holders=holders,
         )
         sync.parts.pods.restore(restored or [])
         informer = Informer(api.client, POD, field_selector="spec.nodeName=node1")
@@ -124,4 +152,4 @@ async def running_node(
         if restored is None:
             await informer.wait_synced()
             sync.parts.pods.sync(informer.list())
-        yield Node(api=api, runtime=runtime, network=network, sync=sync)
+        yield Node(api=api, runtime=runtime, network=network, sync=sync, holders=holders)
