@@ -156,7 +156,7 @@ def trimmed(obj: Mapping[str, object]) -> Obj:
     status = obj.get("status")
     if obj.get("kind") == "Pod" and isinstance(status, dict):
         out["status"] = {k: status[k] for k in KEPT_POD_STATUS if k in status}
-        for which in ("containerStatuses", "initContainerStatuses"):
+        for which in ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"):
             if counts := [_count(s) for s in status.get(which) or () if s.get("containerID")]:
                 out["status"][which] = counts
     elif obj.get("kind") == "Node" and isinstance(status, dict):
@@ -165,9 +165,12 @@ def trimmed(obj: Mapping[str, object]) -> Obj:
 
 
 def _count(status: Obj) -> Obj:
-    """Enough to go on counting restarts where the containers are lost."""
+    """Enough to go on counting restarts where the containers are lost, and to know what one that
+    was resized runs with."""
+    resources = {"resources": status["resources"]} if status.get("resources") else {}
     return {
         "name": status["name"],
         "restartCount": status.get("restartCount") or 0,
         "containerID": "podman://",
+        **resources,
     }

@@ -50,9 +50,8 @@ class Actions:
             await self._ground.create_sandbox(pod, memory)
         if actions.start and self._ground.volumes_ready(pod, memory):
             for start in actions.start:
-                await self._start(pod, memory, start)
-                if memory.hooking:  # the next one waits for its postStart
-                    break
+                if await self._start(pod, memory, start) in memory.hooking:
+                    break  # the next one waits for its postStart
 
     def _note_ending(self, pod: Obj, memory: Memory) -> None:
         """The grace is counted from when the end began, or was asked for with a shorter one."""
@@ -96,7 +95,8 @@ class Actions:
                 del memory.stopping[stop.container_id]
             p.queue.add(uid(pod))
 
-    async def _start(self, pod: Obj, memory: Memory, start: Start) -> None:
+    async def _start(self, pod: Obj, memory: Memory, start: Start) -> str:
+        """The new container's id, "" where there is none."""
         p = self.parts
         container = find_container(pod, start.name)
         launched = await p.launcher.launch(
@@ -111,6 +111,7 @@ class Actions:
             if is_sidecar(container):  # what comes after it waits for nothing else
                 p.queue.add(uid(pod))
             self._hooks.started(pod, memory, container, launched.container_id)
+        return launched.container_id
 
     def _note(self, memory: Memory, container: Obj, start: Start, launched: Launched) -> None:
         own, now = start.name, self.parts.clock.now()

@@ -68,6 +68,7 @@ class Memory:
     ending: tuple[datetime, int] | None = None
     allocation: Allocation | None = None
     actual: dict[str, Obj] = field(default_factory=dict)
+    actual_pod: Obj | None = None
     pod_limits: Resources | None = None
     resize: dict[str, Obj] = field(default_factory=dict)
     stopping: dict[str, int] = field(default_factory=dict)

@@ -31,4 +31,5 @@ def observe(parts: Parts, pod: Obj, memory: Memory) -> PodState:
         numbers=memory.numbers,
         resize=tuple(memory.resize.values()),
         actual=memory.actual,
+        actual_pod=memory.actual_pod,
     )

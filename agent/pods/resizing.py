@@ -6,7 +6,7 @@ both again. A deferred resize is looked at again when another pod has left or wa
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 
 from agent.pods.ground import Ground
@@ -62,16 +62,17 @@ class Resizing:
             own = container.labels.get(CONTAINER_NAME, "")
             if container.state == "running" and own in found:
                 found[own] = memory.actual[container.id] = _has(pod, container)
+        memory.actual_pod = asked.pod
         return Allocation(containers=found, pod=asked.pod)
 
-    def consider(self, pod: Obj, memory: Memory, others: Iterable[Obj]) -> bool:
+    def consider(self, pod: Obj, memory: Memory, others: Callable[[], Iterable[Obj]]) -> bool:
         """Gives the pod what its spec asks for, if it asks for something else than it has and the
         node can. Whether anything was given. ``others`` as they have been given."""
         asked = desired(pod)
         if memory.allocation == asked or is_deleting(pod) or is_terminal(pod) or memory.failure:
             memory.resize.pop(PENDING, None)
             return False
-        refused = refusal(pod, others, self.parts.host.allocatable)
+        refused = refusal(pod, others(), self.parts.host.allocatable)
         now = {"status": "True", "observedGeneration": generation(pod)}
         if refused is not None:
             told = {"type": PENDING, "reason": refused.reason, "message": refused.message, **now}
@@ -102,12 +103,14 @@ class Resizing:
         if memory.sandbox is None or is_deleting(pod) or is_terminal(pod) or memory.failure:
             return
         changes = []
+        # A container with no limit of its own has the pod's.
+        all_of_them = bare(get_path(pod, "spec", "resources")) != (memory.actual_pod or {})
         for container in self._running(pod):
             spec = find_container(pod, container.labels.get(CONTAINER_NAME, ""))
             kinds = changed_kinds(self._actual(memory, container), spec.get("resources") or {})
             if kinds and spec and wants_restart(spec, kinds):
                 memory.resize_restart.add(container.id)
-            elif kinds and spec:
+            elif spec and (kinds or all_of_them):
                 changes.append((container, spec))
         if not changes and IN_PROGRESS not in memory.resize:
             return
@@ -136,7 +139,7 @@ class Resizing:
             await p.runtime.update(container.id, wanted)
             memory.actual[container.id] = bare(spec.get("resources"))
         self._ground.limit(pod, whole)
-        memory.pod_limits = whole
+        memory.pod_limits, memory.actual_pod = whole, bare(get_path(pod, "spec", "resources"))
 
     def _must_fit(self, pod: Obj, container: Container, spec: Obj) -> None:
         """As validateMemoryResizeAction: below what is in use, the kernel would have to kill."""

@@ -13,7 +13,7 @@ from agent.pods.probe_attempt import Target
 from agent.pods.state import ATTEMPT, CONTAINER_NAME, Attempt
 from agent.pods.termination import message_file, read_message
 from edgek.api.meta import Obj, get_path, uid
-from edgek.kinds.pods import containers, init_containers
+from edgek.kinds.pods import all_containers, containers, init_containers
 
 
 class Running:
@@ -51,7 +51,7 @@ class Running:
         found = self.parts.containers.of(uid(pod))
         for container_id in memory.messages.keys() - {c.id for c in found}:
             del memory.messages[container_id]
-        specs = {c["name"]: c for c in (*containers(pod), *init_containers(pod))}
+        specs = {c["name"]: c for c in all_containers(pod)}
         pod_dir = self.parts.volumes.pod_dir(uid(pod))
         for ended in found:
             spec = specs.get(ended.labels.get(CONTAINER_NAME, ""))

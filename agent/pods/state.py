@@ -122,6 +122,8 @@ class PodState:
     """The conditions that tell of a resize."""
     actual: Mapping[str, Obj] = field(default_factory=dict)
     """Container id -> the resources it runs with, in the words of a pod's spec."""
+    actual_pod: Obj | None = None
+    """The same of the pod as a whole, where its spec has resources."""
     numbers: Mapping[str, int] = field(default_factory=dict)
     """The next attempt's number where all containers were removed to begin anew."""
 

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from agent.pods.container_status import EPHEMERAL, INIT, MAIN, container_status
 from agent.pods.plan import is_initialized, past_deadline
+from agent.pods.resize import bare
 from agent.pods.restarts import asking_for_all, could_restart_all, restarts
 from agent.pods.state import PodState
 from edgek.api.conditions import find_condition, with_condition
@@ -66,6 +67,9 @@ def make_status(pod: Obj, state: PodState, *, now: datetime, host_ip: str) -> Ob
     status[MAIN] = mains
     if passing := ephemeral_containers(pod):
         status[EPHEMERAL] = statuses(EPHEMERAL, passing)
+    if whole := bare(get_path(pod, "spec", "resources")):
+        status["allocatedResources"] = whole.get("requests") or {}
+        status["resources"] = state.actual_pod or whole
     if generation(pod):
         status["observedGeneration"] = generation(pod)
     status["conditions"] = _conditions(pod, state, status, now=now)

@@ -24,7 +24,7 @@ MAX_RETRY = 30.0
 OWN_FIELDS = (
     "phase", "reason", "message", "hostIP", "hostIPs", "podIP", "podIPs", "startTime", "qosClass",
     "conditions", "containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses",
-    "observedGeneration",
+    "observedGeneration", "allocatedResources", "resources",
 )  # fmt: skip
 
 
@@ -105,6 +105,9 @@ class StatusWriter:
                     POD, key_of(pod), grace_period_seconds=0, preconditions={"uid": pod_uid}
                 )
                 self.forget(pod_uid)
+        except Conflict:  # our informer may be late, as after an outage: look for ourselves
+            self._pods.adopt(await self._client.get(POD, key_of(pod)), own=True)
+            raise
         except NotFound:  # gone, or another pod has its name: the informer will say so
             self.forget(pod_uid)
 

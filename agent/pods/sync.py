@@ -189,7 +189,7 @@ class PodSync:
             return
         asked, pod = pod, self._as_known(pod, memory)
         self._admit(pod, memory)
-        if self._resizing.consider(asked, memory, self._others(memory)):
+        if self._resizing.consider(asked, memory, lambda: self._others(memory)):
             pod = self._as_known(asked, memory)
             self._room_again()
         await self._resizing.actuate(pod, memory)

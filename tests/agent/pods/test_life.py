@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from agent.network.fake import FakeNetwork
+from agent.node.checkpoint import trimmed
 from agent.runtime.fake import FakeRuntime, Script
 from agent.runtime.runtime import ExecResult, RuntimeFailure
 from edgek.aio.clock import FakeClock
@@ -346,7 +347,27 @@ async def test_a_restarted_agent_knows_what_was_resized_and_sees_what_was_asked_
         await node.until(lambda: ("containers", "") in runtime.calls)
         await asyncio.sleep(5)
         assert [verb for verb, _ in runtime.calls if verb in ("update", "stop", "create")] == []
+        resized = trimmed(node.pod() or {})
+    async with running_node(tmp_path, **life, restored=[resized]) as node:
+        await asyncio.sleep(5)
+        assert [verb for verb, _ in runtime.calls if verb in ("update", "stop", "create")] == []
     change(node, containers=[sized("3", "100Mi")])
     async with running_node(tmp_path, **life) as node:
         await node.until(lambda: has(node) == {"cpu": "3", "memory": "100Mi"})
         assert [verb for verb, _ in runtime.calls if verb in ("update", "create")] == ["update"]
+
+
+async def test_a_resize_of_the_pod_as_a_whole_reaches_those_without_a_limit(tmp_path: Path) -> None:
+    def whole(memory: str) -> Obj:
+        return {"requests": {"memory": memory}, "limits": {"memory": memory}}
+
+    async with running_node(tmp_path, clock=FakeClock()) as node:
+        node.api.put(POD, make_pod(resources=whole("100Mi")))
+        await node.until(lambda: is_running(node))
+        assert node.status()["resources"] == whole("100Mi")
+        change(node, resources=whole("200Mi"))
+        await node.until(lambda: "ResizeCompleted" in node.reasons())
+        await node.until(lambda: node.status()["resources"] == whole("200Mi"))
+        (updated,) = node.runtime.updated.values()
+        assert updated.memory_limit_bytes == 200 * 2**20
+        assert node.status()["allocatedResources"] == {"memory": "200Mi"}

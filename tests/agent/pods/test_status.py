@@ -6,6 +6,7 @@ import pytest
 
 from agent.pods.state import Backoff, Failure, PodState, Waiting
 from agent.pods.status import make_status
+from agent.runtime.runtime import User
 from edgek.api.conditions import find_condition
 from edgek.api.meta import Obj
 from tests.support.pods import at, deleting, make_pod, ran, state_of
@@ -162,3 +163,43 @@ def test_what_is_lost_in_a_reboot_is_last_seen_as_unknown() -> None:
     (got,) = status(pod, PodState())["containerStatuses"]
     assert got["lastState"]["terminated"]["reason"] == "ContainerStatusUnknown"
     assert (got["restartCount"], got["state"]) == (2, {"waiting": {"reason": "ContainerCreating"}})
+
+
+def test_a_sidecar_that_failed_does_not_make_a_job_fail() -> None:
+    side = {"name": "side", "image": "s", "restartPolicy": "Always"}
+    pod = make_pod(restartPolicy="Never", initContainers=[side])
+    running = status(pod, state_of(ran("side"), ran("main", end=3)))
+    assert running["phase"] == "Running"
+    ended = status(pod, state_of(ran("side", exit_code=143, end=4), ran("main", end=3)), 5)
+    assert ended["phase"] == "Succeeded"
+
+
+def test_a_status_says_more_of_a_container_that_runs() -> None:
+    pod = make_pod()
+    pod["spec"]["containers"][0] |= {
+        "lifecycle": {"stopSignal": "SIGUSR1"},
+        "resources": {"requests": {"cpu": "1"}},
+        "volumeMounts": [
+            {"name": "a", "mountPath": "/a"},
+            {"name": "b", "mountPath": "/b", "readOnly": True, "recursiveReadOnly": "Disabled"},
+        ],
+    }
+    main = ran("main", user=User(uid=7, gid=8, groups=(8, 9)))
+    main.labels["io.edgek.image-ref"] = "example.com/main@sha256:1"  # type: ignore[index]
+    (got,) = status(pod, state_of(main))["containerStatuses"]
+    assert got["user"] == {"linux": {"uid": 7, "gid": 8, "supplementalGroups": [8, 9]}}
+    assert got["imageID"] == "example.com/main@sha256:1"
+    assert (got["stopSignal"], got["allocatedResources"]) == ("SIGUSR1", {"cpu": "1"})
+    assert got["volumeMounts"] == [
+        {"name": "a", "mountPath": "/a"},
+        {"name": "b", "mountPath": "/b", "readOnly": True, "recursiveReadOnly": "Disabled"},
+    ]
+
+
+def test_a_pod_the_node_ended_is_marked_as_disrupted_beside_what_others_say() -> None:
+    pod = make_pod()
+    evicted = Failure(reason="Evicted", message="low", disruption=True)
+    got = status(pod, state_of(ran("main", exit_code=143, end=1), failure=evicted))
+    assert (got["phase"], got["reason"]) == ("Failed", "Evicted")
+    told = condition(got, "DisruptionTarget")
+    assert (told["reason"], told["message"]) == ("TerminationByKubelet", "low")
