@@ -36,6 +36,9 @@ from edgek.client.client import Client
 from edgek.control.events import Source
 
 
+HOLDERS = Path("/run/edgek/holders")
+
+
 def build_pod_sync(
     *,
     host: Host,
@@ -70,51 +73,27 @@ def build_pod_sync(
     volumes = Volumes(pod_root, (*table, *more_volumes), tokens=tokens, mount=mount)
     sources = Sources(client, tasks, changed=queue.add)
     isolation = Isolation(
-        security=host.security,
-        holders=holders or PidHolders(Path("/run/edgek/holders")),
-        cgroups=cgroups,
-        ranges=IdRanges(pod_root),
-        lookup=sources.get,
-    )
+        security=host.security, holders=holders or PidHolders(HOLDERS), cgroups=cgroups,
+        ranges=IdRanges(pod_root), lookup=sources.get,
+    )  # fmt: skip
+    cleaner = Cleaner(
+        runtime=runtime, network=network, cgroups=cgroups, containers=containers,
+        volumes=volumes, isolation=isolation, log_root=host.log_root,
+    )  # fmt: skip
     own_devices = PodDevices(watch=devices, pods=pods, containers=containers) if devices else None
+    launcher = Launcher(
+        runtime=runtime, containers=containers, images=images, events=events, clock=clock,
+        lookup=sources.get, devices=own_devices,
+    )  # fmt: skip
 
     def unhealthy(pod: Obj, container: Obj, reason: str, message: str) -> None:
         events.warning(pod, reason, message, field_path=field_path(pod, container["name"]))
 
-    return PodSync(
-        Parts(
-            host=host,
-            runtime=runtime,
-            network=network,
-            cgroups=cgroups,
-            pods=pods,
-            containers=containers,
-            launcher=Launcher(
-                runtime=runtime,
-                containers=containers,
-                images=images,
-                events=events,
-                clock=clock,
-                lookup=sources.get,
-                devices=own_devices,
-            ),
-            volumes=volumes,
-            isolation=isolation,
-            sources=sources,
-            probes=Probes(runtime, tasks, changed=queue.add, tell=unhealthy),
-            writer=StatusWriter(client, pods),
-            cleaner=Cleaner(
-                runtime=runtime,
-                network=network,
-                cgroups=cgroups,
-                containers=containers,
-                volumes=volumes,
-                isolation=isolation,
-                log_root=host.log_root,
-            ),
-            events=events,
-            clock=clock,
-            tasks=tasks,
-            queue=queue,
-        )
-    )
+    parts = Parts(
+        host=host, runtime=runtime, network=network, cgroups=cgroups, pods=pods,
+        containers=containers, launcher=launcher, volumes=volumes, isolation=isolation,
+        sources=sources, probes=Probes(runtime, tasks, changed=queue.add, tell=unhealthy),
+        writer=StatusWriter(client, pods), cleaner=cleaner, events=events, clock=clock,
+        tasks=tasks, queue=queue,
+    )  # fmt: skip
+    return PodSync(parts)
