@@ -11,13 +11,8 @@ import logging
 from contextlib import AsyncExitStack
 from fractions import Fraction
 from functools import partial
-from pathlib import Path
 
-from agent.api.dial import dial_handler
 from agent.api.local import LocalServer
-from agent.api.log import log_handler
-from agent.api.port_forward import port_forward_handler
-from agent.api.session import attach_handler, exec_handler
 from agent.api.stream import Handler
 from agent.api.tunnel import Tunnel
 from agent.config import AgentConfig
@@ -59,8 +54,8 @@ from agent.runtime.pid_holder import PidHolders
 from agent.runtime.podman import PodmanRuntime
 from agent.runtime.runtime import RuntimeFailure
 from agent.runtime.service import PodmanService
+from agent.streams import Node, streams
 from agent.upkeep import Upkeep, look_for_addresses, resources_of
-from agent.usage import Node, usage_handler
 from edgek.aio.clock import Clock, SystemClock
 from edgek.aio.notify import READY, notify
 from edgek.aio.tasks import Tasks, first_of
@@ -74,8 +69,6 @@ from edgek.roles import StartError
 log = logging.getLogger(__name__)
 
 COMPONENT = "kubelet"
-IMAGES = Path("/var/lib/containers")
-"""The system's own storage, which the agent's Podman uses too."""
 
 
 async def run_agent(config: AgentConfig, stop: asyncio.Event) -> None:
@@ -212,11 +205,21 @@ class Agent:
                 home=self.config.home,
                 storage_root=self._storage_root,
             )
-            node = self._node(facts, runtime, upkeep)
-            streams = self._streams(runtime, network, sync, node)
-            tunnel = Tunnel(transport, self.config.node_name, by_run_uid(streams, sync.parts.pods))
+            served = streams(
+                Node(
+                    config=self.config,
+                    facts=facts,
+                    machine=self._machine,
+                    runtime=runtime,
+                    network=network,
+                    sync=sync,
+                    measure=upkeep.meter.disks,
+                    clock=self._clock,
+                )
+            )
+            tunnel = Tunnel(transport, self.config.node_name, by_run_uid(served, sync.parts.pods))
             lease = NodeLease(client, self.config.node_name, clock=self._clock)
-            local = self._local(sync, streams, lease=lease, registration=registration, feed=feed)
+            local = self._local(sync, served, lease=lease, registration=registration, feed=feed)
             moves = CidrWatch(self.config.node_name, cluster, self.checkpoint)
             feed.nodes.informer.on_change(moves.on_change)
             for name, coro in (
@@ -280,20 +283,6 @@ class Agent:
         fresh = keep_fresh(joining, identity, transport=transport, clock=self._clock)
         tasks.spawn(fresh, name="certificate")
         return transport
-
-    def _streams(
-        self, runtime: PodmanRuntime, network: NetplugNetwork, sync: PodSync, node: Node
-    ) -> dict[str, Handler]:
-        """What the server may ask for through the tunnel."""
-        pod_of = sync.parts.pods.get
-        return {
-            "log": node.logs,
-            "exec": exec_handler(runtime),
-            "attach": attach_handler(runtime),
-            "portforward": port_forward_handler(network, pod_of),
-            "dial": dial_handler(pod_of, sync.address),
-            "http": usage_handler(sync, node),
-        }
 
     async def _static_pods(
         self, sync: PodSync, client: Client, feed: NetworkFeed, recorder: EventRecorder
@@ -359,26 +348,6 @@ class Agent:
             first_labels=dict(self.config.labels),
             taints=tuple(self.config.taint_objects()),
             annotations={STORAGE_DIRECTORY: str(self._storage_root)},
-        )
-
-    def _node(self, facts: Facts, runtime: PodmanRuntime, upkeep: Upkeep) -> Node:
-        """What the kubelet's endpoints tell of it."""
-        return Node(
-            name=self.config.node_name,
-            facts=facts,
-            machine=self._machine,
-            logs=log_handler(runtime, self._clock),
-            log_dir=self.config.log_dir,
-            data_dir=self.config.data_dir,
-            image_dir=IMAGES,
-            measure=upkeep.meter.disks,
-            config={
-                "kind": "KubeletConfiguration",
-                "apiVersion": "kubelet.config.k8s.io/v1beta1",
-                "cgroupRoot": self.config.cgroup_root,
-                "maxPods": self.config.max_pods,
-                "podLogsDir": str(self.config.log_dir),
-            },
         )
 
     def _node_network(self, cluster: Cluster, addresses: Addresses) -> NodeNetwork:

@@ -75,7 +75,7 @@ async def test_only_root_may_open_it_and_it_goes_with_the_agent(tmp_path: Path) 
             while path.stat().st_mode & 0o777 != 0o600:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
         assert await ask(run_dir, "much")
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == []  # noqa: ASYNC240
     with pytest.raises(Failure, match="no agent runs on this machine"):
         await ask(str(tmp_path), "much")
 
