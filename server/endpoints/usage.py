@@ -68,18 +68,20 @@ class UsageApi:
     async def _pods(self, pods: Sequence[Obj]) -> list[Obj]:
         running = [pod for pod in pods if get_path(pod, "status", "phase") == "Running"]
         reports = await self._reports.of({_node_of(pod) for pod in running} - {""})
-        told = {
-            (node, each["uid"]): (each, report)
-            for node, report in reports.items()
-            for each in report["pods"]
-        }
-        # A node is believed about its own pods only.
-        keys = ((_node_of(pod), uid(pod)) for pod in running)
-        return [
-            pod_metrics(pod, *told[key])
-            for pod, key in zip(running, keys, strict=True)
-            if key in told
-        ]
+        found = []
+        for pod in running:
+            report = reports.get(_node_of(pod))  # a node is believed about its own pods only
+            told = told_of(pod, report["pods"]) if report is not None else None
+            if report is not None and told is not None:
+                found.append(pod_metrics(pod, told, report))
+        return found
+
+
+def told_of(pod: Obj, pods: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """What a node tells of a pod. By its name, because a static pod and the mirror that shows it
+    here have different uids; by uid where two follow each other under one name."""
+    named = [p for p in pods if (p["namespace"], p["name"]) == (namespace(pod), name(pod))]
+    return next((p for p in named if p["uid"] == uid(pod)), named[0] if named else None)
 
 
 def _node_of(pod: Obj) -> str:
