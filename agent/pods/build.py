@@ -35,7 +35,6 @@ from edgek.api.meta import Obj
 from edgek.client.client import Client
 from edgek.control.events import Source
 
-
 HOLDERS = Path("/run/edgek/holders")
 
 
