@@ -121,7 +121,7 @@ class Snapshot:
 
     def assume(self, pod: PodInfo, node_name: str) -> None:
         """Counts the pod on the node though its binding is still on the way."""
-        self._place(pod, self._info(node_name))
+        self._place(pod, node_name)
         self._assumed.add(pod.uid)
 
     def has(self, uid: str) -> bool:
@@ -143,7 +143,7 @@ class Snapshot:
         info, fresh = self._where.get(uid), pod_info(pod)
         known = info.pods[uid] if info is not None and info.name == node_name else None
         change = _difference(known, fresh) if known else self.remove_pod(uid) | Change.POD_PLACED
-        self._place(fresh, self._info(node_name))
+        self._place(fresh, node_name)
         return change
 
     def _same(self, uid: str, pod: Obj) -> bool:
@@ -159,10 +159,10 @@ class Snapshot:
             info.affine[uid] = fresh
         return True
 
-    def _place(self, pod: PodInfo, info: NodeInfo) -> None:
+    def _place(self, pod: PodInfo, node_name: str) -> None:
         if pod.uid in self._where:
-            self.remove_pod(pod.uid)
-        self._where[pod.uid] = info
+            self.remove_pod(pod.uid)  # which drops the shell of a node that is gone
+        info = self._where[pod.uid] = self._info(node_name)
         if self.nominated:
             self.nominated.pop(pod.uid, None)
         self._enter(pod, info)

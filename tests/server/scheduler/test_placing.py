@@ -210,6 +210,15 @@ def test_verdicts_follow_a_node_that_changes_goes_and_comes_back() -> None:
     assert cluster.why(pod("web-2")) == "no nodes available to schedule pods"
 
 
+def test_pods_outlive_their_node_and_change_while_it_is_gone() -> None:
+    cluster = Cluster(node("a", cpu="1"))
+    cluster.put(pod("web-0", cpu="600m"), "a")
+    cluster.snapshot.remove_node("a")
+    cluster.put(pod("web-0", cpu="700m"), "a")
+    cluster.snapshot.set_node(node("a", cpu="1"))
+    assert "Insufficient cpu" in cluster.why(pod("web-1", cpu="400m"))
+
+
 def test_what_is_remembered_gives_the_same_answer_as_looking_afresh() -> None:
     """Kept verdicts must be indistinguishable from none: a random walk with both."""
     rng = random.Random(11)
