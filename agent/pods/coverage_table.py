@@ -190,19 +190,22 @@ VOLUMES = (
     _kept("volumes.persistentVolumeClaim", "claimName readOnly",
           proof="tests/host/test_volumes.py"),
     _server("volumes.ephemeral", "", "a controller makes a claim of it"),
-    _no_volume(
-        "image iscsi",
-        "not supported by this agent",
-    ),
+    _kept("volumes.image", "reference pullPolicy", proof="tests/host/test_volumes.py"),
+    _kept("volumes.cephfs", "monitors path readOnly secretFile secretRef.name user",
+          proof="tests/agent/pods/volumes/test_cluster_fs.py"),
+    _kept("volumes.glusterfs", "endpoints path readOnly",
+          proof="tests/agent/pods/volumes/test_cluster_fs.py"),
+    _no_volume("iscsi", "not supported by this agent"),
     _kept("volumes.csi", "driver fsType nodePublishSecretRef.name readOnly volumeAttributes",
           proof="tests/agent/csi/test_csi.py"),
+    _kept(f"{_SOURCES}.clusterTrustBundle", "name optional path",
+          proof="tests/agent/pods/volumes/test_cluster_fs.py"),
+    _no_volume("projected.sources.podCertificate", "not supported by this agent"),
+    Rule(prefix=f"{_SOURCES}.clusterTrustBundle", leaves=(), state=State.VOLUME, proof=COVERAGE,
+         note="bundles are named; choosing by signer is not supported by this agent"),
     _no_volume(
-        "projected.sources.clusterTrustBundle projected.sources.podCertificate",
-        "not supported by this agent",
-    ),
-    _no_volume(
-        "awsElasticBlockStore azureDisk azureFile cephfs cinder fc flexVolume flocker "
-        "gcePersistentDisk gitRepo glusterfs photonPersistentDisk portworxVolume quobyte rbd "
+        "awsElasticBlockStore azureDisk azureFile cinder fc flexVolume flocker "
+        "gcePersistentDisk gitRepo photonPersistentDisk portworxVolume quobyte rbd "
         "scaleIO storageos vsphereVolume",
         "removed or deprecated upstream: use a CSI driver",
     ),

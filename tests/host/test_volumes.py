@@ -16,6 +16,7 @@ pytestmark = [
     pytest.mark.skipif(bool(missing_need()), reason=missing_need() or "-"),
 ]
 IMAGE = "docker.io/library/busybox:1.36"
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples/storage"
 CLAIM = {"apiVersion": "v1", "kind": "PersistentVolumeClaim"}
 
 
@@ -78,9 +79,24 @@ def test_a_claim_of_the_default_class_outlives_its_pod_and_goes_with_its_data(
     assert kubectl("exec", "reader", "--", "cat", "/v/note") == "kept\n"
     kubectl("exec", "reader", "--", "touch", "/v/mine")  # it is everybody's, as with k3s
     kubectl("delete", "pod", "reader")
-    kubectl("delete", "pvc", "data")
+    node = cluster.bed.nodes[0]
+    cluster.stop(node)
+    kubectl("delete", "pvc", "data")  # while its node is off
+    cluster.start_agent(node)
     kubectl("wait", f"pv/{volume['metadata']['name']}", "--for=delete", "--timeout=30s")
     assert directory.name not in inside(cluster, "ls", "-A", str(directory.parent))
+
+
+def test_the_examples_of_the_documentation_work(cluster: RealCluster) -> None:
+    kubectl = cluster.kubectl
+    kubectl("apply", "-f", str(EXAMPLES))
+    kubectl("rollout", "status", "deployment/notes", "--timeout=60s")
+    kubectl("rollout", "restart", "deployment/notes")
+    kubectl("rollout", "status", "deployment/notes", "--timeout=60s")
+    said = kubectl("exec", "deploy/notes", "--", "cat", "/notes/log")
+    assert said == "started\nstarted\n"
+    kubectl("delete", "-f", str(EXAMPLES), "--cascade=foreground")
+    cluster.wait("its volume is gone", lambda: not cluster.kubectl("get", "pv", "-o", "name"))
 
 
 def test_a_sub_path_is_what_it_is_and_a_link_leads_nowhere(cluster: RealCluster) -> None:
