@@ -183,7 +183,7 @@ class CsiVolumes:
             self._events.normal(
                 wanted.pod,
                 "FileSystemResizeSuccessful",
-                f"MountVolume.NodeExpandVolume succeeded for volume {record.spec_name!r}",
+                f'MountVolume.NodeExpandVolume succeeded for volume "{record.spec_name}"',
             )
         await self._server.grown(wanted)
 

@@ -107,8 +107,9 @@ async def test_exec_sees_output_codes_and_time(bench: PodmanBench) -> None:
     assert (result.exit_code, result.output) == (4, b"out\nerr\n")
     assert (await exec_(container.id, ("absent",), timeout=5)).exit_code == 127
     assert (await exec_(container.id, ("/etc/passwd",), timeout=5)).exit_code == 126
-    with pytest.raises(TimeoutError):
-        await exec_(container.id, ("sleep", "77"), timeout=0.3)
+    for slow in (("sleep", "77"), ("sh", "-c", "(sleep 77 & sleep 77; true) | sleep 77; true")):
+        with pytest.raises(TimeoutError):
+            await exec_(container.id, slow, timeout=0.5)
     left = await exec_(container.id, ("sh", "-c", "ps | grep '[s]leep 77'"), timeout=5)
     assert left.output == b""
     much = await exec_(container.id, ("sh", "-c", "yes | head -c 200000"), timeout=5)

@@ -62,7 +62,10 @@ class Links:
             target.symlink_to(source)
 
     def unbind(self, target: Path) -> None:
-        target.unlink(missing_ok=True)
+        if target.is_dir() and not target.is_symlink():
+            target.rmdir()
+        else:
+            target.unlink(missing_ok=True)
 
 
 class CsiDriver:

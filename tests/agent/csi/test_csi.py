@@ -16,8 +16,12 @@ import pytest
 
 from agent.csi.build import Csi
 from agent.csi.csi_node import Installed, plan_csi_node, plan_node
+from agent.csi.places import Places
+from agent.csi.request import plan_volume
+from agent.csi.server import ServerSide
 from agent.pods.environment import Surroundings
 from agent.pods.mounts import MountError
+from agent.pods.tokens import Tokens
 from agent.pods.volumes.plugin import VolumeError, Wanted
 from edgek.aio.clock import FakeClock
 from edgek.api.meta import Key, Obj
@@ -381,3 +385,78 @@ async def test_a_volume_grows_with_its_claim(place: Path, driver: CsiDriver) -> 
         assert told["status"]["capacity"] == {"storage": "2Gi"}
         assert not told["status"].get("conditions")
         assert b.api.objects[PERSISTENT_VOLUME_CLAIM, Key("default", "c")]
+
+
+async def test_a_driver_that_hangs_holds_up_its_own_volume_alone(
+    place: Path, driver: CsiDriver
+) -> None:
+    async with bed(place) as b:
+        b.driver_object()
+        (driver.store / "hang").write_text("NodeStageVolume")
+        hanging = b.persistent(make_pod("one"))
+        task = asyncio.create_task(b.csi.volumes.set_up(hanging))
+        await until(lambda: "NodeStageVolume" in methods(driver))
+        (driver.store / "hang").unlink()
+        other = b.persistent(make_pod("two"), csi={"volumeHandle": "disk2"})
+        await b.csi.volumes.set_up(other)
+        task.cancel()  # as the pod's deletion does
+        await asyncio.gather(task, return_exceptions=True)
+        await b.csi.volumes.tear_down(hanging.directory)
+        await b.csi.volumes.tear_down(other.directory)
+        assert b.left() == []
+
+
+async def test_what_stays_staged_goes_when_the_driver_comes_back(place: Path) -> None:
+    async with bed(place) as b:
+        b.driver_object()
+        first = CsiDriver(place / "kubelet", place / "disks", mounter=Links())
+        with first.running():
+            wanted = b.persistent(make_pod())
+            await b.csi.volumes.set_up(wanted)
+            (first.store / "fail").write_text("NodeUnstageVolume")
+            await b.csi.volumes.tear_down(wanted.directory)
+            assert any(path.endswith("globalmount") for path in b.left())
+        (first.store / "fail").unlink()
+        second = CsiDriver(place / "kubelet", place / "disks", mounter=Links())
+        with second.running():
+            await until(lambda: b.left() == [])
+            assert methods(second) == ["NodeUnstageVolume"]
+
+
+async def test_a_driver_that_wants_it_is_asked_again(place: Path, driver: CsiDriver) -> None:
+    async with bed(place) as b:
+        b.driver_object(requiresRepublish=True)
+        wanted = b.persistent(make_pod())
+        await b.csi.volumes.set_up(wanted)
+        await b.csi.volumes.set_up(wanted)
+        assert methods(driver) == ["NodeStageVolume", "NodePublishVolume", "NodePublishVolume"]
+
+
+class OneToken(Tokens):
+    """Gives the same token to all who ask."""
+
+    def __init__(self, api: MemoryApi, token: str) -> None:
+        super().__init__(api.client, clock=FakeClock())
+        self.token = token
+
+    async def get(self, pod: Obj, source: Obj, *, old: bytes | None) -> bytes:
+        return self.token.encode()
+
+
+async def test_a_driver_gets_tokens_by_audience_as_a_token_request_gives_them(
+    place: Path,
+) -> None:
+    claims = base64.urlsafe_b64encode(b'{"exp": 1893456000}').decode().rstrip("=")
+    token = f"h.{claims}.s"
+    api = MemoryApi()
+    async with bed(place, api) as b:
+        b.driver_object(tokenRequests=[{"audience": "vault"}])
+        found = b.objects[CSI_DRIVER, "", NAME]
+        places = Places(root=place / "kubelet", pod_root=place / "pods")
+        volume = plan_volume(b.persistent(make_pod()), found, places, node="node1")
+        given = await ServerSide(api.client, OneToken(api, token)).tokens(volume, make_pod())
+    (text,) = given.values()
+    assert json.loads(text) == {
+        "vault": {"token": token, "expirationTimestamp": "2030-01-01T00:00:00Z"}
+    }
+    assert list(given) == ["csi.storage.k8s.io/serviceAccount.tokens"]

@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
+import aiohttp.web
 import pytest
 
 from agent.pods.http_get import MAX_BODY, HttpError, http_get, make_request
@@ -11,6 +13,7 @@ from agent.pods.probe_attempt import Attempted, Result, Target, attempt
 from agent.runtime.fake import FakeRuntime
 from edgek.api.meta import Obj
 from tests.support.grpc_server import Refusal, grpc_server
+from tests.support.https_peer import https_peer
 from tests.support.pods import make_pod
 
 HEALTH = "/grpc.health.v1.Health/Check"
@@ -104,6 +107,28 @@ async def test_redirects_are_followed_on_the_same_host_and_told_of_otherwise() -
         got = await probe({"httpGet": {"port": port, "path": "/"}})
         assert got.result is Result.FAILURE
         assert got.said.endswith("stopped after 10 redirects")
+
+
+async def test_https_is_spoken_and_no_certificate_checked() -> None:
+    async def serve(request: Any) -> aiohttp.web.Response:
+        return aiohttp.web.Response(status=200 if request.path == "/ok" else 500)
+
+    async with https_peer(serve) as peer:
+        action = {"port": peer.port, "scheme": "HTTPS"}
+        assert (await probe({"httpGet": {**action, "path": "/ok"}})).result is Result.SUCCESS
+        got = await probe({"httpGet": {**action, "path": "/no"}})
+        assert got.said == "HTTP probe failed with statuscode: 500"
+
+    async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(10)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(plain, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        got = await probe({"httpGet": {"port": port, "path": "/", "scheme": "HTTPS"}})
+        assert got.said.startswith(f'Get "https://127.0.0.1:{port}/": tls: ')
 
 
 async def test_no_more_than_the_beginning_of_a_body_is_read() -> None:
