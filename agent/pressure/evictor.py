@@ -74,6 +74,7 @@ class Evictor:
         self._wake = asyncio.Event()
         self._nudge: asyncio.TimerHandle | None = None
         self._evicting: set[str] = set()
+        self._spared: set[str] = set()
         self._reclaimed_at = self._told_at = self._old_images_at = float("-inf")
         self._told = ""
         self._walked: _Walked | None = None
@@ -124,6 +125,7 @@ class Evictor:
         before = self.state.conditions
         self.state = observe(self.state, thresholds, seen, now=now, transition=self.args.transition)
         if self.state.conditions != before:
+            self._spared.clear()
             log.info("pressure conditions=%s", ",".join(sorted(self.state.conditions)) or "none")
             self.on_conditions(self.state.conditions)
         if await self._keep_limits(seen):
@@ -199,7 +201,9 @@ class Evictor:
     async def _evict(self, pod: Obj, message: str, *, grace: int, disruption: bool) -> bool:
         """Whether the pod could be; returns when it is gone, or takes too long for that."""
         if is_critical(pod):
-            log.warning("cannot evict a critical pod pod=%s", key_of(pod))
+            if uid(pod) not in self._spared:
+                log.warning("cannot evict a critical pod pod=%s", key_of(pod))
+                self._spared.add(uid(pod))
             return False
         log.warning("evicting pod pod=%s message=%r", key_of(pod), message)
         failure = Failure(reason="Evicted", message=message, disruption=disruption)

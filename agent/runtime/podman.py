@@ -16,7 +16,6 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from agent.runtime.command import run_in_container
 from agent.runtime.exits import Exits
@@ -242,7 +241,7 @@ class PodmanRuntime:
             # By id Podman refuses an image of several names, and by force it would take
             # containers with it: so name by name, the last one takes the image.
             for name in found.get("RepoTags") or (image_id,):
-                await self._call("DELETE", f"/images/{quote(name, safe='')}")
+                await self._call("DELETE", f"/images/{name}")
         except Refused as err:
             if err.status != 404:
                 raise

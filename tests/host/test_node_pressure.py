@@ -1,0 +1,180 @@
+"""The node looks after itself, on real Podman: devices, a hung service, a full disk, images."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.images import BUSYBOX, HELLO_1
+from tests.support.real_cluster import RealCluster, real_cluster
+from tests.support.testbed import Space, missing_need
+
+IN_ORDER = True
+"""Each leaves the node as the next one needs it; the last one empties it."""
+pytestmark = [
+    pytest.mark.host,
+    pytest.mark.timeout(200),
+    pytest.mark.skipif(bool(missing_need()), reason=missing_need() or "-"),
+]
+DEVICES = """
+edgek.io/tun: {paths: [/dev/net/tun], shared: 2, groups: [44], env: {TUN: here}}
+edgek.io/plug: {paths: [/dev/shm/plug]}
+"""
+SMALL_DISK = "mount -t tmpfs -o size=200m small /mnt && cp -a /var/lib/edgek/. /mnt && mount --bind /mnt /var/lib/edgek"  # noqa: E501
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
+    with real_cluster(tmp_path_factory.mktemp("pressure"), nodes=1) as up:
+        node = up.bed.nodes[0]
+        up.stop(node)
+        node.run("sh", "-c", SMALL_DISK)
+        (node.dir / "etc/edgek/devices.yaml").write_text(DEVICES)
+        restart(up, eviction_hard="nodefs.available<40%", system_reserved="memory=100Mi,cpu=100m")
+        yield up
+
+
+def restart(cluster: RealCluster, **options: str) -> None:
+    node = cluster.bed.nodes[0]
+    if node.name in cluster.processes:
+        cluster.stop(node)
+    cluster.start_agent(node, eviction_pressure_transition_period="3s", **options)
+
+
+def apply(cluster: RealCluster, name: str, script: str, **spec: Any) -> None:
+    resources = spec.pop("resources", {})
+    mounts = [{"name": v["name"], "mountPath": f"/{v['name']}"} for v in spec.get("volumes", ())]
+    main = {"name": "main", "image": BUSYBOX, "command": ["sh", "-c", script + "; sleep 999"],
+            "resources": resources, "volumeMounts": mounts}  # fmt: skip
+    pod = {
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
+        "spec": {"terminationGracePeriodSeconds": 0, "containers": [main], **spec},
+    }  # fmt: skip
+    cluster.kubectl("apply", "-f", "-", stdin=json.dumps(pod))
+
+
+def status(cluster: RealCluster, what: str) -> dict[str, Any]:
+    found: dict[str, Any] = cluster.json(what)["status"]
+    return found
+
+
+def condition(cluster: RealCluster, kind: str) -> str:
+    found = status(cluster, "node/node1")["conditions"]
+    return next(str(c["status"]) for c in found if c["type"] == kind)
+
+
+def ready(cluster: RealCluster, *pods: str) -> None:
+    names = [f"pod/{pod}" for pod in pods]
+    cluster.kubectl("wait", "--for=condition=Ready", *names, "--timeout=30s")
+
+
+def test_a_pod_uses_the_device_it_asks_for_and_others_do_not_see_it(cluster: RealCluster) -> None:
+    def tells() -> bool:
+        found = status(cluster, "node/node1")["allocatable"]
+        return (found.get("edgek.io/tun"), found.get("edgek.io/plug")) == ("2", "0")
+
+    cluster.wait("the node tells its devices", tells, 30)
+    use = "exec 3<>/dev/net/tun && echo $TUN $(id -G)"
+    apply(cluster, "tun", use, resources={"limits": {"edgek.io/tun": 1}},
+          securityContext={"runAsUser": 0})  # fmt: skip
+    apply(cluster, "plain", use)
+    ready(cluster, "tun", "plain")
+    cluster.wait("it is used", lambda: "here 0" in cluster.kubectl("logs", "tun"), 20)
+    assert "44" in cluster.kubectl("logs", "tun").split()
+    assert "here" not in cluster.kubectl("logs", "plain")
+
+
+def test_a_device_that_is_plugged_in_lets_a_waiting_pod_come(cluster: RealCluster) -> None:
+    apply(cluster, "plugged", "test -c /dev/shm/plug && echo there",
+          resources={"limits": {"edgek.io/plug": 1}})  # fmt: skip
+    why = "Insufficient edgek.io/plug"
+    cluster.wait("it waits", lambda: why in cluster.kubectl("describe", "pod", "plugged"), 20)
+    cluster.bed.nodes[0].run("mknod", "-m", "666", "/dev/shm/plug", "c", "1", "3")
+    ready(cluster, "plugged")
+    cluster.wait("it is there", lambda: "there" in cluster.kubectl("logs", "plugged"), 20)
+    cluster.kubectl("delete", "pod", "plugged", "plain", "--now")
+
+
+def test_what_is_reserved_is_kept_from_pods(cluster: RealCluster) -> None:
+    found = status(cluster, "node/node1")
+    kib = {k: int(found[k]["memory"].removesuffix("Ki")) for k in ("capacity", "allocatable")}
+    assert kib["capacity"] - kib["allocatable"] == 100 * 1024
+    assert found["allocatable"]["cpu"].endswith("900m")
+    node = cluster.bed.nodes[0]
+    file = f"/sys/fs/cgroup/memory{node.cgroup}/memory.limit_in_bytes"
+    if Path(file).exists():
+        assert int(Path(file).read_text()) // 1024 == kib["allocatable"]
+
+
+def test_a_full_disk_costs_the_pod_that_filled_it_and_the_node_says_so(
+    cluster: RealCluster,
+) -> None:
+    cache = {"name": "cache", "emptyDir": {}}
+    apply(cluster, "modest", "echo 1 > /cache/file", volumes=[cache])
+    ready(cluster, "modest")
+    apply(cluster, "hog", "dd if=/dev/zero of=/cache/file bs=1M count=150", volumes=[cache])
+    cluster.wait("it has ended", lambda: status(cluster, "pod/hog")["phase"] == "Failed")
+    message = status(cluster, "pod/hog")["message"]
+    assert status(cluster, "pod/hog")["reason"] == "Evicted"
+    assert message.startswith("The node was low on resource: ephemeral-storage. Threshold ")
+    events = cluster.kubectl("get", "events")
+    assert "Attempting to reclaim ephemeral-storage" in events
+    assert "The node was low on resource" in events
+    ended = lambda: condition(cluster, "DiskPressure") == "False"  # noqa: E731
+    cluster.wait("the pressure ends", ended, 30)
+    assert status(cluster, "pod/modest")["phase"] == "Running"
+    assert status(cluster, "pod/tun")["phase"] == "Running"
+
+
+def test_a_pod_above_the_size_of_its_volume_is_evicted(cluster: RealCluster) -> None:
+    volume = {"name": "small", "emptyDir": {"sizeLimit": "1Mi"}}
+    apply(cluster, "over", "dd if=/dev/zero of=/small/file bs=1M count=4", volumes=[volume])
+    gone = lambda: status(cluster, "pod/over").get("reason") == "Evicted"  # noqa: E731
+    cluster.wait("it is evicted", gone, 40)
+    message = status(cluster, "pod/over")["message"]
+    assert message == 'Usage of EmptyDir volume "small" exceeds the limit "1Mi". '
+
+
+def service(node: Space, signal: str) -> None:
+    node.run("sh", "-c", f"kill -{signal} $(cat /run/edgek/podman.pid)")
+
+
+def test_a_podman_that_hangs_makes_the_node_not_ready_until_it_answers(
+    cluster: RealCluster,
+) -> None:
+    service(cluster.bed.nodes[0], "STOP")
+    try:
+        apply(cluster, "waits", "true")
+        wait = ("--for=condition=Ready=false", "node/node1", "--timeout=40s")
+        cluster.kubectl("wait", *wait)
+        why = "container runtime is down: podman's service does not answer"
+        assert why in cluster.kubectl("describe", "node", "node1")
+    finally:
+        service(cluster.bed.nodes[0], "CONT")
+    cluster.kubectl("wait", "--for=condition=Ready", "node/node1", "--timeout=30s")
+    ready(cluster, "waits", "tun")
+
+
+def test_without_room_for_images_the_unused_ones_go_and_critical_pods_stay(
+    cluster: RealCluster,
+) -> None:
+    node = cluster.bed.nodes[0]
+    apply(cluster, "critical", "true", priorityClassName="system-node-critical")
+    ready(cluster, "critical")
+
+    def images() -> str:
+        shown = node.run("podman", "images", "--format", "{{.Repository}}:{{.Tag}}",
+                         capture_output=True)  # fmt: skip
+        return str(shown.stdout)
+
+    assert HELLO_1 in images()
+    restart(cluster, eviction_hard="imagefs.available<99.9%")
+    cluster.wait("unused images are gone", lambda: HELLO_1 not in images(), 40)
+    assert BUSYBOX in images()
+    told = lambda: len(status(cluster, "node/node1").get("images", ())) == 1  # noqa: E731
+    cluster.wait("the node tells", told, 20)
+    evicted = lambda: status(cluster, "pod/modest").get("reason") == "Evicted"  # noqa: E731
+    cluster.wait("pods go one by one", evicted, 60)
+    assert status(cluster, "pod/critical")["phase"] == "Running"
