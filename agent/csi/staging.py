@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 from agent.csi.alone import Alone
 from agent.csi.driver import Driver, Drivers
@@ -49,7 +50,7 @@ class Staging:
             asyncio.get_running_loop().call_later(delay, self._look.set)
             delay = min(delay * 2, MAX_DELAY)
 
-    async def stage(self, driver: Driver, path: Path, **message: object) -> None:
+    async def stage(self, driver: Driver, path: Path, **message: Any) -> None:
         """Once for all pods of the node, as upstream's MountDevice. Raises VolumeError."""
         stands = self._stands.get(path)
         if stands or (stands is None and path in mounts_below(path)):

@@ -96,7 +96,8 @@ async def _kill(process: asyncio.subprocess.Process) -> None:
 def _stopped_tree(root: int) -> list[int]:
     """The process and all below it. Each is stopped before its children are read, so that it
     makes no more meanwhile; what has left the tree already is the container's own."""
-    found, waiting = [], [root]
+    found: list[int] = []
+    waiting = [root]
     while waiting and len(found) < MAX_TREE:
         pid = waiting.pop()
         with contextlib.suppress(OSError):
