@@ -31,13 +31,15 @@ from edgek.kinds import (
     PERSISTENT_VOLUME,
     PERSISTENT_VOLUME_CLAIM,
     POD,
+    RUNTIME_CLASS,
     SECRET,
 )
 
 log = logging.getLogger(__name__)
 
 REMEMBERED = (
-    CONFIG_MAP, SECRET, PERSISTENT_VOLUME_CLAIM, PERSISTENT_VOLUME, ENDPOINTS, CSI_DRIVER
+    CONFIG_MAP, SECRET, PERSISTENT_VOLUME_CLAIM, PERSISTENT_VOLUME, ENDPOINTS, CSI_DRIVER,
+    RUNTIME_CLASS,
 )  # fmt: skip
 """Kinds that pods refer to and cannot start without: the checkpoint has them."""
 _KINDS = {kind.kind: kind for kind in REMEMBERED}

@@ -22,6 +22,8 @@ from edgek.kinds.pods import containers, init_containers, pod_requests, qos_clas
 OS_LABEL = "kubernetes.io/os"
 MIRROR = "kubernetes.io/config.mirror"
 SYSTEM_CRITICAL = 2_000_000_000
+BY_NODE = ("NodeAffinity", "TaintToleration")
+"""Reasons that the Node object gives: what is known of it may be old."""
 SOURCE = "kubernetes.io/config.source"
 """Where a pod is from: a static pod's says "file"."""
 

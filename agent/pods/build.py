@@ -1,6 +1,7 @@
 """How sync is put together from a runtime, a network, a client and a host."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from agent.devices.watch import DeviceWatch
@@ -13,6 +14,7 @@ from agent.pods.isolation import Holders, Isolation
 from agent.pods.launch import Launcher, field_path
 from agent.pods.memory import Host
 from agent.pods.mounts import mount
+from agent.pods.node_object import ask_node
 from agent.pods.parts import Parts
 from agent.pods.probes import Probes
 from agent.pods.sources import Sources
@@ -89,7 +91,8 @@ def build_pod_sync(
         events.warning(pod, reason, message, field_path=field_path(pod, container["name"]))
 
     parts = Parts(
-        host=host, runtime=runtime, network=network, cgroups=cgroups, pods=pods,
+        host=host, ask_node=partial(ask_node, client, host.node_name),
+        runtime=runtime, network=network, cgroups=cgroups, pods=pods,
         containers=containers, launcher=launcher, volumes=volumes, isolation=isolation,
         sources=sources, probes=Probes(runtime, tasks, changed=queue.add, tell=unhealthy),
         writer=StatusWriter(client, pods), cleaner=cleaner, events=events, clock=clock,

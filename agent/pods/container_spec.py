@@ -17,6 +17,7 @@ from agent.pods.state import (
     ATTEMPT,
     CONTAINER_NAME,
     GRACE,
+    HANDLER,
     IMAGE_REF,
     POD_NAME,
     POD_NAMESPACE,
@@ -55,7 +56,8 @@ def make_spec(
         stdin_once=bool(container.get("stdinOnce")),
         tty=bool(container.get("tty")),
         handler=place.handler,
-        labels=_labels(pod, container, attempt, image),
+        labels=_labels(pod, container, attempt, image)
+        | ({HANDLER: place.handler} if place.handler else {}),
         stop_signal=get_path(container, "lifecycle", "stopSignal", default=""),
     )
 

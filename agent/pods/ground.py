@@ -19,7 +19,7 @@ from agent.pods.place import Place
 from agent.pods.references import references
 from agent.pods.resources import class_shares, pod_resources
 from agent.pods.sources import NotSynced
-from agent.pods.state import CONTAINER_NAME, SandboxError
+from agent.pods.state import CONTAINER_NAME, HANDLER, SandboxError
 from agent.pods.sysctls import pod_sysctls
 from agent.pods.volumes.plugin import Pending, VolumeError
 from agent.runtime.runtime import Namespaces, Resources
@@ -117,6 +117,11 @@ class Ground:
             allocatable=p.host.allocatable,
         )
 
+    def _handler(self, pod: Obj) -> str:
+        """Its other containers', though the class be gone by now."""
+        found = self.parts.containers.of(uid(pod))
+        return found[0].labels.get(HANDLER, "") if found else self.parts.isolation.handler(pod)
+
     def _pid_namespace(self, pod: Obj, container: Obj) -> str:
         """Raises ConfigError where it is to be that of a container that does not run."""
         if pod["spec"].get("hostPID"):
@@ -144,7 +149,7 @@ class Ground:
             log_root=p.host.log_root,
             pod_dir=p.volumes.pod_dir(uid(pod)),
             security=p.host.security,
-            handler=p.isolation.handler(pod),
+            handler=self._handler(pod),
             id_range=p.isolation.id_range(pod),
             node_memory=p.host.memory,
             volume=lambda volume: p.volumes.get(uid(pod), volume),

@@ -1,5 +1,6 @@
 """Everything sync works with, as one value."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from agent.network import Network
@@ -16,6 +17,7 @@ from agent.runtime.cgroups import Cgroups
 from agent.runtime.runtime import Runtime
 from edgek.aio.clock import Clock
 from edgek.aio.tasks import Tasks
+from edgek.api.meta import Obj
 from edgek.control.events import Source
 from edgek.control.workqueue import WorkQueue
 
@@ -25,6 +27,8 @@ class Parts:
     """Everything sync works with."""
 
     host: Host
+    ask_node: Callable[[], Awaitable[Obj | None]]
+    """The node's object, fresh from the server; None where it does not say."""
     runtime: Runtime
     network: Network
     cgroups: Cgroups

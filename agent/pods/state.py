@@ -23,6 +23,7 @@ GRACE = "io.edgek.grace-period"
 IMAGE_REF = "io.edgek.image-ref"
 RESOURCES = "io.edgek.resources"
 BOOT = "io.edgek.boot"
+HANDLER = "io.edgek.handler"
 
 START_ERROR_CODE = 128
 """The exit code of a container that could not start, as containerd reports it."""

@@ -15,7 +15,7 @@ from datetime import timedelta
 
 from agent.network import NetworkFailure, Sandbox
 from agent.pods.actions import Actions
-from agent.pods.admission import admit
+from agent.pods.admission import BY_NODE, admit
 from agent.pods.backoff import restart_at
 from agent.pods.decisions import PodActions
 from agent.pods.departure import Departure
@@ -188,7 +188,7 @@ class PodSync:
         if memory.removed:
             return
         asked, pod = pod, self._as_known(pod, memory)
-        self._admit(pod, memory)
+        await self._admit(pod, memory)
         if self._resizing.consider(asked, memory, lambda: self._others(memory)):
             pod = self._as_known(asked, memory)
             self._room_again()
@@ -238,7 +238,7 @@ class PodSync:
                 memory.sandbox = self._ground.host_sandbox(pod_uid)
         return self._memory[pod_uid]
 
-    def _admit(self, pod: Obj, memory: Memory) -> None:
+    async def _admit(self, pod: Obj, memory: Memory) -> None:
         if memory.admitted:
             return
         memory.admitted = True
@@ -246,11 +246,19 @@ class PodSync:
             return
         self._make_room(pod, memory)
         refusals = (gate(pod) for gate in self.gates)
-        memory.failure = next((found for found in refusals if found), None) or admit(
-            pod, self._others(memory), self.parts.host
-        )
+        refused = next((found for found in refusals if found), None)
+        memory.failure = memory.failure or refused or await self._refused(pod, memory)
         if memory.failure is not None:
             self.parts.events.warning(pod, memory.failure.reason, memory.failure.message)
+
+    async def _refused(self, pod: Obj, memory: Memory) -> Failure | None:
+        host = self.parts.host
+        found = admit(pod, self._others(memory), host)
+        if found is None or found.reason not in BY_NODE:
+            return found
+        # The pod may have come before the change of the node that let it come.
+        node = await self.parts.ask_node()
+        return admit(pod, self._others(memory), replace(host, node=lambda: node))
 
     def _make_room(self, pod: Obj, memory: Memory) -> None:
         for victim in plan_preemption(pod, self._others(memory), self.parts.host):

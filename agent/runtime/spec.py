@@ -14,6 +14,7 @@ from agent.runtime.runtime import ContainerSpec, IdRange, Mount, Namespaces, Res
 BOOT_LABEL = "io.edgek.boot"
 """Which boot a container belongs to: Podman forgets after a reboot that one had run."""
 HANDLER_LABEL = "io.edgek.handler"
+"""Which OCI runtime a container belongs to, where not to the default one."""
 LOG_LABEL = "io.edgek.log-path"
 LOG_BYTES = 10 * 1024 * 1024
 """As the kubelet's containerLogMaxSize."""
@@ -50,8 +51,6 @@ def plan_spec(
         "resource_limits": plan_resources(spec.resources, machine=machine),
         "oom_score_adj": max(spec.resources.oom_score_adj, machine.oom_score_floor),
     }
-    if spec.handler:
-        body["labels"][HANDLER_LABEL] = spec.handler
     body |= _command(spec) | _namespaces(spec.namespaces) | _security(spec.security)
     return body
 

@@ -9,7 +9,7 @@ from agent.pods.isolation import NodeSecurity
 from agent.runtime.runtime import ContainerSpec
 from edgek.aio.clock import FakeClock
 from edgek.api.meta import Obj
-from edgek.kinds import POD, RUNTIME_CLASS
+from edgek.kinds import NODE, POD, RUNTIME_CLASS
 from tests.support.node import Node, running_node
 from tests.support.pods import make_pod
 
@@ -130,3 +130,28 @@ async def test_a_critical_pod_takes_the_place_of_another(tmp_path: Path) -> None
             "Preempting", "Preempted in order to admit critical pod",
         )  # fmt: skip
         assert node.messages("Preempting") == ["Preempted in order to admit critical pod"]
+
+
+async def test_what_is_known_of_the_node_may_be_old(tmp_path: Path) -> None:
+    old = {"metadata": {"name": "node1", "labels": {}}, "spec": {}}
+    fresh = {"metadata": {"name": "node1", "labels": {"disk": "ssd"}}, "spec": {}}
+    async with running_node(tmp_path, clock=FakeClock(), node=old) as node:
+        node.api.put(NODE, fresh)
+        node.api.put(POD, make_pod(nodeSelector={"disk": "ssd"}))
+        await node.until(lambda: is_running(node))
+        node.api.put(POD, make_pod("wrong", "a", nodeSelector={"disk": "hdd"}))
+        await node.until(lambda: node.status("wrong").get("phase") == "Failed")
+        assert node.status("wrong")["reason"] == "NodeAffinity"
+
+
+async def test_a_container_starts_again_though_its_runtime_class_has_gone(tmp_path: Path) -> None:
+    two = NodeSecurity(handlers=("crun", "other"))
+    async with running_node(tmp_path, clock=FakeClock(), security=two) as node:
+        node.api.put(RUNTIME_CLASS, runtime_class("fast", "other"))
+        node.api.put(POD, make_pod(runtimeClassName="fast"))
+        await node.until(lambda: is_running(node))
+        node.api.remove(RUNTIME_CLASS, "", "fast")
+        (container,) = await node.runtime.containers()
+        node.runtime.end(container.id, exit_code=1)
+        await node.until(lambda: node.container().get("restartCount") == 1)
+        assert specs(node)["main"].handler == "other"
