@@ -32,19 +32,13 @@ class Actions:
         self._hooks = Hooks(parts)
 
     async def apply(self, pod: Obj, memory: Memory, actions: PodActions) -> None:
-        p = self.parts
         if actions.ending:
             self._note_ending(pod, memory)
         for stop in actions.pre_stop:
             self._hooks.pre_stop(pod, memory, stop)
         for stop in actions.stop:
             self.stop(pod, memory, stop)
-        if actions.reset:
-            self._note_reset(pod, memory, actions.reset)
-        for container_id in actions.remove:
-            await p.runtime.remove(container_id)
-            p.containers.drop(container_id)
-            memory.forget(container_id)
+        await self._remove(pod, memory, actions)
         if actions.create_sandbox:
             self._ground.volumes_ready(pod, memory)
             await self._ground.create_sandbox(pod, memory)
@@ -52,6 +46,18 @@ class Actions:
             for start in actions.start:
                 if await self._start(pod, memory, start) in memory.hooking:
                     break  # the next one waits for its postStart
+
+    async def _remove(self, pod: Obj, memory: Memory, actions: PodActions) -> None:
+        p = self.parts
+        if actions.reset:
+            self._note_reset(pod, memory, actions.reset)
+        for container_id in actions.remove:
+            await p.runtime.remove(container_id)
+            p.containers.drop(container_id)
+            memory.forget(container_id)
+        if actions.remove and actions.create_sandbox:
+            text = "Pod sandbox changed, it will be killed and re-created."
+            p.events.normal(pod, "SandboxChanged", text)
 
     def _note_ending(self, pod: Obj, memory: Memory) -> None:
         """The grace is counted from when the end began, or was asked for with a shorter one."""

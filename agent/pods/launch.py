@@ -122,9 +122,7 @@ class Launcher:
         make_message_file(message_file(where.pod_dir, container["name"], start.number))
         container_id = await self.runtime.create(spec)
         path = field_path(pod, container["name"])
-        self.events.normal(
-            pod, "Created", f"Created container: {container['name']}", field_path=path
-        )
+        self.events.normal(pod, "Created", "Container created", field_path=path)
         try:
             await self.runtime.start(container_id)
         except RuntimeUnavailable:
@@ -133,9 +131,7 @@ class Launcher:
             self.events.warning(pod, "Failed", f"Error: {err}", field_path=path)
             await self.containers.look(container_id)
             return Launched(container_id=container_id, start_error=str(err))
-        self.events.normal(
-            pod, "Started", f"Started container {container['name']}", field_path=path
-        )
+        self.events.normal(pod, "Started", "Container started", field_path=path)
         self.told.pop((uid(pod), container["name"]), None)
         await self.containers.look(container_id)
         return Launched(container_id=container_id)

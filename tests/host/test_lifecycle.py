@@ -125,6 +125,14 @@ def limit_of(cluster: RealCluster, pod: str, container_id: str = "") -> int:
     return int((where / ("memory.limit_in_bytes" if v1 else "memory.max")).read_text())
 
 
+def weight_of(cluster: RealCluster, qos: str) -> int:
+    """A QoS class's in the kernel, in the numbers of cgroup v1."""
+    v1 = (CGROUP / "cpu").is_dir()
+    where = (CGROUP / "cpu" if v1 else CGROUP) / cluster.bed.nodes[0].cgroup.lstrip("/") / qos
+    found = int((where / ("cpu.shares" if v1 else "cpu.weight")).read_text())
+    return found if v1 else 2 + (found - 1) * 262142 // 9999
+
+
 def resize(cluster: RealCluster, pod: str, memory: str, *, ok: bool = True) -> str:
     amounts = {"cpu": "200m", "memory": memory}
     one = {"name": "main", "resources": {"requests": amounts, "limits": amounts}}
@@ -149,6 +157,7 @@ def test_a_resize_reaches_the_kernel_without_a_restart(cluster: RealCluster) -> 
         asked = int(memory.removesuffix("Mi")) * 2**20
         assert limit_of(cluster, "sized", container_id) == asked
         assert limit_of(cluster, "sized") == asked
+    assert weight_of(cluster, "guaranteed") == 204
     main = of(cluster, "sized", "main")
     assert (main["restartCount"], main["containerID"]) == (0, f"podman://{container_id}")
     conditions = {c["type"] for c in status(cluster, "sized")["conditions"]}

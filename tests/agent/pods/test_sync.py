@@ -34,7 +34,7 @@ async def test_a_bound_pod_runs_and_its_events_tell_the_story(tmp_path: Path) ->
         await node.until(lambda: "Started" in node.reasons())
         assert node.status()["podIP"].startswith("10.")
         assert node.reasons() == ["Pulled", "Created", "Started"]
-        assert node.messages("Started") == ["Started container main"]
+        assert node.messages("Started") == ["Container started"]
         spec = next(iter(node.runtime.specs.values()))
         assert spec.log_path.endswith("/default_web_uid-web/main/0.log")
         assert {m.target for m in spec.mounts} == {

@@ -21,7 +21,7 @@ from agent.runtime.runtime import (
     Security,
 )
 from agent.runtime.service import containers_conf
-from agent.runtime.spec import plan_spec
+from agent.runtime.spec import plan_spec, plan_update
 
 SPEC = ContainerSpec(
     name="a",
@@ -139,3 +139,17 @@ def test_what_a_registry_says_is_told_without_its_secrets() -> None:
 def test_podmans_configuration_asks_for_no_more_than_is_permitted() -> None:
     conf = containers_conf(Machine(nofile=20000, nproc=32768), conmon=Path("/c"))
     assert '"nofile=20000:20000", "nproc=32768:32768"' in conf
+
+
+def test_where_the_kernel_can_a_container_dies_whole_for_want_of_memory() -> None:
+    limits = plan_spec(SPEC, machine=Machine(cgroup_v2=True), boot="b")["resource_limits"]
+    assert limits["unified"] == {"memory.oom.group": "1"}
+    v1 = plan_spec(SPEC, machine=Machine(cgroup_v2=False), boot="b")["resource_limits"]
+    assert "unified" not in v1
+
+
+def test_an_update_is_of_cpu_and_memory_alone() -> None:
+    wanted = Resources(memory_limit_bytes=2048, cpu_shares=9, pids_limit=5, oom_score_adj=3)
+    assert plan_update(wanted, machine=Machine()) == {
+        "cpu": {"shares": 9}, "memory": {"limit": 2048},
+    }  # fmt: skip
