@@ -41,6 +41,7 @@ async def leave(
     await step("processes", asyncio.to_thread(_stop_holders, holders))
     await step("network", network.teardown())
     await step("volumes", remove_tree(pod_root))
+    await step("shares", remove_tree(pod_root.parent / "shares"))
     await step("cgroups", _remove_cgroups(cgroups))
     return problems
 

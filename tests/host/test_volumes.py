@@ -154,10 +154,11 @@ def test_an_image_is_mounted_read_only_and_a_missing_helper_is_named(
     assert "sh" in kubectl("exec", "files", "--", "ls", "/v/bin")
     assert "Read-only" in kubectl("exec", "files", "--", "touch", "/v/x", ok=False)
     kubectl("delete", "pod", "files")
-    for name, source in {
+    sources: dict[str, dict[str, Any]] = {
         "ceph": {"cephfs": {"monitors": ["192.0.2.1"], "user": "u", "secretFile": "/nowhere"}},
         "disk": {"iscsi": {"targetPortal": "192.0.2.1", "iqn": "iqn.2001-04.com.x:y", "lun": 0}},
-    }.items():
+    }
+    for name, source in sources.items():
         kubectl("apply", "-f", "-", stdin=pod(name, source))
     cluster.wait("both are refused", lambda: set(refusals(cluster)) == {"ceph", "disk"})
     assert "install the package ceph-common" in refusals(cluster)["ceph"]

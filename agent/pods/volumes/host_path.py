@@ -17,6 +17,7 @@ class HostPath:
 
     async def set_up(self, wanted: Wanted) -> Provided:
         path = Path(str(wanted.source["path"]))
+        wanted.refuse_options()
         await in_thread(lambda: self._local.make(wanted.volume, path))
         await in_thread(lambda: check_host_path(path, wanted.source.get("type") or ""))
         return Provided(path=path, read_only=wanted.read_only)

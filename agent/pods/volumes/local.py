@@ -40,6 +40,7 @@ class Local:
             return Provided(path=wanted.directory, read_only=wanted.read_only, owned=True)
         if not stat.S_ISDIR(kinds[0]):
             raise VolumeError(f"{path} is neither a directory nor a block device")
+        wanted.refuse_options()
         return Provided(path=path, read_only=wanted.read_only, owned=True)
 
     async def tear_down(self, directory: Path) -> None:

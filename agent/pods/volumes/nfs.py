@@ -6,6 +6,7 @@ A server that hangs holds up nothing but its pod: see ``agent/pods/mounts.py``.
 import os
 from pathlib import Path
 
+from agent.pods.mounts import mounts_below
 from agent.pods.volumes.nfs_directory import NfsDirectory, nfs_source
 from agent.pods.volumes.plugin import Mounter, Provided, Wanted, in_thread
 
@@ -20,7 +21,7 @@ class Nfs:
 
     async def set_up(self, wanted: Wanted) -> Provided:
         path, source = wanted.directory, wanted.source
-        if path not in self._made:
+        if path not in self._made and path not in mounts_below(path):
             await self._directories.make(wanted.volume)
         await in_thread(lambda: make_mount_point(path))
         where = nfs_source(str(source["server"]), str(source["path"]))

@@ -7,7 +7,7 @@ child process with a time limit: a server that hangs must hang nothing here.
 import os
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from agent.pods.mounts import MountError, run_child, unmount_below
@@ -87,9 +87,15 @@ class NfsDirectory:
             await unmount_below(top)
             os.rmdir(top)
 
-    async def clean_up(self) -> None:
-        """What an earlier life left mounted."""
-        await unmount_below(self._place)
+    def left_over(self) -> list[Path]:
+        """What an earlier life left; to be asked before anything is mounted in this one."""
+        return list(self._place.iterdir()) if self._place.is_dir() else []
+
+    async def clean_up(self, left: list[Path]) -> None:
+        for top in left:
+            await unmount_below(top)
+            with suppress(OSError):
+                os.rmdir(top)
 
 
 async def _child(*command: str, seconds: float = TOUCH_SECONDS) -> None:

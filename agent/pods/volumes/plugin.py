@@ -56,6 +56,11 @@ class Wanted:
         options = get_path(self.volume, "spec", "mountOptions", default=()) if self.volume else ()
         return (*(("ro",) if self.read_only else ()), *options)
 
+    def refuse_options(self) -> None:
+        """For what is not mounted: options would be ignored."""
+        if self.volume and get_path(self.volume, "spec", "mountOptions"):
+            raise VolumeError("mount options are not supported for this volume type")
+
     @property
     def block(self) -> bool:
         """Whether a device is wanted, and no file system."""

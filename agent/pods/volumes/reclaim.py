@@ -77,6 +77,22 @@ class Reclaim:
             await self._nfs.remove(volume)
 
 
+class ReclaimLoop:
+    """``run`` until cancelled. Shares that a killed agent left mounted go first."""
+
+    def __init__(self, controller: Controller, nfs: NfsDirectory) -> None:
+        self._controller = controller
+        self._nfs = nfs
+        self._left = nfs.left_over()
+
+    async def run(self) -> None:
+        try:
+            await self._nfs.clean_up(self._left)
+        except MountError as err:
+            log.warning("a share is left mounted err=%s", err)
+        await self._controller.run()
+
+
 def build_reclaim(
     *,
     client: Client,
@@ -85,13 +101,14 @@ def build_reclaim(
     events: Source,
     home: Path,
     storage_root: Path,
-) -> Controller:
+) -> "ReclaimLoop":
+    nfs = NfsDirectory(home / "shares", mount=mount)
     reclaim = Reclaim(
         client=client,
         informers=informers,
         node_name=node_name,
         events=events,
         local=LocalPath(storage_root),
-        nfs=NfsDirectory(home / "shares", mount=mount),
+        nfs=nfs,
     )
-    return Controller(reclaim, informers, workers=1)
+    return ReclaimLoop(Controller(reclaim, informers, workers=1), nfs)
