@@ -74,12 +74,14 @@ class Session:
 
 
 def _tell(pid: int, number: int, *, container_id: str) -> bool:
-    """The whole group of a process, if it is one of that container: pids are used again."""
+    """The process and its group, if it is one of that container: pids are used again. The group
+    is conmon's making, which begins a session for each command."""
     try:
         if pid <= 1 or container_id not in Path(f"/proc/{pid}/cgroup").read_text():
             return False
-        if os.getpgid(pid) == pid:
-            os.killpg(pid, number)
+        group = os.getpgid(pid)
+        if group == os.getsid(pid) != os.getpgrp():
+            os.killpg(group, number)
         else:
             os.kill(pid, number)
     except (OSError, ProcessLookupError):

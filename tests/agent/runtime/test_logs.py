@@ -3,6 +3,7 @@
 # ruff: noqa: ASYNC110, ASYNC240  (a test may block its own loop for a moment)
 
 import asyncio
+import contextlib
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -128,10 +129,16 @@ async def test_following_goes_on_in_the_file_that_takes_its_place(path: Path) ->
     assert follower.text == b"old\nlast of old\nnew\n"
 
 
-async def renewed(path: Path) -> None:
+def is_renewed(path: Path) -> bool:
     """The keeper has seen the last change."""
+    with contextlib.suppress(FileNotFoundError):
+        return full_file(path, 1).stat().st_ino == path.stat().st_ino
+    return False
+
+
+async def renewed(path: Path) -> None:
     async with asyncio.timeout(5):
-        while full_file(path, 1).stat().st_ino != path.stat().st_ino:
+        while not is_renewed(path):
             await asyncio.sleep(0.001)
 
 
@@ -163,7 +170,7 @@ async def test_following_misses_no_file_that_was_full_meanwhile(path: Path) -> N
         await follower.until(b"0\n")
         for newest in range(1, 4):
             rotate(path, entry(str(newest)))
-            while full_file(path, 1).stat().st_ino != path.stat().st_ino:
+            while not is_renewed(path):
                 pass  # the follower does not get a turn
         await follower.until(b"3\n")
         assert follower.text == b"0\n1\n2\n3\n"
@@ -202,3 +209,16 @@ async def test_a_change_while_nobody_looked_is_put_right(path: Path) -> None:
     second.keep(path)
     second.close()
     assert await read(path) == b"a\nb\n"
+
+
+async def test_a_log_is_kept_from_its_creation_on(path: Path) -> None:
+    keeper = LogKeeper()
+    keeper.keep(path)
+    try:
+        path.write_text(entry("a"))
+        await renewed(path)
+        rotate(path, entry("b"))
+        await renewed(path)
+        assert await read(path) == b"a\nb\n"
+    finally:
+        keeper.close()
