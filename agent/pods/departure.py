@@ -49,6 +49,7 @@ class Departure:
                 await cancel_and_wait(memory.preparing)
             await p.cleaner.release(pod)
             memory.sandbox, memory.prepared, memory.released = None, None, True
+            memory.given_back.set()
             self._released()
             if remove:
                 await p.cleaner.remove(pod)

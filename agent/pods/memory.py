@@ -48,7 +48,8 @@ class Memory:
     the resources it runs with; ``resize``: conditions by type. ``stopping``: container id ->
     grace of the stop under way. ``grace``: a shorter grace than the pod's own, from who ended it.
     ``ended``: nothing of the pod runs any more, nor will. ``prepared``: what the volumes were
-    last made from. ``released``: network and volumes are gone; ``removed``: all is."""
+    last made from. ``released``: network and volumes are gone,
+    which ``given_back`` tells; ``removed``: all is."""
 
     sandbox: Sandbox | None = None
     admitted: bool = False
@@ -83,6 +84,7 @@ class Memory:
     cleaning: bool = False
     released: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    given_back: asyncio.Event = field(default_factory=asyncio.Event)
     removed: bool = False
 
     def forget(self, container_id: str) -> None:

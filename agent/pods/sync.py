@@ -155,6 +155,12 @@ class PodSync:
         if memory is not None:
             await memory.ended.wait()
 
+    async def given_back(self, pod_uid: str) -> None:
+        """Returns when a pod that has ended holds neither an address nor volumes any more."""
+        memory = self._memory.get(pod_uid)
+        if memory is not None:
+            await memory.given_back.wait()
+
     async def _work(self) -> None:
         queue = self.parts.queue
         while True:

@@ -213,7 +213,7 @@ class Evictor:
         self.sync.parts.events.warning(pod, "Evicted", message)
         try:
             async with asyncio.timeout(CLEAN_UP_SECONDS):
-                await self.sync.ended(uid(pod))
+                await self.sync.given_back(uid(pod))  # its volumes too: they are what fills
         except TimeoutError:
             log.warning("an evicted pod takes long to end pod=%s", key_of(pod))
         return True
