@@ -29,7 +29,7 @@ from agent.pods.resize import (
 from agent.pods.resources import container_resources, pod_resources
 from agent.pods.restarts import find_container
 from agent.pods.state import ATTEMPT, CONTAINER_NAME
-from agent.runtime.runtime import Container, RuntimeFailure
+from agent.runtime.runtime import Container, RuntimeFailure, RuntimeUnavailable
 from edgek.api.meta import Obj, generation, get_path, is_deleting, uid
 from edgek.api.quantity import value
 from edgek.kinds.pods import is_terminal
@@ -116,6 +116,8 @@ class Resizing:
             return
         try:
             await self._change(pod, memory, changes)
+        except RuntimeUnavailable:
+            raise  # not this pod's trouble
         except (RuntimeFailure, NotPossible, OSError) as err:
             self._failed(pod, memory, str(err))
 
@@ -157,6 +159,9 @@ class Resizing:
         for container_id in memory.actual.keys() - alive:
             del memory.actual[container_id]
         if IN_PROGRESS not in memory.resize:
+            return
+        if is_deleting(pod) or is_terminal(pod) or memory.failure:
+            memory.resize.clear()
             return
         for container in self._running(pod):
             spec = find_container(pod, container.labels.get(CONTAINER_NAME, ""))

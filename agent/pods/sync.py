@@ -31,6 +31,7 @@ from agent.pods.preemption import PREEMPTED, plan_preemption
 from agent.pods.references import references
 from agent.pods.resize import PENDING
 from agent.pods.resizing import Resizing
+from agent.pods.restarts import restarts
 from agent.pods.running import Running
 from agent.pods.state import BOOT, Failure, SandboxError
 from agent.pods.status import DEADLINE, DEADLINE_MESSAGE, make_status
@@ -304,6 +305,8 @@ class PodSync:
         for own, backoff in memory.backoffs.items():
             latest = state.latest(own)
             if latest is None or not latest.ended or latest.id in memory.told:
+                continue
+            if not restarts(pod, state, latest):
                 continue
             if restart_at(backoff, ended_at=latest.ended_at, now=now) > now:
                 memory.told.add(latest.id)

@@ -195,6 +195,16 @@ async def test_a_rule_restarts_one_container_of_a_pod_that_never_restarts(tmp_pa
         assert (started(node).count("a"), started(node).count("b")) == (2, 1)
 
 
+async def test_what_never_restarts_backs_off_from_nothing(tmp_path: Path) -> None:
+    async with running_node(tmp_path, clock=FakeClock()) as node:
+        error = RuntimeFailure("no such file", reason="RunContainerError")
+        node.runtime.scripts["main:1"] = Script(start_error=error)
+        node.api.put(POD, make_pod(restartPolicy="Never"))
+        await node.until(lambda: node.pod() and node.status()["phase"] == "Failed")
+        assert node.container()["state"]["terminated"]["reason"] == "StartError"
+        assert "BackOff" not in node.reasons()
+
+
 async def test_a_rule_that_restarts_all_begins_the_pod_anew_with_its_init_containers(
     tmp_path: Path,
 ) -> None:
