@@ -17,6 +17,7 @@ from agent.api.stream import Handler
 from agent.api.tunnel import Tunnel
 from agent.config import AgentConfig
 from agent.csi.build import Csi
+from agent.csi.places import remove_leftovers
 from agent.devices.watch import DeviceWatch
 from agent.network import NodeNetwork
 from agent.network.kernel import NetplugNetwork
@@ -114,6 +115,7 @@ async def clean_up(config: AgentConfig) -> list[str]:
         await runtime.close()
         await service.stop()
         await service.teardown()
+        await asyncio.to_thread(remove_leftovers, config.kubelet_dir)
 
 
 class Agent:

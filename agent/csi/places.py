@@ -4,13 +4,17 @@ what was mounted there. Paths are pure; records are small JSON files, written wh
 As pkg/volume/csi/csi_util.go and csi_block.go.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from agent.pods.mounts import mounts_below
 
 log = logging.getLogger(__name__)
 
@@ -160,3 +164,16 @@ def remove_empty(path: Path, *, up_to: Path) -> None:
         except OSError:
             return
         path = path.parent
+
+
+def remove_leftovers(root: Path) -> None:
+    """When the agent leaves this machine for good and nothing is mounted here any more: our notes
+    and empty directories. What a driver keeps here is its own."""
+    if mounts_below(root):
+        return
+    for file in root.rglob(VOL_DATA):
+        if "kubernetes.io" in file.parts or CSI in file.parts:
+            file.unlink(missing_ok=True)
+    for directory, _, _ in os.walk(root, topdown=False):
+        with contextlib.suppress(OSError):  # not empty
+            Path(directory).rmdir()

@@ -16,7 +16,7 @@ import pytest
 
 from agent.csi.build import Csi
 from agent.csi.csi_node import Installed, plan_csi_node, plan_node
-from agent.csi.places import Places
+from agent.csi.places import Places, remove_leftovers
 from agent.csi.request import plan_volume
 from agent.csi.server import ServerSide
 from agent.pods.environment import Surroundings
@@ -460,3 +460,21 @@ async def test_a_driver_gets_tokens_by_audience_as_a_token_request_gives_them(
         "vault": {"token": token, "expirationTimestamp": "2030-01-01T00:00:00Z"}
     }
     assert list(given) == ["csi.storage.k8s.io/serviceAccount.tokens"]
+
+
+async def test_an_agent_that_leaves_takes_its_notes_and_leaves_what_is_the_drivers(
+    place: Path, driver: CsiDriver
+) -> None:
+    async with bed(place) as b:
+        b.driver_object()
+        (place / "kubelet/plugins" / NAME / "cache").write_text("the driver's")
+        provided = await b.csi.volumes.set_up(b.persistent(make_pod()))
+        staging = last(driver, "NodeStageVolume")["staging_target_path"]
+        for target in (provided.path, Path(staging)):
+            target.unlink()  # as unmounting does to a mount
+        driver.socket.unlink()
+        driver.registrar.unlink()
+        remove_leftovers(place / "kubelet")
+        left = [p.name for p in (place / "kubelet").rglob("*") if p.is_file()]
+        assert left == ["cache"]
+        assert not (place / "kubelet/pods").exists()
