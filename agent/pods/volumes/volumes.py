@@ -87,6 +87,9 @@ class Volumes:
         try:
             wanted = self._wanted(pod, volume, around)
         except (VolumeError, NotSynced) as err:
+            # What a pod has it keeps: its claim may be on its way out, and waits for the pod.
+            if held := self._provided.get(uid(pod), {}).get(volume["name"]):
+                return held
             raise VolumeError(_not_processed(volume, err)) from None
         plugin = self._plugins.get(wanted.type)
         shown = name(wanted.volume) if wanted.volume is not None else wanted.name

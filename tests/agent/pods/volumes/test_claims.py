@@ -65,6 +65,10 @@ async def test_a_pod_waits_for_its_claim_and_starts_when_it_is_bound(tmp_path: P
         assert directory.stat().st_mode & 0o7777 == 0o777
         (spec,) = node.runtime.specs.values()
         assert str(directory) in [m.source for m in spec.mounts]
+        told = len(node.reasons())
+        node.api.put(CLAIM, claim("pv", deletionTimestamp="2026-01-01T00:00:00Z"))
+        await node.until(lambda: node.sync.parts.queue.idle)
+        assert len(node.reasons()) == told  # it keeps what it has
         node.delete(grace=1)
         await node.until(lambda: node.pod() is None)
         assert directory.is_dir()  # it belongs to the claim
