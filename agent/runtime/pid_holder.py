@@ -16,7 +16,11 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-PROGRAMS = ("catatonit", "/usr/libexec/podman/catatonit", "/usr/lib/podman/catatonit")
+PROGRAMS = (
+    "catatonit", "/usr/libexec/podman/catatonit", "/usr/libexec/catatonit/catatonit",
+    "/usr/lib/podman/catatonit",
+)  # fmt: skip
+"""Where distributions have it. It is linked statically everywhere, as it has to be here."""
 NOBODY = 65535
 """As upstream's pause."""
 _NEWNS, _NEWPID = 0x00020000, 0x20000000
@@ -39,6 +43,7 @@ class PidHolders:
         """Its process id; a new one where there is none. Blocking, some milliseconds."""
         if pid := self.find(pod_uid):
             return pid
+        self.stop(pod_uid)  # one that was killed waits to be buried
         program = next((p for p in map(shutil.which, PROGRAMS) if p), None)
         if program is None:
             raise HolderError("catatonit is not installed: apt-get install catatonit")
@@ -46,20 +51,27 @@ class PidHolders:
         root.mkdir(parents=True, exist_ok=True)
         process = _in_thread(lambda: _spawn(program, root))
         note = self._directory / pod_uid
-        note.write_text(f"{process.pid} {_began(process.pid)}")
+        note.write_text(f"{process.pid} {_stat(process.pid)[1]}")
         return process.pid
 
     def find(self, pod_uid: str) -> int:
         """Its process id, 0 where none runs."""
+        pid, state = self._noted(pod_uid)
+        return 0 if state == "Z" else pid
+
+    def _noted(self, pod_uid: str) -> tuple[int, str]:
+        """The process of the note and its state; 0 where that is no more, or another's number."""
         try:
             pid, began = (self._directory / pod_uid).read_text().split()
-            return int(pid) if began == _began(int(pid)) else 0
+            state, since = _stat(int(pid))
         except (OSError, ValueError):
-            return 0
+            return 0, ""
+        return (int(pid), state) if began == since else (0, "")
 
     def stop(self, pod_uid: str) -> None:
         """Whatever still runs in the namespace ends with it."""
-        if pid := self.find(pod_uid):
+        pid, _ = self._noted(pod_uid)
+        if pid:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
             with contextlib.suppress(ChildProcessError):  # an earlier agent's
@@ -73,13 +85,10 @@ class PidHolders:
         return sorted(p.name for p in self._directory.iterdir() if p.is_file())
 
 
-def _began(pid: int) -> str:
-    """When the process started, in the kernel's ticks; "" for none, or one that is dead."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return "" if fields[0] == "Z" else fields[19]
+def _stat(pid: int) -> tuple[str, str]:
+    """The state of a process, and when it began in the kernel's ticks. Raises OSError."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return fields[0], fields[19]
 
 
 def _in_thread(work: Callable[[], "subprocess.Popen[bytes]"]) -> "subprocess.Popen[bytes]":

@@ -3,11 +3,14 @@
 import json
 import os
 import re
+import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agent.runtime.pid_holder import PidHolders
 from tests.support.images import BUSYBOX
 from tests.support.real_cluster import RealCluster, real_cluster
 from tests.support.testbed import Space, missing_need
@@ -187,11 +190,17 @@ def test_the_hosts_namespaces_are_shared_on_demand(cluster: RealCluster) -> None
 
 
 def test_a_pod_has_users_of_its_own(cluster: RealCluster) -> None:
-    mounts = [{"name": "v", "mountPath": "/v"}]
-    shared = [{"name": "v", "emptyDir": {}}]
+    mounts = [
+        {"name": "v", "mountPath": "/v"},
+        {"name": "v", "mountPath": "/deep", "subPath": "a/b"},
+        {"name": "fast", "mountPath": "/fast"},
+    ]
+    shared = [{"name": "v", "emptyDir": {}}, {"name": "fast", "emptyDir": {"medium": "Memory"}}]
+    bare = {"procMount": "Unmasked"}
     for name in ("users-a", "users-b"):
-        run(cluster, name, container(volumeMounts=mounts), container(name="two"),
-            hostUsers=False, volumes=shared)  # fmt: skip
+        run(cluster, name, container(volumeMounts=mounts),
+            container(name="two", securityContext=bare), hostUsers=False,
+            volumes=shared)  # fmt: skip
     maps = [
         sh(cluster, pod, "cat /proc/self/uid_map", name).split()
         for pod in ("users-a", "users-b") for name in ("main", "two")
@@ -202,8 +211,13 @@ def test_a_pod_has_users_of_its_own(cluster: RealCluster) -> None:
     assert min(first, second) >= 65536
     assert abs(first - second) >= 65536
     # What it makes in a volume is root's there and for the node, not the mapped id's.
-    assert sh(cluster, "users-a", "touch /v/x; stat -c %u /v/x; echo ok > /dev/termination-log")
-    assert sh(cluster, "users-a", "stat -c %u /v/x /etc/hosts").split() == ["0", "0"]
+    sh(cluster, "users-a", "touch /v/x /deep/x /fast/x; echo ok > /dev/termination-log")
+    owners = sh(cluster, "users-a", "stat -c %u /v/x /v/a/b/x /fast/x /etc/hosts")
+    assert owners.split() == ["0"] * 4
+    token = "/var/run/secrets/kubernetes.io/serviceaccount/token"
+    assert sh(cluster, "users-a", f"wc -c < {token}").strip() != "0"
+    hidden = "grep -c ' /proc/' /proc/mounts || true"
+    assert int(sh(cluster, "users-a", hidden)) > int(sh(cluster, "users-a", hidden, "two")) == 0
     # Low ports need no right over the pod's network, which it does not have.
     script = "httpd -p 80 -h /v; until wget -q -O /dev/null 127.0.0.1/x; do sleep 0.1; done"
     sh(cluster, "users-a", script)
@@ -270,3 +284,24 @@ true
     assert SECRET not in log
     assert token not in log
     assert os.stat(node.dir / "run/edgek").st_mode & 0o077 == 0
+
+
+def test_process_1_of_a_shared_namespace_is_found_again_and_replaced(tmp_path: Path) -> None:
+    holders = PidHolders(tmp_path)
+    first = holders.start("uid")
+    try:
+        assert PidHolders(tmp_path).start("uid") == first
+        assert sorted(os.listdir(f"/proc/{first}/root")) == ["catatonit"]
+        assert sorted(os.listdir(f"/proc/{first}/root/..")) == ["catatonit"]
+        status = Path(f"/proc/{first}/status").read_text()
+        assert re.findall(r"(?:Uid|CapPrm|NSpid):\s+(.*)", status) == [
+            "\t".join(["65535"] * 4), f"{first}\t1", "0" * 16,
+        ]  # fmt: skip
+        os.kill(first, signal.SIGKILL)
+        os.waitid(os.P_PID, first, os.WEXITED | os.WNOWAIT)
+        second = holders.start("uid")
+        assert second != first
+        assert not Path(f"/proc/{first}").exists()
+    finally:
+        holders.stop("uid")
+    assert (holders.known(), holders.find("uid")) == ([], 0)
