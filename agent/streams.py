@@ -6,32 +6,33 @@ One handler for each kind of stream; those of kind http are the kubelet's endpoi
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent.api.dial import dial_handler
-from agent.api.http import http_handler
-from agent.api.kubelet import Kubelet
 from agent.api.log import log_handler
 from agent.api.port_forward import port_forward_handler
 from agent.api.session import attach_handler, exec_handler
-from agent.api.stream import Handler
+from agent.api.stream import Handler, Socket
 from agent.config import AgentConfig
 from agent.network import Network
-from agent.network.translate import pod_link
 from agent.node.facts import KUBELET_VERSION, Facts
-from agent.pods.probe_metrics import probe_families
 from agent.pods.sync import PodSync
+from agent.pods.volumes.claims import claim_key
+from agent.pods.volumes.plugin import VolumeError
 from agent.runtime.machine import Machine
 from agent.runtime.runtime import Runtime
-from agent.stats.cgroups import CgroupReader
 from agent.stats.disk import Disks, Measure
-from agent.stats.own_metrics import Own
-from agent.stats.rates import Rates
-from agent.stats.snapshot import Collector, Snapshot
 from edgek.aio.clock import Clock
+from edgek.api.meta import get_path, uid
+
+if TYPE_CHECKING:
+    from agent.stats.own_metrics import Own
+    from agent.stats.snapshot import Snapshot
+    from agent.stats.volumes import VolumeAt
 
 IMAGES = Path("/var/lib/containers")
 """The system's own storage, which the agent's Podman uses too."""
@@ -60,11 +61,34 @@ def streams(node: Node) -> dict[str, Handler]:
         "attach": attach_handler(node.runtime),
         "portforward": port_forward_handler(node.network, pods.get),
         "dial": dial_handler(pods.get, node.sync.address),
-        "http": http_handler(_kubelet(node, logs).endpoints()),
+        "http": _kubelet(node, logs),
     }
 
 
-def _kubelet(node: Node, logs: Handler) -> Kubelet:
+def _kubelet(node: Node, logs: Handler) -> Handler:
+    """Made, and imported, when it is asked for the first time: on most nodes never."""
+    made: Handler | None = None
+
+    async def handle(params: Mapping[str, Any], socket: Socket) -> None:
+        nonlocal made
+        made = made or make_kubelet(node, logs)
+        await made(params, socket)
+
+    return handle
+
+
+def make_kubelet(node: Node, logs: Handler) -> Handler:
+    """Streams of kind http."""
+    from agent.api.http import http_handler
+    from agent.api.kubelet import Kubelet
+    from agent.network.translate import pod_link
+    from agent.pods.probe_metrics import probe_families
+    from agent.stats.cgroups import CgroupReader
+    from agent.stats.own_metrics import Own
+    from agent.stats.rates import Rates
+    from agent.stats.snapshot import Collector
+    from agent.stats.volumes import ClaimedVolumes
+
     parts, config = node.sync.parts, node.config
     collector = Collector(
         reader=CgroupReader(machine=node.machine),
@@ -75,10 +99,10 @@ def _kubelet(node: Node, logs: Handler) -> Kubelet:
         root=parts.cgroups.root,
     )
 
-    async def take() -> Snapshot:
+    async def take() -> "Snapshot":
         return await asyncio.to_thread(collector.take, collector.known())
 
-    def own() -> Own:
+    def own() -> "Own":
         held = [parts.containers.of(pod_uid) for pod_uid in parts.containers.uids()]
         states = Counter(container.state for each in held for container in each)
         return Own(
@@ -91,7 +115,8 @@ def _kubelet(node: Node, logs: Handler) -> Kubelet:
             containers=states,
         )
 
-    return Kubelet(
+    kubelet = Kubelet(
+        volumes=ClaimedVolumes(lambda: claimed_volumes(node.sync)),
         node_name=config.node_name,
         collector=collector,
         rates=Rates(take),
@@ -104,6 +129,28 @@ def _kubelet(node: Node, logs: Handler) -> Kubelet:
         probes=lambda: probe_families(parts.probes.totals()),
         config=lambda: configuration(config),
     )
+    return http_handler(kubelet.endpoints())
+
+
+def claimed_volumes(sync: PodSync) -> Iterator["VolumeAt"]:
+    """Those that are mounted now; of a raw device nothing is known."""
+    from agent.stats.volumes import VolumeAt
+
+    for pod in sync.parts.pods.all():
+        for volume in get_path(pod, "spec", "volumes", default=[]):
+            claim = claim_key(pod, volume)
+            if claim is None:
+                continue
+            with suppress(VolumeError):
+                provided = sync.parts.volumes.get(uid(pod), volume["name"])
+                if not provided.device:
+                    yield VolumeAt(
+                        pod_uid=uid(pod),
+                        namespace=claim.namespace,
+                        volume=volume["name"],
+                        claim=claim.name,
+                        path=provided.path,
+                    )
 
 
 def configuration(config: AgentConfig) -> Mapping[str, Any]:

@@ -27,6 +27,7 @@ from agent.stats.resource_metrics import resource_families
 from agent.stats.snapshot import CONTAINER_NAME, Collector, Snapshot
 from agent.stats.summary import About, summary
 from agent.stats.usage import Filesystem
+from agent.stats.volumes import ClaimedVolumes, volume_families
 from edgek.api.errors import BadRequest, NotFound
 from edgek.api.meta import Obj, name, namespace, uid
 
@@ -45,6 +46,7 @@ class Kubelet:
     collector: Collector
     rates: Rates
     disks: Disks
+    volumes: ClaimedVolumes
     logs: Handler
     log_dir: Path
     data_dir: Path
@@ -88,6 +90,7 @@ class Kubelet:
             node_fs=await _filesystem(self.data_dir),
             image_fs=await _filesystem(self.image_dir),
             disks=await self.disks.pods(),
+            volumes=await self.volumes.now(),
         )
 
     async def _snapshot(self) -> Snapshot:
@@ -105,7 +108,8 @@ class Kubelet:
         return json_reply(report(await self.rates.now()))
 
     async def metrics(self, ask: Ask) -> Reply:
-        return _text(await asyncio.to_thread(own_families, self.own()))
+        own = await asyncio.to_thread(own_families, self.own())
+        return _text([*own, *volume_families(await self.volumes.now())])
 
     async def probe_metrics(self, ask: Ask) -> Reply:
         return _text(self.probes())

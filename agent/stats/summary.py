@@ -9,6 +9,7 @@ from agent.stats.disk import PodDisk
 from agent.stats.rates import Rated
 from agent.stats.snapshot import ContainerStats, PodStats
 from agent.stats.usage import Filesystem, Network, Usage
+from agent.stats.volumes import VolumeAt
 from edgek.api.meta import Obj, get_path, name, namespace, uid
 from edgek.api.time import format_time
 
@@ -23,6 +24,7 @@ class About:
     node_fs: Filesystem | None = None
     image_fs: Filesystem | None = None
     disks: Mapping[str, PodDisk] = field(default_factory=dict)
+    volumes: Mapping[VolumeAt, Filesystem] = field(default_factory=dict)
 
 
 def summary(rated: Rated, about: About, *, only_cpu_and_memory: bool = False) -> Obj:
@@ -72,7 +74,9 @@ def _pod(rated: Rated, pod: PodStats, about: About, *, short: bool) -> Obj:
         found["process_stats"] = {"process_count": pod.usage.pids}
     if disk is not None:
         total = _used(disk.total, about.node_fs, disk.time) | {"inodesUsed": disk.inodes}
-        found |= {"ephemeral-storage": total, "volume": _volumes(disk, about)}
+        found["ephemeral-storage"] = total
+    if volumes := [*_claimed(pod, about), *(_volumes(disk, about) if disk is not None else ())]:
+        found["volume"] = volumes
     return found
 
 
@@ -92,6 +96,18 @@ def _container(
     if (logs := disk.logs.get(stats.name)) is not None:
         found["logs"] = _used(logs, about.node_fs, disk.time)
     return found
+
+
+def _claimed(pod: PodStats, about: About) -> list[Obj]:
+    return [
+        {
+            "name": volume.volume,
+            "pvcRef": {"name": volume.claim, "namespace": volume.namespace},
+            **_filesystem(filesystem, pod.usage.time),
+        }
+        for volume, filesystem in about.volumes.items()
+        if volume.pod_uid == uid(pod.pod)
+    ]
 
 
 def _volumes(disk: PodDisk, about: About) -> list[Obj]:

@@ -60,6 +60,37 @@ class UsageReports:
             async with asyncio.timeout(SECONDS):
                 answer = await ask_kubelet(self._backend, node, "/usage")
                 found = orjson.loads(await answer.whole())
-        except (ApiError, TimeoutError, OSError, ValueError):
+            return checked(found) if answer.status == 200 else None
+        except (ApiError, TimeoutError, OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
-        return found if isinstance(found, dict) and answer.status == 200 else None
+
+
+def checked(found: Any) -> Report:
+    """As agent/stats/report.py makes it (a node may not count both, a container counts both), whoever sent it: one odd node must not cost the others
+    their answer. Raises KeyError and the like."""
+    return {
+        "timestamp": _bounded(found["timestamp"], 1 << 33),
+        "window": _bounded(found["window"], 1 << 20),
+        "node": _figures(found["node"]),
+        "pods": [
+            {
+                **{key: str(pod[key]) for key in ("name", "namespace", "uid")},
+                "containers": {str(c): _both(of) for c, of in pod["containers"].items()},
+            }
+            for pod in found["pods"]
+        ],
+    }
+
+
+def _bounded(number: Any, most: int) -> float:
+    if not 0 <= number <= most:
+        raise ValueError(f"not a time: {number}")
+    return float(number)
+
+
+def _both(found: Mapping[str, Any]) -> dict[str, int]:
+    return {key: int(found[key]) for key in ("cpu", "memory")}
+
+
+def _figures(found: Mapping[str, Any]) -> dict[str, int]:
+    return {key: int(found[key]) for key in ("cpu", "memory") if key in found}

@@ -14,6 +14,7 @@ from server.filters.errors import error_response
 from server.http.answer import request_of
 from server.http.connection import close_stream
 from server.http.parser import Message, joined
+from server.http.watch_socket import watch_upgrade
 from server.request.messages import Messages
 from server.request.model import Handler, Response, Upgrade
 
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 
 MAX_MESSAGE = 4 * 1024 * 1024
 _NORMAL = 1000
+_NO_WEBSOCKET = "this is no WebSocket; ask without Upgrade"
 
 
 class Upgrader:
@@ -66,10 +68,15 @@ class Upgrader:
         except errors.ApiError as err:
             return error_response(err)
         response = await self._handle(request)
-        if response.watch is not None or response.stream is not None:
-            await close_stream(response.watch or response.stream)
-            why = "this is no WebSocket; ask without Upgrade"
-            return error_response(errors.BadRequest(why))
+        if response.watch is not None:
+            protocols = request.header("sec-websocket-protocol")
+            return Response(upgrade=watch_upgrade(response.watch, protocols))
+        if response.stream is not None:
+            await close_stream(response.stream)
+            return error_response(errors.BadRequest(_NO_WEBSOCKET))
+        if response.raw_upgrade is not None:  # a proxied path, written as Parser does not know it
+            await response.raw_upgrade.abandon()
+            return error_response(errors.BadRequest(_NO_WEBSOCKET))
         return response
 
 

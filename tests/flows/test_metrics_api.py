@@ -23,9 +23,12 @@ class Agent:
 
     pods: dict[str, Obj] = field(default_factory=dict)
     asked: int = 0
+    odd: bool = False
 
     async def usage(self, ask: Ask) -> Reply:
         self.asked += 1
+        if self.odd:
+            return json_reply({"timestamp": "now", "pods": [1]})
         node = {"cpu": 250_000_000, "memory": 512 << 20}
         used = {"cpu": 1_500_000, "memory": 3 << 20}
         told = [
@@ -133,3 +136,9 @@ async def test_the_table_is_metrics_servers(cluster: Cluster) -> None:
         table = await answer.json()
     assert [c["name"] for c in table["columnDefinitions"]] == ["Name", "cpu", "memory", "Window"]
     assert table["rows"][0]["cells"] == ["web", "3m", "6Mi", "15.25s"]
+
+
+async def test_a_node_that_talks_nonsense_is_as_one_that_does_not_answer(cluster: Cluster) -> None:
+    await cluster.pod("web", app="web")
+    cluster.agent.odd = True
+    assert await cluster.names() == []

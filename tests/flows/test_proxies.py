@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
+import yarl
 from aiohttp import web
 
 from agent.api.dial import dial_handler
@@ -253,3 +254,15 @@ async def test_a_node_answers_what_a_kubelet_does(http: aiohttp.ClientSession, n
         assert answer.status == 404
     async with http.post(f"/api/v1/nodes/{name}/proxy/metrics/x") as answer:
         assert answer.status == 405
+
+
+async def test_an_upgrade_by_a_strange_path_is_refused(http: aiohttp.ClientSession) -> None:
+    way = SERVICES.replace("/api/", "/%61pi/")
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+        await http.ws_connect(yarl.URL(f"{way}/web:http/proxy/socket", encoded=True))
+    assert refused.value.status == 400
+
+
+async def test_doubled_slashes_lead_to_the_same_pod(http: aiohttp.ClientSession) -> None:
+    async with http.get(PODS.replace("/v1/", "//v1//") + "/web/proxy//x") as answer:
+        assert (await answer.json())["target"] == "//x"

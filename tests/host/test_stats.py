@@ -24,11 +24,21 @@ pytestmark = [
 IMAGE = "docker.io/library/busybox:1.36"
 PODS = f"""
 apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {{name: kept}}
+spec:
+  storageClassName: local-path
+  accessModes: [ReadWriteOnce]
+  resources: {{requests: {{storage: 1Mi}}}}
+---
+apiVersion: v1
 kind: Pod
 metadata: {{name: web, labels: {{app: web}}}}
 spec:
   terminationGracePeriodSeconds: 0
-  volumes: [{{name: data, emptyDir: {{}}}}]
+  volumes:
+    - {{name: data, emptyDir: {{}}}}
+    - {{name: kept, persistentVolumeClaim: {{claimName: kept}}}}
   containers:
     - name: http
       image: {IMAGE}
@@ -40,7 +50,7 @@ spec:
           echo served
           exec httpd -f -p 8080 -h /www
       ports: [{{name: http, containerPort: 8080}}]
-      volumeMounts: [{{name: data, mountPath: /data}}]
+      volumeMounts: [{{name: data, mountPath: /data}}, {{name: kept, mountPath: /kept}}]
       readinessProbe: {{httpGet: {{path: /, port: http}}, periodSeconds: 1}}
     - name: socket
       image: {IMAGE}
@@ -154,6 +164,9 @@ def test_prometheus_can_scrape_the_kubelet(cluster: RealCluster) -> None:
     assert good >= 1
     agent = raw(cluster, "nodes/node1/proxy/metrics")
     assert samples(agent, "kubelet_running_pods") == [2]
+    claim = {"namespace": "default", "persistentvolumeclaim": "kept"}
+    [used] = samples(agent, "kubelet_volume_stats_used_bytes", **claim)
+    assert used > 0
 
 
 def test_a_node_shows_pods_logs_and_itself(cluster: RealCluster) -> None:

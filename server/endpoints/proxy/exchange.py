@@ -11,8 +11,9 @@ from typing import Protocol
 import httptools
 
 MAX_HEAD = 64 * 1024
-HEAD_SECONDS = 60.0
-"""For an answer to begin; what streams then may take as long as it likes."""
+HEAD_SECONDS = 600.0
+"""For an answer to begin: some wait for something to happen. What streams then may take as long as
+it likes."""
 WRITE_SECONDS = 30.0
 
 

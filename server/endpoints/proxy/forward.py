@@ -37,13 +37,14 @@ _CORS = (
 
 def prefix_of(request: Request) -> str:
     """Our own part of the path: up to and with ``/proxy``."""
+    # /api/v1/nodes/NAME/proxy or /api/v1/namespaces/NS/RESOURCE/NAME/proxy
+    left = 7 if request.info.namespace else 5
     parts = request.path.split("/")
-    return "/".join(parts[: _proxy_at(parts) + 1])
-
-
-def _proxy_at(parts: list[str]) -> int:
-    """/api/v1/nodes/NAME/proxy or /api/v1/namespaces/NS/RESOURCE/NAME/proxy."""
-    return 5 if parts[3:4] == ["nodes"] else 7
+    for at, part in enumerate(parts):
+        left -= bool(part)  # slashes may be doubled
+        if left == 0:
+            return "/".join(parts[: at + 1])
+    return request.path
 
 
 def to_directory(request: Request) -> Response | None:
@@ -73,6 +74,8 @@ async def forward(request: Request, place: Place, backend: Backend) -> Response:
             headers=_headers(request, way, place, protocol),
             body=request.raw_body,
         )
+        if answer.upgraded and not protocol:
+            raise NoAnswer("an upgrade that nobody has asked for")
         return await _response(request, answer, way)
     except NoAnswer as err:
         await stream.close()

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from agent.stats.resource_metrics import resource_families
 from agent.stats.snapshot import ContainerStats, PodStats, Snapshot
 from agent.stats.summary import About, summary
 from agent.stats.usage import Cpu, Filesystem, Io, Memory, Network, Usage
+from agent.stats.volumes import VolumeAt, measure, volume_families
 
 NOW = 1_767_225_600.5
 POD = "/edgek/burstable/pod1"
@@ -26,6 +28,9 @@ LINK = Network(
     name="eth0", rx_bytes=10, rx_packets=1, rx_errors=0, rx_dropped=0,
     tx_bytes=20, tx_packets=2, tx_errors=0, tx_dropped=0,
 )  # fmt: skip
+
+AT = VolumeAt(pod_uid="u1", namespace="shop", volume="big", claim="claim", path=Path("/x"))
+FULL = Filesystem(capacity=1000, available=1, used=999)
 
 
 def usage(cpu_ns: int, *, limit: int = 0) -> Usage:
@@ -69,7 +74,7 @@ def test_the_summary_is_as_clients_of_the_kubelet_read_it() -> None:
     about = About(
         node_name="n", booted=datetime.fromtimestamp(NOW - 1000, UTC), max_pids=1000,
         node_fs=Filesystem(capacity=100, available=40, used=60, inodes=10, inodes_used=4),
-        disks={"u1": disk},
+        disks={"u1": disk}, volumes={AT: FULL},
     )  # fmt: skip
     found = summary(rated(), about)
     assert found["node"]["cpu"] == {
@@ -82,7 +87,10 @@ def test_the_summary_is_as_clients_of_the_kubelet_read_it() -> None:
     assert pod["memory"]["availableBytes"] == 800
     assert pod["memory"]["workingSetBytes"] == 200
     assert pod["ephemeral-storage"]["usedBytes"] == 60
-    assert [(v["name"], v["usedBytes"]) for v in pod["volume"]] == [("data", 30)]
+    claimed, data = pod["volume"]
+    assert claimed["pvcRef"] == {"name": "claim", "namespace": "shop"}
+    assert (claimed["capacityBytes"], claimed["availableBytes"]) == (1000, 1)
+    assert (data["name"], data["usedBytes"]) == ("data", 30)
     assert pod["network"]["interfaces"][0]["txBytes"] == 20
     [main] = pod["containers"]
     assert main["cpu"]["usageNanoCores"] == 100_000_000
@@ -150,3 +158,15 @@ def test_a_report_has_whole_pods_only() -> None:
     uncounted = replace(pod.containers[0], usage=replace(pod.usage, memory=None))
     half = replace(one.snapshot, pods=(replace(pod, containers=(uncounted,)),))
     assert report(replace(one, snapshot=half))["pods"] == []
+
+
+async def test_claimed_volumes_are_measured_and_those_that_are_gone_left_out(
+    tmp_path: Path,
+) -> None:
+    here, gone = replace(AT, path=tmp_path), replace(AT, claim="b", path=tmp_path / "gone")
+    found = await measure([here, gone])
+    assert list(found) == [here]
+    told = parsed(volume_families(found))
+    labels = frozenset({("namespace", "shop"), ("persistentvolumeclaim", "claim")})
+    used, capacity = (told[f"kubelet_volume_stats_{n}_bytes", labels] for n in ("used", "capacity"))
+    assert 0 < used < capacity
