@@ -19,6 +19,7 @@ from agent.api.tunnel import Tunnel
 from agent.network.fake import FakeNetwork
 from edgek.aio.clock import SystemClock
 from edgek.aio.tasks import cancel_and_wait
+from edgek.api.errors import Forbidden
 from edgek.api.meta import Key
 from edgek.client.http import Access, HttpTransport
 from edgek.kinds import NODE, POD, SERVICE_ACCOUNT
@@ -92,7 +93,11 @@ def kubectl(request: pytest.FixtureRequest, server: TlsServer) -> Kubectl:
 
 
 def node_access(server: TlsServer) -> Access:
-    profile = Profile(common_name="system:node:node1", organizations=("system:nodes",), client=True)
+    return access(server, "system:node:node1", "system:nodes")
+
+
+def access(server: TlsServer, name: str, group: str) -> Access:
+    profile = Profile(common_name=name, organizations=(group,), client=True)
     pair = new_pair(server.identity.client_ca, profile, now=SystemClock().now())
     return Access(
         server=f"https://127.0.0.1:{server.config.port}",
@@ -185,3 +190,57 @@ async def test_nobody_listening_is_said(kubectl: Kubectl) -> None:
             said = (await errors.readline()).decode()
         assert "error forwarding port 1 to pod web, uid " in said
         assert "dial tcp4 127.0.0.1:1: connect: connection refused" in said
+
+
+async def test_a_watch_over_a_websocket_is_a_message_an_event(server: TlsServer) -> None:
+    client = server.running.api.client(BOOTSTRAPPER)
+    transport = HttpTransport(node_access(server))
+    query = [("watch", "true"), ("fieldSelector", "metadata.name=node1")]
+    try:
+        async with (
+            asyncio.timeout(10),
+            transport.websocket("/api/v1/nodes", query=query) as socket,
+        ):
+            first = json.loads(await socket.receive_str())
+            assert (first["type"], first["object"]["metadata"]["name"]) == ("ADDED", "node1")
+            labels = {"metadata": {"labels": {"seen": "yes"}}}
+            await client.patch(NODE, Key("", "node1"), labels)
+            second = json.loads(await socket.receive_str())
+            assert second["type"] == "MODIFIED"
+            assert second["object"]["metadata"]["labels"]["seen"] == "yes"
+    finally:
+        await transport.close()
+
+
+async def test_ports_are_forwarded_over_channels_too(server: TlsServer) -> None:
+    transport = HttpTransport(access(server, "admin", "system:masters"))
+    path = "/api/v1/namespaces/default/pods/web/portforward"
+    try:
+        async with (
+            echoing() as port,
+            asyncio.timeout(10),
+            transport.websocket(
+                path, query=[("ports", f"{port},1")], protocols=("v4.channel.k8s.io",)
+            ) as socket,
+        ):
+            heads = [await socket.receive_bytes() for _ in range(4)]
+            assert [head[0] for head in heads] == [0, 1, 2, 3]
+            assert heads[0][1:] == heads[1][1:] == port.to_bytes(2, "little")
+            refused = await socket.receive_bytes()
+            assert refused.startswith(b"\x03error forwarding port 1 to pod web, uid ")
+            await socket.send_bytes(b"\x00hello")
+            assert await socket.receive_bytes() == b"\x00hello"
+    finally:
+        await transport.close()
+
+
+async def test_a_node_may_not_forward_ports(server: TlsServer) -> None:
+    transport = HttpTransport(node_access(server))
+    try:
+        with pytest.raises(Forbidden):
+            async with transport.websocket(
+                "/api/v1/namespaces/default/pods/web/portforward", query=[("ports", "80")]
+            ):
+                pass
+    finally:
+        await transport.close()
