@@ -177,24 +177,13 @@ class Agent:
                 more_volumes=(csi.volumes,),
                 devices=devices,
             )
-
-            async def move(new: Addresses) -> None:
-                await network.setup(self._node_network(cluster, new))
-                feed.look_again()
-
+            move = partial(self._move, network, cluster, feed)
+            events = recorder.source(COMPONENT, host=self.config.node_name)
             upkeep = Upkeep(
-                config=self.config,
-                machine=self._machine,
-                spec=spec,
-                service=service,
-                runtime=runtime,
-                registration=registration,
-                sync=sync,
-                devices=devices,
-                events=recorder.source(COMPONENT, host=self.config.node_name),
-                clock=self._clock,
-                move=move,
-            )
+                config=self.config, machine=self._machine, spec=spec, service=service,
+                runtime=runtime, registration=registration, sync=sync, devices=devices,
+                events=events, clock=self._clock, move=move,
+            )  # fmt: skip
             follow_pods(
                 sync, informers, tasks, checkpoint=self.checkpoint, node_name=self.config.node_name
             )
@@ -244,6 +233,13 @@ class Agent:
             log.info("agent is ready node=%s ip=%s", self.config.node_name, spec.addresses.ip)
             notify(READY)
             await first_of(tasks.wait(), moves.moved())
+
+    async def _move(
+        self, network: NetplugNetwork, cluster: Cluster, feed: NetworkFeed, new: Addresses
+    ) -> None:
+        """The node has another address."""
+        await network.setup(self._node_network(cluster, new))
+        feed.look_again()
 
     async def _start_podman(
         self, stack: AsyncExitStack, tasks: Tasks
