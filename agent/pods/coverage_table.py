@@ -16,6 +16,8 @@ SPEC = "tests/agent/pods/test_translation.py"
 ETC = "tests/agent/pods/test_etc.py"
 PROBES = "tests/agent/pods/test_probes.py"
 OWNERS = SPEC
+VOLUMES_HOST = "tests/host/test_volumes.py"
+CLUSTER_FS = "tests/agent/pods/volumes/test_cluster_fs.py"
 ATTEMPTS = "tests/agent/pods/test_probe_attempt.py"
 ADMISSION = "tests/agent/pods/test_admission.py"
 COVERAGE = "tests/agent/pods/test_coverage.py"
@@ -55,7 +57,8 @@ SELINUX = "taken over where the kernel has SELinux; elsewhere without effect, as
 POD = (
     _kept("", "activeDeadlineSeconds restartPolicy", proof=LIFECYCLE),
     _kept("", "terminationGracePeriodSeconds", proof=PODS),
-    _kept("", "hostNetwork hostname subdomain hostnameOverride setHostnameAsFQDN dnsPolicy",
+    _kept("", "hostNetwork", "containers share /dev/shm, System V memory only without it", SECURITY),
+    _kept("", "hostname subdomain hostnameOverride setHostnameAsFQDN dnsPolicy",
           proof=ETC),
     _kept("", "enableServiceLinks", proof=SPEC),
     _kept("", "hostPID hostIPC hostUsers shareProcessNamespace", proof=SECURITY),
@@ -182,11 +185,11 @@ VOLUMES = (
     _refused("volumes.projected", "defaultUser", OFF),
     *(_refused(f"{_SOURCES}.{at}", "items.user", OFF)
       for at in ("configMap", "secret", "downwardAPI")),
-    *(_refused(f"{_SOURCES}.{at}", "user", OFF) for at in ("serviceAccountToken",)),
+    *(_refused(f"{_SOURCES}.{at}", "user", OFF) for at in ("serviceAccountToken", "clusterTrustBundle")),
     _kept("volumes.emptyDir", "medium sizeLimit", proof=PODS),
     _refused("volumes.emptyDir", "mode", OFF),
     _kept("volumes.hostPath", "path type", proof=PODS),
-    _kept("volumes.nfs", "path readOnly server", proof="tests/host/test_pods.py"),
+    _kept("volumes.nfs", "path readOnly server", proof=CLUSTER_FS),
     _kept("volumes.persistentVolumeClaim", "claimName readOnly",
           proof="tests/host/test_volumes.py"),
     _server("volumes.ephemeral", "", "a controller makes a claim of it"),

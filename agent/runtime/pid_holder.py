@@ -38,6 +38,8 @@ class PidHolders:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        """Those that this agent started, to be buried by it."""
 
     def start(self, pod_uid: str) -> int:
         """Its process id; a new one where there is none. Blocking, some milliseconds."""
@@ -50,6 +52,7 @@ class PidHolders:
         root = self._directory / "root"
         root.mkdir(parents=True, exist_ok=True)
         process = _in_thread(lambda: _spawn(program, root))
+        self._children[pod_uid] = process
         note = self._directory / pod_uid
         note.write_text(f"{process.pid} {_stat(process.pid)[1]}")
         return process.pid
@@ -74,8 +77,9 @@ class PidHolders:
         if pid:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            with contextlib.suppress(ChildProcessError):  # an earlier agent's
-                os.waitpid(pid, 0)
+        if child := self._children.pop(pod_uid, None):
+            child.kill()
+            child.wait()
         (self._directory / pod_uid).unlink(missing_ok=True)
 
     def known(self) -> list[str]:
