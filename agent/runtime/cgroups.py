@@ -69,12 +69,16 @@ class Cgroups:
         return False
 
     def memory_usage(self, path: str) -> int | None:
-        """Bytes in use now; None where that is not known."""
+        """Bytes in use now, less what the kernel would give back if asked (files read a while
+        ago); None where that is not known."""
         v2 = self._machine.cgroup_v2
-        top = self._base if v2 else self._base / "memory"
+        where = (self._base if v2 else self._base / "memory") / path.lstrip("/")
         file = "memory.current" if v2 else "memory.usage_in_bytes"
+        idle = "inactive_file " if v2 else "total_inactive_file "
         try:
-            return int((top / path.lstrip("/") / file).read_text())
+            used = int((where / file).read_text())
+            lines = (where / "memory.stat").read_text().splitlines()
+            return used - sum(int(x.split()[1]) for x in lines if x.startswith(idle))
         except (OSError, ValueError):
             return None
 

@@ -65,12 +65,14 @@ def talk(cluster: RealCluster, *argv: str, says: str, until: str, seconds: float
         *argv, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
     )
     os.close(theirs)
-    seen, told, deadline = b"", False, time.monotonic() + seconds
+    seen, knocked, told, deadline = b"", False, False, time.monotonic() + seconds
     try:
         while until.encode() not in seen:
             assert time.monotonic() < deadline, seen.decode(errors="replace")
             if select.select([ours], [], [], 0.1)[0]:
                 seen += os.read(ours, 4096)
+            if not knocked and b"try pressing enter" in seen:
+                knocked = bool(os.write(ours, b"\n"))
             if not told and b"/ # " in seen:
                 told = bool(os.write(ours, f"{says}\n".encode()))
         return seen.decode(errors="replace")
@@ -93,6 +95,13 @@ def test_kubectl_debug_looks_into_a_running_pod_and_copies_one(cluster: RealClus
     assert "running" in of(cluster, *look)["state"]
     assert cluster.kubectl("exec", "looked", "-c", "look", "--", "echo", "hi") == "hi\n"
     assert "4242" in cluster.kubectl("logs", "looked", "-c", "look")
+    talk(
+        cluster, "attach", "-it", "looked", "-c", "look", says="echo ag''ain; exit 5",
+        until="again",
+    )  # fmt: skip
+    cluster.wait("the shell ended", lambda: "terminated" in of(cluster, *look)["state"], 20)
+    assert of(cluster, *look)["state"]["terminated"]["exitCode"] == 5
+    assert status(cluster, "looked")["phase"] == "Running"
 
     cluster.kubectl(
         "debug", "looked", "--copy-to=copied", "--container=main", "--image-pull-policy=Never",
@@ -170,6 +179,32 @@ def test_a_resize_reaches_the_kernel_without_a_restart(cluster: RealCluster) -> 
     cluster.kubectl("delete", "pod", "sized", "--timeout=20s")
 
 
+def test_a_limit_below_what_is_in_use_is_refused_not_tried(cluster: RealCluster) -> None:
+    amounts = {"cpu": "100m", "memory": "96Mi"}
+    resources: dict[str, Any] = {"resources": {"requests": amounts, "limits": amounts}}
+    hold = "x=$(head -c 20000000 /dev/zero | tr '\\0' x); echo holds ${#x}; "
+    apply(cluster, "full", container(hold + IDLE, **resources))
+    cluster.wait(
+        "it holds 20 MB",
+        lambda: (
+            "holds" in cluster.kubectl("logs", "full", ok=True)
+            if of(cluster, "full", "main").get("started")
+            else False
+        ),
+        20,
+    )
+    resize(cluster, "full", "8Mi")
+
+    def told() -> Any:
+        found = status(cluster, "full")["conditions"]
+        return next((c for c in found if c["type"] == "PodResizeInProgress"), {})
+
+    cluster.wait("an error", lambda: told().get("reason") == "Error", 20)
+    assert "below current usage" in told()["message"]
+    assert of(cluster, "full", "main")["restartCount"] == 0
+    cluster.kubectl("delete", "pod", "full", "--timeout=20s")
+
+
 def test_sidecars_start_first_and_end_last_in_reverse(cluster: RealCluster) -> None:
     def noting(name: str) -> str:
         note = f"echo {{}} {name} >> /notes/order"
@@ -197,6 +232,24 @@ def test_sidecars_start_first_and_end_last_in_reverse(cluster: RealCluster) -> N
     ]  # fmt: skip
 
 
+def test_a_sidecar_neither_keeps_a_job_going_nor_makes_it_fail(cluster: RealCluster) -> None:
+    side = container("trap 'exit 3' TERM; while :; do sleep 0.1; done", "side")
+    pod = {
+        "restartPolicy": "Never", "containers": [container("exit 0")],
+        "initContainers": [side | {"restartPolicy": "Always"}], "terminationGracePeriodSeconds": 5,
+    }  # fmt: skip
+    job = {
+        "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "helped"},
+        "spec": {"backoffLimit": 0, "template": {"spec": pod}},
+    }  # fmt: skip
+    cluster.kubectl("apply", "-f", "-", stdin=json.dumps(job))
+    cluster.kubectl("wait", "--for=condition=Complete", "job/helped", "--timeout=30s")
+    (found,) = cluster.pods("batch.kubernetes.io/job-name=helped")
+    (ended,) = found["status"]["initContainerStatuses"]
+    assert ended["state"]["terminated"]["exitCode"] == 3
+    cluster.kubectl("delete", "job", "helped", "--timeout=20s")
+
+
 def test_exit_codes_decide_what_is_restarted(cluster: RealCluster) -> None:
     path = {"path": "/var/log/rules", "type": "DirectoryOrCreate"}
     mounts: dict[str, Any] = {"volumeMounts": [{"name": "notes", "mountPath": "/notes"}]}
@@ -208,7 +261,7 @@ def test_exit_codes_decide_what_is_restarted(cluster: RealCluster) -> None:
             "ruled", restartPolicy="Never", restartPolicyRules=[rule], **mounts,
         )  # fmt: skip
         apply(
-            cluster, action.lower(), ruled, container("sleep 999", "other"),
+            cluster, action.lower(), ruled, container(IDLE, "other"),
             initContainers=[container(f"{note}-init", "init", **mounts)], restartPolicy="Never",
             volumes=[{"name": "notes", "hostPath": path}],
         )  # fmt: skip
