@@ -15,6 +15,7 @@ from pathlib import Path
 
 MOUNT_SECONDS = 30.0
 UNMOUNT_SECONDS = 10.0
+KILL_SECONDS = 1.0
 MS_BIND, MS_REC, MNT_DETACH = 4096, 16384, 2
 
 
@@ -73,18 +74,65 @@ def _error(number: int, what: str) -> OSError:
 async def unmount_below(directory: Path) -> None:
     """Unmounts everything at and below the directory, the deepest first. Lazy: it returns even
     where the other side is gone. Raises MountError where something stays mounted."""
+    while await _unmount_once(directory):  # what was hidden below another mount comes to light
+        pass
+
+
+async def _unmount_once(directory: Path) -> bool:
+    """Whether anything was unmounted that may have hidden something."""
+    hidden = unmounted = False
     for target in sorted(mounts_below(directory), key=lambda p: -len(p.parts)):
         code, said = await run_child(["umount", "-l", "--", str(target)], seconds=UNMOUNT_SECONDS)
-        # "No mount point", though in the table: it is hidden below another mount, out of reach.
-        hidden = "no mount point" in said or "not mounted" in said
-        if code != 0 and not hidden and target in mounts_below(target):
+        if code == 0:
+            unmounted = True
+        elif "no mount point" in said or "not mounted" in said:
+            hidden = True  # though in the table: it is out of reach, for now or for good
+        elif target in mounts_below(target):
             raise MountError(f"umount of {target} failed: {said}")
+    return hidden and unmounted
 
 
 async def remove_tree(directory: Path) -> None:
     """Removes a directory with all in it, never what is mounted in it."""
     await unmount_below(directory)
-    await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+    await asyncio.to_thread(remove_unmounted, directory)
+
+
+def remove_unmounted(directory: Path) -> None:
+    """Removes what lies on the directory's own mount, and leaves what it cannot. Mounts are told
+    by their id, because a bind mount may be of the same file system; blocking."""
+    with contextlib.suppress(OSError):
+        handle = os.open(directory, IN_IT)
+        try:
+            _clear(handle, _mount_id(handle))
+        finally:
+            os.close(handle)
+        directory.rmdir()
+
+
+IN_IT = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def _clear(handle: int, mount_id: str) -> None:
+    with os.scandir(handle) as found:
+        entries = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in found]
+    for name, is_directory in entries:
+        with contextlib.suppress(OSError):
+            if not is_directory:
+                os.unlink(name, dir_fd=handle)
+                continue
+            below = os.open(name, IN_IT, dir_fd=handle)
+            try:
+                if _mount_id(below) == mount_id:
+                    _clear(below, mount_id)
+            finally:
+                os.close(below)
+            os.rmdir(name, dir_fd=handle)  # fails where something is mounted
+
+
+def _mount_id(handle: int) -> str:
+    lines = Path(f"/proc/self/fdinfo/{handle}").read_text().splitlines()
+    return next(line for line in lines if line.startswith("mnt_id:"))
 
 
 def mounts_below(directory: Path) -> list[Path]:
@@ -116,6 +164,9 @@ async def run_child(command: list[str], *, seconds: float) -> tuple[int, str]:
     except (TimeoutError, asyncio.CancelledError) as err:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(TimeoutError):  # its pipe is closed when all of them are gone
+            async with asyncio.timeout(KILL_SECONDS):
+                await process.communicate()
         if isinstance(err, asyncio.CancelledError):
             raise
         return 124, f"no answer within {seconds:.0f} seconds"
