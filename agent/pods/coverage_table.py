@@ -57,7 +57,7 @@ SELINUX = "taken over where the kernel has SELinux; elsewhere without effect, as
 POD = (
     _kept("", "activeDeadlineSeconds restartPolicy", proof=LIFECYCLE),
     _kept("", "terminationGracePeriodSeconds", proof=PODS),
-    _kept("", "hostNetwork", "containers share /dev/shm, System V memory only without it", SECURITY),
+    _kept("", "hostNetwork", proof=SECURITY),
     _kept("", "hostname subdomain hostnameOverride setHostnameAsFQDN dnsPolicy",
           proof=ETC),
     _kept("", "enableServiceLinks", proof=SPEC),
@@ -185,7 +185,8 @@ VOLUMES = (
     _refused("volumes.projected", "defaultUser", OFF),
     *(_refused(f"{_SOURCES}.{at}", "items.user", OFF)
       for at in ("configMap", "secret", "downwardAPI")),
-    *(_refused(f"{_SOURCES}.{at}", "user", OFF) for at in ("serviceAccountToken", "clusterTrustBundle")),
+    *(_refused(f"{_SOURCES}.{at}", "user", OFF)
+      for at in ("serviceAccountToken", "clusterTrustBundle")),
     _kept("volumes.emptyDir", "medium sizeLimit", proof=PODS),
     _refused("volumes.emptyDir", "mode", OFF),
     _kept("volumes.hostPath", "path type", proof=PODS),

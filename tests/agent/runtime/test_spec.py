@@ -1,5 +1,6 @@
 """The pure parts: specs for Podman, observed containers, references, limits."""
 
+import tomllib
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from agent.runtime.cgroups import cpu_weight, plan_limits
 from agent.runtime.command import plan_result
 from agent.runtime.failure import pull_error, redacted
+from agent.runtime.handlers import find_handlers, plan_node_handlers
 from agent.runtime.machine import Machine
 from agent.runtime.observed import observe_inspected, observe_listed
 from agent.runtime.reference import normalize_reference
@@ -139,6 +141,29 @@ def test_what_a_registry_says_is_told_without_its_secrets() -> None:
 def test_podmans_configuration_asks_for_no_more_than_is_permitted() -> None:
     conf = containers_conf(Machine(nofile=20000, nproc=32768), conmon=Path("/c"))
     assert '"nofile=20000:20000", "nproc=32768:32768"' in conf
+
+
+def test_podman_knows_every_runtime_and_gives_containerds_capabilities(tmp_path: Path) -> None:
+    program = tmp_path / "careful"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    own = tmp_path / "containers.conf"
+    own.write_text(
+        f'[engine.runtimes]\ncareful = ["/absent", "{program}"]\ngone = ["/absent"]\n'
+        'odd = "text"\n"na\\nme" = ["/bin/sh"]\n'
+    )
+    broken = tmp_path / "broken.conf"
+    broken.write_text("[")
+    found = find_handlers((own, broken, tmp_path / "absent"))
+    assert found["careful"] == str(program)
+    assert not found.keys() & {"gone", "odd", "na\nme"}
+    conf = tomllib.loads(containers_conf(Machine(), conmon=Path("/c"), handlers=found))
+    assert conf["engine"]["runtimes"]["careful"] == [str(program)]
+    assert len(conf["containers"]["default_capabilities"]) == 14
+    assert "SYS_ADMIN" not in conf["containers"]["default_capabilities"]
+    told = plan_node_handlers(("crun", "careful"), user_namespaces=True)
+    assert [h["name"] for h in told] == ["", "crun", "careful"]
+    assert told[0]["features"]["userNamespaces"]
 
 
 def test_where_the_kernel_can_a_container_dies_whole_for_want_of_memory() -> None:
