@@ -26,6 +26,7 @@ VERBS: tuple[tuple[str, str], ...] = (
     ("delete", "edgek.cli.delete"),
     ("logs", "edgek.cli.pod_logs"),
     ("exec", "edgek.cli.exec"),
+    ("port-forward", "edgek.cli.port_forward"),
     ("scale", "edgek.cli.scale"),
     ("rollout", "edgek.cli.rollout"),
     ("wait", "edgek.cli.wait"),

@@ -21,10 +21,12 @@ from edgek.aio.clock import SystemClock
 from edgek.aio.tasks import cancel_and_wait
 from edgek.api.errors import Forbidden
 from edgek.api.meta import Key
+from edgek.cli.port_forward import read_pair
 from edgek.client.http import Access, HttpTransport
 from edgek.kinds import NODE, POD, SERVICE_ACCOUNT
 from edgek.pki.certificates import Profile, new_pair
 from server.run import BOOTSTRAPPER
+from tests.support.edgek_cli import Edgek
 from tests.support.tls_server import Kubectl, TlsServer, tls_server
 
 pytestmark = pytest.mark.timeout(120)
@@ -163,13 +165,14 @@ async def forwarding(
         await process.wait()
 
 
-async def exchange(port: int, data: bytes) -> bytes:
+async def exchange(port: int, data: bytes, *, half_close: bool = True) -> bytes:
     """Sends all of it, then says so; what comes back meanwhile and after."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    reading = asyncio.create_task(reader.read())
+    reading = asyncio.create_task(reader.read() if half_close else reader.readexactly(len(data)))
     try:
         writer.write(data)
-        writer.write_eof()
+        if half_close:
+            writer.write_eof()
         async with asyncio.timeout(60):
             return await reading
     finally:
@@ -244,3 +247,41 @@ async def test_a_node_may_not_forward_ports(server: TlsServer) -> None:
                 pass
     finally:
         await transport.close()
+
+
+async def test_our_own_command_forwards_too(server: TlsServer, tmp_path: Path) -> None:
+    edgek = Edgek(kubeconfig=server.kubectl.kubeconfig, home=tmp_path)
+    async with echoing() as port, edgek.running("port-forward", "web", f":{port}") as process:
+        assert process.stdout is not None
+        async with asyncio.timeout(15):
+            line = (await process.stdout.readline()).decode()
+        found = re.search(r"127\.0\.0\.1:(\d+) -> ", line)
+        assert found, line
+        assert await exchange(int(found[1]), b"x", half_close=False) == b"x"
+    assert await edgek.fails("port-forward", "web", "none") == "pod web has no port named none"
+
+
+PORTS = {"spec": {"ports": [{"port": 80, "name": "http", "targetPort": "web"}, {"port": 81}]}}
+NAMED = {
+    "metadata": {"name": "web"},
+    "spec": {"containers": [{"name": "a", "ports": [{"name": "web", "containerPort": 8080}]}]},
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "service", "pair"),
+    [
+        ("80", False, (80, 80)),
+        ("8000:80", False, (8000, 80)),
+        (":80", False, (0, 80)),
+        ("web", False, (8080, 8080)),
+        ("9:web", False, (9, 8080)),
+        ("80", True, (80, 8080)),
+        ("9:http", True, (9, 8080)),
+        ("81", True, (81, 81)),
+    ],
+)
+def test_ports_are_named_as_kubectl_names_them(
+    text: str, service: bool, pair: tuple[int, int]
+) -> None:
+    assert read_pair(text, NAMED, PORTS if service else None) == pair
