@@ -1,6 +1,8 @@
 """Volumes on real nodes: claims that survive, sub-paths, devices, and what changes live."""
 
 import json
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -164,6 +166,50 @@ def test_an_image_is_mounted_read_only_and_a_missing_helper_is_named(
     assert "install the package ceph-common" in refusals(cluster)["ceph"]
     assert "volumes of type iscsi are not supported" in refusals(cluster)["disk"]
     kubectl("delete", "pod", "ceph", "disk")
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[str]:
+    """A small disk with nothing on it."""
+    (tmp_path / "disk").write_bytes(b"")
+    os.truncate(tmp_path / "disk", 8 << 20)
+    found = subprocess.run(["losetup", "-f", "--show", tmp_path / "disk"],
+                           capture_output=True, text=True, check=False)  # fmt: skip
+    if found.returncode:
+        pytest.skip(f"no loop devices here: {found.stderr}")
+    yield found.stdout.strip()
+    subprocess.run(["losetup", "-d", found.stdout.strip()], check=True)
+
+
+def bound_to(cluster: RealCluster, disk: str, mode: str) -> dict[str, Any]:
+    """A claim of a local volume on the disk."""
+    name = f"disk-{mode.lower()}"
+    terms = [{"matchExpressions": [
+        {"key": "kubernetes.io/os", "operator": "In", "values": ["linux"]}]}]  # fmt: skip
+    spec = {"capacity": {"storage": "8Mi"}, "accessModes": ["ReadWriteOnce"], "volumeMode": mode,
+            "local": {"path": disk}, "storageClassName": "",
+            "nodeAffinity": {"required": {"nodeSelectorTerms": terms}}}  # fmt: skip
+    volume = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}}
+    cluster.kubectl("apply", "-f", "-", stdin=json.dumps(volume | {"spec": spec}))
+    asked = claim(name, volumeName=name, storageClassName="", volumeMode=mode)
+    cluster.kubectl("apply", "-f", "-", stdin=asked)
+    return {"persistentVolumeClaim": {"claimName": name}}
+
+
+def test_a_disk_is_handed_in_raw_or_with_a_file_system(cluster: RealCluster, disk: str) -> None:
+    kubectl = cluster.kubectl
+    body = json.loads(pod("raw", bound_to(cluster, disk, "Block")))
+    body["spec"]["containers"][0] |= {
+        "volumeMounts": [], "volumeDevices": [{"name": "v", "devicePath": "/dev/data"}],
+    }  # fmt: skip
+    start(cluster, json.dumps(body))
+    assert int(kubectl("exec", "raw", "--", "blockdev", "--getsize64", "/dev/data")) == 8 << 20
+    kubectl("exec", "raw", "--", "dd", "if=/dev/data", "of=/dev/null", "bs=1M", "count=1")
+    kubectl("delete", "pod", "raw")
+    start(cluster, pod("formatted", bound_to(cluster, disk, "Filesystem")))
+    assert "ext4" in kubectl("exec", "formatted", "--", "grep", " /v ", "/proc/mounts")
+    kubectl("exec", "formatted", "--", "touch", "/v/file")
+    kubectl("delete", "pod", "formatted")
 
 
 def refusals(cluster: RealCluster) -> dict[str, str]:
