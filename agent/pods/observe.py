@@ -1,17 +1,50 @@
 """What is known of a pod now, gathered from the runtime, the probes and memory for ``plan``."""
 
+from dataclasses import replace
+
+from agent.pods.container_status import EPHEMERAL, INIT, MAIN
 from agent.pods.memory import Memory
 from agent.pods.parts import Parts
 from agent.pods.plan import grace_seconds
 from agent.pods.state import PodState, group_attempts
-from edgek.api.meta import Obj, uid
+from agent.runtime.runtime import Container
+from edgek.api.meta import Obj, get_path, uid
+from edgek.api.time import format_time, parse_time
+
+
+def as_told(pod: Obj, containers: list[Container]) -> list[Container]:
+    """An end that the pod's status tells of is final: after a reboot Podman has forgotten how a
+    container ended, and when."""
+    told = {}
+    for which in (MAIN, INIT, EPHEMERAL):
+        for status in get_path(pod, "status", which, default=[]):
+            if ended := get_path(status, "state", "terminated"):
+                told[str(ended.get("containerID") or "").removeprefix("podman://")] = ended
+    return [_ended_as(c, told.get(c.id)) for c in containers] if told else containers
+
+
+def _ended_as(container: Container, ended: Obj | None) -> Container:
+    at = container.finished_at
+    if ended is None or container.state != "exited" or not ended.get("finishedAt"):
+        return container
+    if at is not None and format_time(at) == ended["finishedAt"]:
+        return container
+    return replace(
+        container,
+        exit_code=int(ended.get("exitCode") or 0),
+        oom_killed=ended.get("reason") == "OOMKilled",
+        started_at=parse_time(ended["startedAt"]) if ended.get("startedAt") else None,
+        finished_at=parse_time(ended["finishedAt"]),
+    )
 
 
 def observe(parts: Parts, pod: Obj, memory: Memory) -> PodState:
     p = parts
     grace = grace_seconds(pod, memory.grace)
     return PodState(
-        attempts=group_attempts(p.containers.of(uid(pod)), memory.start_errors, memory.messages),
+        attempts=group_attempts(
+            as_told(pod, p.containers.of(uid(pod))), memory.start_errors, memory.messages
+        ),
         sandbox=memory.sandbox is not None,
         pod_ip=memory.sandbox.ip if memory.sandbox else "",
         # A stop with a longer grace than the pod has now (a second delete) is asked again.

@@ -98,6 +98,12 @@ class FakeRuntime:
         if self._up:
             self._exits.publish(container_id)
 
+    def forget_end(self, container_id: str) -> None:
+        """As Podman after a reboot: it is over, nobody knows how."""
+        self._containers[container_id] = replace(
+            self._containers[container_id], exit_code=137, finished_at=self.clock.now()
+        )
+
     def crash(self) -> None:
         """The engine's service dies: calls fail, containers run on."""
         self._up = False

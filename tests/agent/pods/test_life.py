@@ -381,3 +381,21 @@ async def test_a_resize_of_the_pod_as_a_whole_reaches_those_without_a_limit(tmp_
         (updated,) = node.runtime.updated.values()
         assert updated.memory_limit_bytes == 200 * 2**20
         assert node.status()["allocatedResources"] == {"memory": "200Mi"}
+
+
+async def test_how_a_container_ended_is_not_told_anew_after_a_reboot(tmp_path: Path) -> None:
+    clock, api, network = FakeClock(), MemoryApi(), FakeNetwork()
+    runtime = FakeRuntime(images=("main:1",), clock=clock)
+    life: dict[str, Any] = {"clock": clock, "api": api, "network": network, "runtime": runtime}
+    runtime.scripts["main:1"] = Script(exit_code=0, after=1)
+    async with running_node(tmp_path, **life) as node:
+        api.put(POD, make_pod(restartPolicy="Never"))
+        await node.until(lambda: node.pod() and node.status()["phase"] == "Succeeded")
+        before = node.container()["state"]
+    (container,) = await runtime.containers()
+    await asyncio.sleep(60)
+    runtime.forget_end(container.id)
+    async with running_node(tmp_path, **life) as node:
+        await node.until(lambda: node.sync.parts.containers.uids())
+        await asyncio.sleep(5)
+        assert node.container()["state"] == before
