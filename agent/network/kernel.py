@@ -74,10 +74,20 @@ class NetplugNetwork:
         await self._exclusive(_NODE, lambda: self._plugin.setup(config))
         first, self._node = self._node is None, node
         if first:
+            await self._leave_old_range(node)
             # So that a pod whose turn has not come yet keeps its ports over a restart.
             self._host_ports = _read_host_ports(self._host_port_file, await self.sandboxes())
             await self._apply_host_ports()
         await self._start_dns(node)
+
+    async def _leave_old_range(self, node: NodeNetwork) -> None:
+        """Where the node was given another podCIDR nobody reaches pods of the old one: they lose
+        their sandboxes, and so are made anew."""
+        network = ipaddress.ip_network(node.pod_cidr)
+        for uid, sandbox in (await self.sandboxes()).items():
+            if ipaddress.ip_address(sandbox.ip) not in network:
+                log.warning("a pod gets another address pod=%s old=%s", uid, sandbox.ip)
+                await self.detach(uid)
 
     async def _start_dns(self, node: NodeNetwork) -> None:
         zone = _zone(node, *self._services)
