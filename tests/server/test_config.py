@@ -24,6 +24,12 @@ def test_repeated_and_comma_separated_names_are_the_same():
     assert parse(tls_san=("a.b,192.0.2.7", "c")).tls_sans == ("a.b", "192.0.2.7", "c")
 
 
+def test_what_can_be_disabled_is_named_and_nothing_else():
+    assert parse(disable=("local-storage",)).disable == ("local-storage",)
+    with pytest.raises(UsageError, match="'traefik' is not a part that can be disabled"):
+        parse(disable=("local-storage,traefik",))
+
+
 def test_the_node_ip_is_advertised_where_nothing_else_is_said():
     assert parse(advertise_address=None, node_ip=("192.0.2.9",)).advertise_address == "192.0.2.9"
 

@@ -14,6 +14,7 @@ from agent.pods.etc import DnsSettings
 from agent.pods.isolation import NodeSecurity
 from agent.pods.memory import Host
 from agent.pods.sync import PodSync
+from agent.pods.volumes.plugin import Mounter
 from agent.runtime.cgroups import Cgroups
 from agent.runtime.fake import FakeRuntime
 from agent.runtime.machine import Machine
@@ -45,6 +46,10 @@ class FakeHolders:
 
     def stop(self, pod_uid: str) -> None:
         self.running.pop(pod_uid, None)
+
+    def pin_ipc(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
 
     def known(self) -> list[str]:
         return sorted(self.running)
@@ -109,6 +114,7 @@ async def running_node(
     restored: list[Obj] | None = None,
     security: NodeSecurity | None = None,
     node: Obj | None = None,
+    mount: Mounter = _no_mount,
     **allocatable: str,
 ) -> AsyncIterator[Node]:
     """``restored`` pods come from a checkpoint. The rest may be handed on from one life of the
@@ -141,7 +147,7 @@ async def running_node(
             clock=clock,
             tasks=tasks,
             pod_root=root / "pods",
-            mount=_no_mount,
+            mount=mount,
             holders=holders,
         )
         sync.parts.pods.restore(restored or [])

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from edgek.api.meta import Obj, annotations, deep_copy, labels
+from edgek.api.meta import Key, Obj, annotations, deep_copy, labels
 from edgek.kinds import EVENT, NODE, STORAGE_CLASS
 from edgek.kinds import PERSISTENT_VOLUME as VOLUME
 from edgek.kinds import PERSISTENT_VOLUME_CLAIM as CLAIM
@@ -17,7 +17,9 @@ from edgek.kinds.provisioned import (
     STORAGE_DIRECTORY,
     STORAGE_NODE,
 )
+from edgek.kinds.storage_class import DEFAULT_CLASS
 from edgek.kinds.volume_match import PROVISIONED_BY, PROVISIONER, SELECTED_NODE
+from server.bootstrap import ClusterFacts, bootstrap
 from server.controllers import volume_claims, volume_provisioning, volume_reclaiming, volumes
 from server.controllers.volume_provisioning_plan import (
     Asked,
@@ -26,6 +28,7 @@ from server.controllers.volume_provisioning_plan import (
     plan_volume,
 )
 from server.controllers.volume_reclaiming import TURN, is_shared, next_node
+from tests.support.api import admin, open_api
 from tests.support.cluster import node
 from tests.support.loops import running
 from tests.support.memory_api import MemoryApi
@@ -204,3 +207,20 @@ async def test_another_node_is_asked_where_one_does_not_take_a_directory_away() 
         assert labels(api.all(VOLUME)[0]) == {STORAGE_NODE: "n1"}
         await loops.settle(TURN.total_seconds() + 5)
         assert labels(api.all(VOLUME)[0]) == {STORAGE_NODE: "n2"}
+
+
+async def test_the_default_class_is_made_once_and_stays_as_people_want_it() -> None:
+    facts = ClusterFacts(
+        cluster_cidr="10.42.0.0/16", service_cidr="10.43.0.0/16", cluster_dns="10.43.0.10",
+        cluster_domain="cluster.local", extension_authentication={}, group_versions=(),
+        local_storage=True,
+    )  # fmt: skip
+    async with open_api() as api:
+        client = admin(api)
+        await bootstrap(client, api.reader, facts)
+        key = Key("", "local-path")
+        assert annotations(await client.get(STORAGE_CLASS, key))[DEFAULT_CLASS] == "true"
+        other = {"metadata": {"annotations": {DEFAULT_CLASS: "false"}}}
+        await client.patch(STORAGE_CLASS, key, other)
+        await bootstrap(client, api.reader, facts)
+        assert annotations(await client.get(STORAGE_CLASS, key))[DEFAULT_CLASS] == "false"

@@ -1,5 +1,6 @@
 """Pods with claims on a node in memory: what they wait for, what they get, what they leave."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,29 @@ async def test_a_claim_of_another_claims_volume_is_not_mounted(tmp_path: Path) -
         await node.until(lambda: "FailedMount" in node.reasons())
         assert "unexpected claimRef UID" in node.messages("FailedMount")[0]
         assert not (tmp_path / "storage").exists()
+
+
+async def hangs_on_nfs(
+    source: str, target: Path, *, kind: str, options: tuple[str, ...] = ()
+) -> None:
+    if kind == "nfs":
+        await asyncio.Event().wait()
+
+
+@pytest.mark.looptime
+async def test_a_file_server_that_hangs_holds_up_no_other_pod_and_no_deletion(
+    tmp_path: Path,
+) -> None:
+    share = {"name": "data", "nfs": {"server": "192.0.2.9", "path": "/x"}}
+    async with running_node(tmp_path, clock=FakeClock(), mount=hangs_on_nfs) as node:
+        for number in range(12):  # more than there are workers
+            node.api.put(POD, user(f"stuck-{number}", volume=share))
+        await node.until(lambda: (tmp_path / "pods/uid-stuck-11/volumes/nfs/data").is_dir())
+        node.api.put(POD, user("well", volume={"name": "data"}))
+        await node.until(lambda: running(node, "well"))
+        node.delete("stuck-0", grace=1)
+        await node.until(lambda: node.pod("stuck-0") is None)
+        assert not (tmp_path / "pods/uid-stuck-0").exists()
 
 
 @pytest.mark.looptime
