@@ -12,6 +12,7 @@ from datetime import timedelta
 from agent.network import NetworkFailure, Sandbox
 from agent.pods.environment import ConfigError, Surroundings
 from agent.pods.etc import host_network, kernel_hostname, write_etc
+from agent.pods.isolation import IPC
 from agent.pods.memory import Memory
 from agent.pods.mounts import MountError
 from agent.pods.parts import Parts
@@ -46,7 +47,9 @@ class Ground:
 
     def host_sandbox(self, pod_uid: str) -> Sandbox:
         ip = self.parts.host.node_ip
-        return Sandbox(pod_uid=pod_uid, ip=ip, net="host", ipc="private", uts="host")
+        ipc = self.parts.volumes.pod_dir(pod_uid) / IPC
+        shared = str(ipc) if ipc.exists() else "private"
+        return Sandbox(pod_uid=pod_uid, ip=ip, net="host", ipc=shared, uts="host")
 
     async def create_sandbox(self, pod: Obj, memory: Memory) -> None:
         p, pod_uid = self.parts, uid(pod)
@@ -55,6 +58,7 @@ class Ground:
             memory.pod_limits = pod_resources(pod, pids_limit=p.host.pod_max_pids)
             self.limit(pod, memory.pod_limits)
             if host_network(pod):
+                await p.isolation.share_memory(p.volumes.pod_dir(pod_uid))
                 sandbox = self.host_sandbox(pod_uid)
             else:
                 sandbox = await p.network.attach(

@@ -20,6 +20,8 @@ from agent.runtime.runtime import IdRange
 from edgek.api.meta import Obj, get_path, uid
 from edgek.kinds import RUNTIME_CLASS
 
+IPC = "ipc"
+
 
 class Holders(Protocol):
     """Who is process 1 where containers share a PID namespace (agent/runtime/pid_holder.py)."""
@@ -27,6 +29,8 @@ class Holders(Protocol):
     def start(self, pod_uid: str) -> int: ...
 
     def stop(self, pod_uid: str) -> None: ...
+
+    def pin_ipc(self, path: Path) -> None: ...
 
     def known(self) -> list[str]: ...
 
@@ -101,6 +105,13 @@ class Isolation:
     def _start(self, pod_uid: str) -> int:
         try:
             return self.holders.start(pod_uid)
+        except HolderError as err:
+            raise SandboxError(str(err)) from err
+
+    async def share_memory(self, pod_dir: Path) -> None:
+        """An IPC namespace for a pod in the host's network, whose containers share one too."""
+        try:
+            await asyncio.to_thread(self.holders.pin_ipc, pod_dir / IPC)
         except HolderError as err:
             raise SandboxError(str(err)) from err
 

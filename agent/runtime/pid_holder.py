@@ -4,6 +4,9 @@
 look at it through /proc, and one with ptrace rights could enter its root: so that root is an
 empty file system with nothing but the program, and it runs as a user without any right. It
 outlives the agent and is found again by its note, which is gone after a reboot, as it is itself.
+
+``pin_ipc`` makes the one namespace more that no network makes: for memory shared by containers
+of a pod in the host's network.
 """
 
 import contextlib
@@ -15,6 +18,7 @@ import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 PROGRAMS = (
     "catatonit", "/usr/libexec/podman/catatonit", "/usr/libexec/catatonit/catatonit",
@@ -23,9 +27,11 @@ PROGRAMS = (
 """Where distributions have it. It is linked statically everywhere, as it has to be here."""
 NOBODY = 65535
 """As upstream's pause."""
-_NEWNS, _NEWPID = 0x00020000, 0x20000000
-_MS_NOSUID, _MS_NODEV, _MS_REC, _MS_PRIVATE, _MNT_DETACH = 2, 4, 16384, 1 << 18, 2
+_NEWNS, _NEWPID, _NEWIPC = 0x00020000, 0x20000000, 0x08000000
+_MS_NOSUID, _MS_NODEV, _MS_BIND, _MS_REC, _MS_PRIVATE, _MNT_DETACH = 2, 4, 4096, 16384, 1 << 18, 2
 _SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41, "armv7l": 218, "armv6l": 218, "riscv64": 41}
+
+T = TypeVar("T")
 
 
 class HolderError(Exception):
@@ -82,6 +88,15 @@ class PidHolders:
             child.wait()
         (self._directory / pod_uid).unlink(missing_ok=True)
 
+    def pin_ipc(self, path: Path) -> None:
+        """Makes an IPC namespace and binds it to ``path``; nothing where that is done. A pod in
+        the host's network has no other one that its containers could share. Blocking."""
+        if is_pinned(path):
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        _in_thread(lambda: _pin_ipc(path))
+
     def known(self) -> list[str]:
         """The pods with a note."""
         if not self._directory.is_dir():
@@ -95,9 +110,17 @@ def _stat(pid: int) -> tuple[str, str]:
     return fields[0], fields[19]
 
 
-def _in_thread(work: Callable[[], "subprocess.Popen[bytes]"]) -> "subprocess.Popen[bytes]":
+def is_pinned(path: Path) -> bool:
+    """Files of namespaces live on a device of their own."""
+    try:
+        return path.stat().st_dev == os.stat("/proc/self/ns/ipc").st_dev
+    except OSError:
+        return False
+
+
+def _in_thread(work: Callable[[], T]) -> T:
     """Namespaces belong to a thread: it ends, and the process as a whole has not moved."""
-    result: list[subprocess.Popen[bytes]] = []
+    result: list[T] = []
     failure: list[BaseException] = []
 
     def run() -> None:
@@ -110,33 +133,39 @@ def _in_thread(work: Callable[[], "subprocess.Popen[bytes]"]) -> "subprocess.Pop
     thread.start()
     thread.join()
     if failure:
-        raise HolderError(f"cannot make a PID namespace: {failure[0]}") from failure[0]
+        raise HolderError(f"cannot make a namespace: {failure[0]}") from failure[0]
     return result[0]
 
 
-def _spawn(program: str, root: Path) -> "subprocess.Popen[bytes]":
+def _call(name: str, *args: object) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
+    if getattr(libc, name)(*args):
+        code = ctypes.get_errno()
+        raise OSError(code, f"{name}: {os.strerror(code)}")
 
-    def call(name: str, *args: object) -> None:
-        if getattr(libc, name)(*args):
-            code = ctypes.get_errno()
-            raise OSError(code, f"{name}: {os.strerror(code)}")
 
-    def mount(source: str, target: Path, kind: str | None, flags: int) -> None:
-        call(
-            "mount", source.encode(), bytes(target), kind.encode() if kind else None,
-            ctypes.c_ulong(flags), None,
-        )  # fmt: skip
+def _mount(source: str, target: Path, kind: str | None, flags: int) -> None:
+    _call(
+        "mount", source.encode(), bytes(target), kind.encode() if kind else None,
+        ctypes.c_ulong(flags), None,
+    )  # fmt: skip
 
+
+def _pin_ipc(path: Path) -> None:
+    _call("unshare", _NEWIPC)
+    _mount("/proc/thread-self/ns/ipc", path, None, _MS_BIND)
+
+
+def _spawn(program: str, root: Path) -> "subprocess.Popen[bytes]":
     devnull = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
     try:
-        call("unshare", _NEWNS | _NEWPID)
-        mount("none", Path("/"), None, _MS_REC | _MS_PRIVATE)
-        mount("tmpfs", root, "tmpfs", _MS_NOSUID | _MS_NODEV)
+        _call("unshare", _NEWNS | _NEWPID)
+        _mount("none", Path("/"), None, _MS_REC | _MS_PRIVATE)
+        _mount("tmpfs", root, "tmpfs", _MS_NOSUID | _MS_NODEV)
         shutil.copy(program, root / "catatonit")  # a mount of it would lead to the host's file
         os.chdir(root)
-        call("syscall", ctypes.c_long(_SYS_PIVOT_ROOT[os.uname().machine]), b".", b".")
-        call("umount2", b".", _MNT_DETACH)
+        _call("syscall", ctypes.c_long(_SYS_PIVOT_ROOT[os.uname().machine]), b".", b".")
+        _call("umount2", b".", _MNT_DETACH)
         os.chdir("/")
         return subprocess.Popen(
             ["/catatonit", "-P"], stdin=devnull, stdout=devnull, stderr=devnull, env={},

@@ -189,6 +189,23 @@ def test_the_hosts_namespaces_are_shared_on_demand(cluster: RealCluster) -> None
     assert sh(cluster, "hostly", script) == node.stdout
 
 
+def test_containers_in_the_hosts_network_share_memory_of_their_own(
+    cluster: RealCluster,
+) -> None:
+    shared = [{"name": "kernel.shm_rmid_forced", "value": "1"}]
+    run(
+        cluster, "hostnet", container(name="one"), container(name="two"), hostNetwork=True,
+        securityContext={"sysctls": shared},
+    )  # fmt: skip
+    script = "readlink /proc/self/ns/ipc; cat /proc/sys/kernel/shm_rmid_forced"
+    one, two = sh(cluster, "hostnet", script, "one"), sh(cluster, "hostnet", script, "two")
+    node = cluster.bed.nodes[0].run("sh", "-c", script, capture_output=True)
+    assert one == two
+    assert one.split()[1] == "1"
+    assert one.split()[0] != node.stdout.split()[0]
+    cluster.kubectl("delete", "pod", "hostnet")
+
+
 def test_a_pod_has_users_of_its_own(cluster: RealCluster) -> None:
     mounts = [
         {"name": "v", "mountPath": "/v"},

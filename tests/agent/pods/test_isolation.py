@@ -54,6 +54,17 @@ async def test_others_have_their_own_or_the_hosts(tmp_path: Path) -> None:
         assert node.holders.running == {}
 
 
+async def test_containers_in_the_hosts_network_share_memory_of_their_own(tmp_path: Path) -> None:
+    async with running_node(tmp_path, clock=FakeClock()) as node:
+        node.api.put(POD, make_pod("web", "a", "b", hostNetwork=True))
+        await node.until(lambda: is_running(node))
+        own = str(tmp_path / "pods/uid-web/ipc")
+        assert {s.namespaces.ipc for s in specs(node).values()} == {own}
+        node.api.put(POD, make_pod("host", "main", hostNetwork=True, hostIPC=True))
+        await node.until(lambda: is_running(node, "host"))
+        assert specs(node)["main"].namespaces.ipc == "host"
+
+
 async def test_pods_with_users_of_their_own_have_different_ids(tmp_path: Path) -> None:
     async with running_node(tmp_path, clock=FakeClock()) as node:
         node.api.put(POD, make_pod("web", "a", hostUsers=False))
