@@ -139,6 +139,7 @@ class CsiVolumes:
             "readonly": volume.read_only, "secrets": secrets, "volume_context": attributes,
         }  # fmt: skip
         await driver.node("NodePublishVolume", **message)
+        await in_thread(lambda: check_published(Path(record.target)))
         self._published.add(record.target)
         return group is not None
 
@@ -266,3 +267,12 @@ class CsiVolumes:
 
     async def _tell_in_use(self) -> None:
         self._report.in_use(await self._in_use())
+
+
+def check_published(target: Path) -> None:
+    """A pod must not write into the directory below a volume that is mounted somewhere else."""
+    if target not in mounts_below(target) and not target.is_symlink():
+        raise VolumeError(
+            f"nothing is mounted at {target} after NodePublishVolume: does the driver's pod mount "
+            "the kubelet's directory with mountPropagation: Bidirectional?"
+        )

@@ -3,7 +3,8 @@
 crun refuses a tree where cgroup v2 is mounted beside v1. There Podman lives in a mount namespace
 without the v2 tree, which is pinned as a file, because container roots are mounted in it and a
 restarted service must find them again. It is a slave of the host's: what the agent mounts on a
-shared directory (pinned namespaces, volumes) appears in it too.
+shared directory (pinned namespaces) appears in it too. Pods' and the kubelet's directories are
+shared both ways, because pods may mount there for others (mountPropagation: Bidirectional).
 """
 
 import asyncio
@@ -70,9 +71,12 @@ async def ensure_shared(directory: Path) -> None:
         await make_shared(directory)
 
 
-async def pin_mount_namespace(pin: Path, *, hide: Path, behind: Path) -> None:
+async def pin_mount_namespace(
+    pin: Path, *, hide: Path, behind: Path, peers: tuple[Path, ...] = ()
+) -> None:
     """A mount namespace, kept by the file ``pin``, where the directory ``behind`` stands in the
-    place of the mount ``hide``. Made once."""
+    place of the mount ``hide``. What is mounted below ``peers`` is seen on both sides, all else
+    only inside. Made once."""
     points = _points()
     if str(pin) in points:
         return
@@ -83,19 +87,15 @@ async def pin_mount_namespace(pin: Path, *, hide: Path, behind: Path) -> None:
     await run("touch", pin)
     # crun makes plain directories where the v2 tree was; ours can be cleared, the tmpfs of
     # /sys/fs/cgroup below it could not.
-    script = 'umount "$1" && mount --bind "$2" "$1"'
-    await run(
-        "unshare",
-        f"--mount={pin}",
-        "--propagation",
-        "slave",
-        "sh",
-        "-c",
-        script,
-        "sh",
-        hide,
-        behind,
-    )
+    script = """
+        hide=$1 behind=$2; shift 2
+        for point; do mount --make-slave "$point" 2>/dev/null || :; done
+        umount "$hide" && mount --bind "$behind" "$hide"
+    """
+    shared = tuple(f"{peer}/" for peer in peers)
+    slaves = [p for p in points if not f"{p}/".startswith(shared)]
+    enter = ("unshare", f"--mount={pin}", "--propagation", "unchanged")
+    await run(*enter, "sh", "-c", script, "sh", hide, behind, *slaves)
 
 
 async def unmount_below(top: Path) -> None:

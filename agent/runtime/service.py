@@ -102,8 +102,9 @@ class PodmanService:
         if self._machine.hybrid:
             await make_shared(self._run)
             await pin_mount_namespace(
-                self._pin, hide=CGROUP / "unified", behind=self._run / "unified"
-            )
+                self._pin, hide=CGROUP / "unified", behind=self._run / "unified",
+                peers=self._shared,
+            )  # fmt: skip
         if missing := "; ".join(self._machine.shortcomings()):
             log.warning("this machine does not offer everything missing=%r", missing)
         _end_stale(self._run / "podman.pid", self.socket)

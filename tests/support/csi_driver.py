@@ -88,7 +88,7 @@ class CsiDriver:
         self.kind = "CSIPlugin"
         self.hold = threading.Event()
         """Set: calls that hang go on."""
-        self._mounter = mounter or Binds()
+        self.mounter = mounter or Binds()
         self._capabilities = capabilities
         self._topology = topology or {f"{name}/rack": "r1"}
 
@@ -170,10 +170,10 @@ class CsiDriver:
             return
         disk = self.store / message["volume_id"]
         disk.mkdir(exist_ok=True)
-        self._mounter.bind(disk, Path(message["staging_target_path"]))
+        self.mounter.bind(disk, Path(message["staging_target_path"]))
 
     def _NodeUnstageVolume(self, message: Message) -> None:
-        self._mounter.unbind(Path(message["staging_target_path"]))
+        self.mounter.unbind(Path(message["staging_target_path"]))
 
     def _NodePublishVolume(self, message: Message) -> None:
         source = message.get("staging_target_path")
@@ -183,10 +183,10 @@ class CsiDriver:
             source = self.store / message["volume_id"]
             source.mkdir(exist_ok=True)
             (source / "context").write_text(json.dumps(message.get("volume_context") or {}))
-        self._mounter.bind(Path(source), Path(message["target_path"]))
+        self.mounter.bind(Path(source), Path(message["target_path"]))
 
     def _NodeUnpublishVolume(self, message: Message) -> None:
-        self._mounter.unbind(Path(message["target_path"]))
+        self.mounter.unbind(Path(message["target_path"]))
 
     def _NodeExpandVolume(self, message: Message) -> Message:
         return {"capacity_bytes": message["capacity_range"]["required_bytes"]}

@@ -346,6 +346,22 @@ async def test_what_the_driver_refuses_is_said_in_its_words(place: Path, driver:
             await b.csi.volumes.set_up(b.persistent(make_pod()))
 
 
+async def test_a_volume_that_is_mounted_somewhere_else_is_not_written_to(
+    place: Path, driver: CsiDriver
+) -> None:
+    class Elsewhere(Links):
+        """As a driver in a pod without mountPropagation: the node sees a bare directory."""
+
+        def bind(self, source: Path, target: Path) -> None:
+            target.mkdir(exist_ok=True)
+
+    driver.mounter = Elsewhere()
+    async with bed(place) as b:
+        b.driver_object()
+        with pytest.raises(VolumeError, match="mountPropagation: Bidirectional"):
+            await b.csi.volumes.set_up(b.persistent(make_pod()))
+
+
 async def test_a_driver_that_is_gone_does_not_keep_a_pod_for_ever(
     place: Path, driver: CsiDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
