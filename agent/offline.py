@@ -25,6 +25,7 @@ from edgek.client.client import Client
 from edgek.control.events import Source
 from edgek.control.informer import Informers
 from edgek.kinds import (
+    CLUSTER_TRUST_BUNDLE,
     CONFIG_MAP,
     CSI_DRIVER,
     ENDPOINTS,
@@ -39,7 +40,7 @@ log = logging.getLogger(__name__)
 
 REMEMBERED = (
     CONFIG_MAP, SECRET, PERSISTENT_VOLUME_CLAIM, PERSISTENT_VOLUME, ENDPOINTS, CSI_DRIVER,
-    RUNTIME_CLASS,
+    RUNTIME_CLASS, CLUSTER_TRUST_BUNDLE,
 )  # fmt: skip
 """Kinds that pods refer to and cannot start without: the checkpoint has them."""
 _KINDS = {kind.kind: kind for kind in REMEMBERED}

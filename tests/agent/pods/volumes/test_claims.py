@@ -8,15 +8,18 @@ import pytest
 
 from agent.pods.payload import pod_user
 from agent.pods.references import references
+from agent.pods.sources import Ref
 from agent.pods.volumes.empty_dir import pod_memory_limit
 from agent.pods.volumes.plugin import VolumeError
 from edgek.aio.clock import FakeClock
-from edgek.api.meta import Obj
+from edgek.api.errors import ServiceUnavailable
+from edgek.api.meta import Key, Obj
 from edgek.kinds import PERSISTENT_VOLUME as VOLUME
 from edgek.kinds import PERSISTENT_VOLUME_CLAIM as CLAIM
 from edgek.kinds import POD
 from edgek.kinds.provisioned import LOCAL_PATH
 from edgek.kinds.volume_match import PROVISIONED_BY
+from tests.support.memory_api import fail
 from tests.support.node import Node, running_node
 from tests.support.pods import make_pod
 
@@ -100,6 +103,22 @@ async def test_a_claim_of_another_claims_volume_is_not_mounted(tmp_path: Path) -
         await node.until(lambda: "FailedMount" in node.reasons())
         assert "unexpected claimRef UID" in node.messages("FailedMount")[0]
         assert not (tmp_path / "storage").exists()
+
+
+@pytest.mark.looptime
+async def test_what_is_remembered_of_a_claim_is_enough_with_no_server_in_reach(
+    tmp_path: Path,
+) -> None:
+    async with running_node(tmp_path, clock=FakeClock()) as node:
+        for plural in ("persistentvolumeclaims", "persistentvolumes"):
+            gone = ServiceUnavailable("no server in reach")
+            node.api.before.append(fail("GET", plural, gone, times=1_000_000))
+        sources = node.sync.parts.sources
+        sources.remember(Ref(CLAIM, Key("default", "data")), claim("pv"))
+        sources.remember(Ref(VOLUME, Key("", "pv")), local_path(tmp_path))
+        node.api.put(POD, user())
+        await node.until(lambda: running(node))
+        assert {obj["metadata"]["name"] for _, obj in sources.known()} == {"data", "pv"}
 
 
 async def hangs_on_nfs(
