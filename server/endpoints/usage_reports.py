@@ -66,8 +66,8 @@ class UsageReports:
 
 
 def checked(found: Any) -> Report:
-    """As agent/stats/report.py makes it (a node may not count both, a container counts both), whoever sent it: one odd node must not cost the others
-    their answer. Raises KeyError and the like."""
+    """As agent/stats/report.py makes it, whoever sent it: one odd node must not cost the others
+    their answer. A node may not count both, a container does. Raises KeyError and the like."""
     return {
         "timestamp": _bounded(found["timestamp"], 1 << 33),
         "window": _bounded(found["window"], 1 << 20),
