@@ -82,10 +82,12 @@ class TunnelSocket:
 
 
 class Tunnel:
-    """``handlers`` by kind of stream."""
+    """``handlers`` by kind of stream; of one kind there are ``most`` at once."""
 
-    def __init__(self, dialer: Dialer, node: str, handlers: Mapping[str, Handler]) -> None:
-        self._dialer, self._node, self._handlers = dialer, node, handlers
+    def __init__(
+        self, dialer: Dialer, node: str, handlers: Mapping[str, Handler], *, most: int = MAX_OF_KIND
+    ) -> None:
+        self._dialer, self._node, self._handlers, self._most = dialer, node, handlers, most
         self._streams: Counter[str] = Counter()
 
     async def run(self) -> None:
@@ -139,7 +141,7 @@ class Tunnel:
             handler = self._handlers.get(kind)
             if handler is None:
                 raise BadRequest(f"this node does not know streams of kind {kind!r}")
-            if self._streams.total() > MAX_STREAMS or self._streams[kind] > MAX_OF_KIND:
+            if self._streams.total() > MAX_STREAMS or self._streams[kind] > self._most:
                 raise InternalError(f"this node has too many streams of kind {kind} open already")
             await handler(params, socket)
         except ApiError as err:

@@ -50,4 +50,7 @@ async def switch(
     fields = {"Upgrade": upgrade.protocol, **upgrade.headers, **headers}
     lines += [f"{name}: {value}" for name, value in fields.items()]
     writer.write("\r\n".join((*lines, "", "")).encode("latin-1"))
-    await upgrade.serve(_Bytes(reader, writer, first))
+    try:
+        await upgrade.serve(_Bytes(reader, writer, first))
+    finally:
+        writer.close()

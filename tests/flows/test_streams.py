@@ -16,7 +16,7 @@ import pytest
 
 from agent.api.log import log_handler
 from agent.api.session import attach_handler, exec_handler
-from agent.api.tunnel import MAX_STREAMS, Tunnel
+from agent.api.tunnel import Tunnel
 from agent.runtime.fake import FakeRuntime, Script
 from agent.runtime.runtime import ContainerSpec, ExecResult, Namespaces
 from edgek.aio.clock import SystemClock
@@ -28,6 +28,7 @@ from server.request.model import Request, Response
 from server.tunnel import PREFIX, Tunnels
 from tests.support.streams import serving
 
+MOST = 16
 STAMP = "2026-01-02T03:04:05.678901234+00:00 stdout F"
 
 
@@ -87,7 +88,7 @@ async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
             "exec": exec_handler(cluster.runtime),
             "attach": attach_handler(cluster.runtime),
         }
-        tunnel = asyncio.create_task(Tunnel(transport, "node1", handlers).run())
+        tunnel = asyncio.create_task(Tunnel(transport, "node1", handlers, most=MOST).run())
         try:
             await cluster.connected()
             yield cluster
@@ -259,7 +260,7 @@ HANDSHAKE = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Ver
 async def test_streams_that_nobody_takes_up_leave_room_for_others(
     cluster: Cluster, client: aiohttp.ClientSession, method: str, path: str, headers: dict[str, str]
 ) -> None:
-    for _ in range(MAX_STREAMS + 1):
+    for _ in range(MOST + 1):
         async with client.request(method, cluster.url + path, headers=headers) as answer:
             await answer.read()
     async with asyncio.timeout(5):
@@ -275,3 +276,20 @@ async def test_an_upgrade_that_the_connection_does_not_name_is_none(
 ) -> None:
     async with client.get(f"{cluster.url}/log", headers={"Upgrade": "websocket"}) as response:
         assert await response.read() == b"one\ntwo\n"
+
+
+async def test_no_kind_of_stream_keeps_the_others_out(
+    cluster: Cluster, client: aiohttp.ClientSession
+) -> None:
+    following = [
+        await client.get(f"{cluster.url}/log", params={"follow": "true"}) for _ in range(MOST)
+    ]
+    try:
+        async with client.get(f"{cluster.url}/log") as response:
+            assert response.status == 500
+            said = (await response.json())["message"]
+            assert "this node has too many streams of kind log open already" in said
+        assert (await run(client, cluster, "v5.channel.k8s.io"))[-1][:1] == b"\x03"
+    finally:
+        for response in following:
+            response.close()

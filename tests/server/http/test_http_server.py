@@ -11,7 +11,14 @@ import pytest
 
 from server.http import HttpServer
 from server.http.parser import MAX_BODY, MAX_BYTES, MAX_HEAD
-from server.request.model import Request, Response, Upgrade, WebSocket
+from server.request.model import (
+    ByteStream,
+    RawUpgrade,
+    Request,
+    Response,
+    Upgrade,
+    WebSocket,
+)
 
 UPGRADE = (
     b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -36,6 +43,9 @@ class Echo:
             await asyncio.sleep(0.02)
         if request.path == "/socket":
             return Response(upgrade=Upgrade(protocol="", serve=self.talk))
+        if request.path == "/raw":
+            headers = {"X-Stream": "v4"}
+            return Response(raw_upgrade=RawUpgrade(protocol="X/1", headers=headers, serve=self.raw))
         if request.path == "/large":
             return Response(body=b"x" * 1_000_000)
         shown = {"method": request.method, "path": request.path, "query": dict(request.query)}
@@ -44,6 +54,14 @@ class Echo:
     async def talk(self, socket: WebSocket) -> None:
         while (message := await socket.receive()) is not None:
             await socket.send(message)
+
+    async def raw(self, connection: ByteStream) -> None:
+        try:
+            while data := await connection.read():
+                await connection.write(data.upper())
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
 
     async def stream(self) -> AsyncIterator[bytes]:
         try:
@@ -226,3 +244,28 @@ async def test_a_client_that_does_not_read_holds_no_answers_in_memory():
         for _ in range(200):
             await asyncio.sleep(0)
         assert 0 < len(w.echo.asked) < 20
+
+
+RAW = b"POST /raw HTTP/1.1\r\nHost: a\r\nUpgrade: X/1\r\nConnection: Upgrade\r\n\r\n"
+
+
+async def test_a_connection_goes_on_in_another_protocol_and_loses_no_byte() -> None:
+    async with wire() as connection:
+        connection.writer.write(RAW + b"early, ")
+        head = await connection.head()
+        assert head.startswith("HTTP/1.1 101 ")
+        assert "upgrade: x/1\r\n" in head.lower()
+        assert "X-Stream: v4\r\n" in head
+        connection.writer.write(b"late")
+        assert await connection.reader.readexactly(11) == b"EARLY, LATE"
+        connection.writer.write_eof()
+        assert await connection.reader.read() == b""
+
+
+async def test_such_a_connection_ends_with_the_server() -> None:
+    async with wire() as connection:
+        connection.writer.write(RAW)
+        await connection.head()
+        await connection.server.close()
+        assert connection.echo.cancelled.is_set()
+        assert await connection.reader.read() == b""
