@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from agent.pods.sources import NotSynced
 from agent.pods.volumes.plugin import VolumeError, Wanted
 from edgek.api.errors import ApiError
 
@@ -17,8 +18,10 @@ PERIOD = 90.0
 
 
 class Republish:
-    def __init__(self, publish: Callable[[Wanted], Awaitable[object]]) -> None:
-        self._publish = publish
+    def __init__(
+        self, publish: Callable[[Wanted], Awaitable[None]], *, period: float = PERIOD
+    ) -> None:
+        self._publish, self._period = publish, period
         self._wanted: dict[Path, Wanted] = {}
         self._some = asyncio.Event()
 
@@ -35,7 +38,7 @@ class Republish:
         """Until cancelled."""
         while True:
             await self._some.wait()
-            await asyncio.sleep(PERIOD)
+            await asyncio.sleep(self._period)
             for wanted in list(self._wanted.values()):
                 if wanted.directory in self._wanted:
                     await self._again(wanted)
@@ -43,5 +46,5 @@ class Republish:
     async def _again(self, wanted: Wanted) -> None:
         try:
             await self._publish(wanted)
-        except (VolumeError, ApiError, OSError, TimeoutError) as err:
+        except (VolumeError, NotSynced, ApiError, OSError, TimeoutError) as err:
             log.warning("volume not published again directory=%s err=%s", wanted.directory, err)

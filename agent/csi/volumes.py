@@ -80,8 +80,6 @@ class CsiVolumes:
         driver_object = wanted.around.lookup(CSI_DRIVER, "", own)
         volume = plan_volume(wanted, driver_object, self._places, node=self._node)
         record = volume.record
-        if volume.republish:
-            self._republish.keep(wanted)
         async with self._alone.with_((own, record.handle)):
             was = await asyncio.to_thread(read_record, wanted.directory)
             if was == record and self._is_published(record) and not volume.republish:
@@ -90,6 +88,8 @@ class CsiVolumes:
                 driver = await self._drivers.wait(own)
                 mount_group = await self._bring(driver, volume, wanted)
             await self._grow(volume, wanted)
+        if volume.republish:
+            self._republish.keep(wanted)
         return Provided(
             path=Path(record.target),
             read_only=volume.read_only,
@@ -263,7 +263,13 @@ class CsiVolumes:
             await tasks.wait()
 
     async def _publish_again(self, wanted: Wanted) -> None:
-        await self.set_up(wanted)
+        """Unless it was taken away meanwhile."""
+        own = str(wanted.source["driver"])
+        driver_object = wanted.around.lookup(CSI_DRIVER, "", own)
+        volume = plan_volume(wanted, driver_object, self._places, node=self._node)
+        async with self._alone.with_((own, volume.record.handle)):
+            if await asyncio.to_thread(read_record, wanted.directory) is not None:
+                await self._bring(await self._drivers.wait(own), volume, wanted)
 
     async def _tell_in_use(self) -> None:
         self._report.in_use(await self._in_use())

@@ -17,6 +17,7 @@ import pytest
 from agent.csi.build import Csi
 from agent.csi.csi_node import Installed, plan_csi_node, plan_node
 from agent.csi.places import Places, remove_leftovers
+from agent.csi.republish import Republish
 from agent.csi.request import plan_volume
 from agent.csi.server import ServerSide
 from agent.pods.environment import Surroundings
@@ -446,6 +447,29 @@ async def test_a_driver_that_wants_it_is_asked_again(place: Path, driver: CsiDri
         await b.csi.volumes.set_up(wanted)
         await b.csi.volumes.set_up(wanted)
         assert methods(driver) == ["NodeStageVolume", "NodePublishVolume", "NodePublishVolume"]
+
+
+@pytest.mark.looptime
+async def test_a_volume_is_asked_for_again_until_it_is_gone_and_then_nothing_ticks(
+    place: Path,
+) -> None:
+    asked: list[Wanted] = []
+
+    async def publish(wanted: Wanted) -> None:
+        asked.append(wanted)
+        raise VolumeError("not now")
+
+    again = Republish(publish, period=90)
+    task = asyncio.create_task(again.run())
+    wanted = Bed(place, MemoryApi()).persistent(make_pod())
+    await asyncio.sleep(1000)
+    again.keep(wanted)
+    await asyncio.sleep(200)
+    assert asked == [wanted] * 2
+    again.drop(wanted.directory)
+    await asyncio.sleep(1000)
+    assert len(asked) == 2
+    task.cancel()
 
 
 class OneToken(Tokens):
