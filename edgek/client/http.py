@@ -67,6 +67,7 @@ class HttpTransport:
         self._session: aiohttp.ClientSession | None = None
         self._token_file = _FileText(access.token_file)
         self._closed = False
+        self._streaming: set[aiohttp.ClientResponse] = set()
 
     @property
     def access(self) -> Access:
@@ -78,6 +79,8 @@ class HttpTransport:
         old, self._session = self._session, None
         self._access = access
         self._token_file = _FileText(access.token_file)
+        for response in list(self._streaming):
+            response.close()  # aborting its TLS connection alone would not tell its reader
         if old is not None:
             await old.close()
 
@@ -109,6 +112,7 @@ class HttpTransport:
             request = self._request(call)
             async with asyncio.timeout(call.timeout):
                 response = await request.__aenter__()
+        self._streaming.add(response)
         try:
             if response.status >= 400:
                 with self._errors():
@@ -118,6 +122,7 @@ class HttpTransport:
             keep_alive(transport.get_extra_info("socket") if transport else None)
             yield self._chunks(response)
         finally:
+            self._streaming.discard(response)
             response.close()  # not released: the rest of an endless body is of no use
 
     async def _chunks(self, response: "aiohttp.ClientResponse") -> AsyncIterator[bytes]:

@@ -15,6 +15,7 @@ from edgek.client.client import Client
 from edgek.client.http import Access, HttpTransport
 from edgek.client.transport import Call, WatchEvent
 from edgek.kinds import POD
+from tests.support.https_peer import https_peer
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -179,3 +180,27 @@ def test_secrets_do_not_show() -> None:
     access = Access(server="https://x", token="s3cret", client_key=b"k3y")
     assert "s3cret" not in repr(access)
     assert "k3y" not in repr(access)
+
+
+async def test_other_credentials_end_an_open_watch_so_that_it_is_opened_again() -> None:
+    async def endless(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"x")
+        await gone.wait()
+        return response
+
+    gone = asyncio.Event()
+    async with https_peer(endless) as peer:
+        server = f"https://127.0.0.1:{peer.port}"
+        async with transport(server, ca=peer.ca.certificate) as t:
+
+            async def follow() -> None:
+                call = Call(method="GET", path="/watch", timeout=5)
+                async with t.stream(call) as chunks:
+                    async for _ in chunks:
+                        await t.replace(t.access)
+
+            with pytest.raises(ServiceUnavailable):
+                await asyncio.wait_for(follow(), 5)
+            gone.set()
