@@ -177,7 +177,7 @@ class Agent:
                 more_volumes=(csi.volumes,),
                 devices=devices,
             )
-            move = partial(self._move, network, cluster, feed)
+            move = partial(self._move, transport, network, cluster, feed)
             events = recorder.source(COMPONENT, host=self.config.node_name)
             upkeep = Upkeep(
                 config=self.config, machine=self._machine, spec=spec, service=service,
@@ -235,9 +235,15 @@ class Agent:
             await first_of(tasks.wait(), moves.moved())
 
     async def _move(
-        self, network: NetplugNetwork, cluster: Cluster, feed: NetworkFeed, new: Addresses
+        self,
+        transport: HttpTransport,
+        network: NetplugNetwork,
+        cluster: Cluster,
+        feed: NetworkFeed,
+        new: Addresses,
     ) -> None:
         """The node has another address."""
+        await transport.replace(transport.access)  # what comes from the old one gets no answer
         await network.setup(self._node_network(cluster, new))
         feed.look_again()
 

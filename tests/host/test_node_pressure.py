@@ -137,6 +137,32 @@ def test_a_pod_above_the_size_of_its_volume_is_evicted(cluster: RealCluster) -> 
     assert message == 'Usage of EmptyDir volume "small" exceeds the limit "1Mi". '
 
 
+def test_the_node_follows_its_address_and_pods_run_on(cluster: RealCluster) -> None:
+    node = cluster.bed.nodes[0]
+    restart(cluster, node_ip="", eviction_hard="nodefs.available<40%")
+    apply(cluster, "host", "true", hostNetwork=True)
+    ready(cluster, "host", "modest")
+    before = cluster.json("pod/modest")["status"]
+    node.run("ip", "-batch", "-", input="addr flush dev eth0 scope global\n"
+             "addr add 10.98.0.77/24 dev eth0\nroute add default via 10.98.0.1\n")  # fmt: skip
+
+    def moved() -> bool:
+        found = {a["type"]: a["address"] for a in status(cluster, "node/node1")["addresses"]}
+        return found["InternalIP"] == status(cluster, "pod/host")["hostIP"] == "10.98.0.77"
+
+    cluster.wait("it has moved", moved, 40)
+    cluster.kubectl("wait", "--for=condition=Ready", "node/node1", "--timeout=30s")
+    cluster.wait("logs come", lambda: cluster.kubectl("logs", "modest") == "", 20)
+    vxlan = node.run("ip", "-d", "link", "show", "type", "vxlan", capture_output=True).stdout
+    assert "local 10.98.0.77" in vxlan
+    after = cluster.json("pod/modest")["status"]
+    assert after["podIP"] == before["podIP"]
+    assert after["containerStatuses"] == before["containerStatuses"]
+    node.run("ip", "-batch", "-", input="addr flush dev eth0 scope global\n"
+             f"addr add {node.ip}/24 dev eth0\nroute add default via 10.98.0.1\n")  # fmt: skip
+    cluster.wait("it is back", lambda: node.ip in cluster.kubectl("get", "node", "-owide"), 40)
+
+
 def service(node: Space, signal: str) -> None:
     node.run("sh", "-c", f"kill -{signal} $(cat /run/edgek/podman.pid)")
 
@@ -173,6 +199,8 @@ def test_without_room_for_images_the_unused_ones_go_and_critical_pods_stay(
     restart(cluster, eviction_hard="imagefs.available<99.9%")
     cluster.wait("unused images are gone", lambda: HELLO_1 not in images(), 40)
     assert BUSYBOX in images()
+    taints = lambda: json.dumps(cluster.json("node/node1")["spec"].get("taints", []))  # noqa: E731
+    cluster.wait("it is tainted", lambda: "node.kubernetes.io/disk-pressure" in taints(), 20)
     told = lambda: len(status(cluster, "node/node1").get("images", ())) == 1  # noqa: E731
     cluster.wait("the node tells", told, 20)
     evicted = lambda: status(cluster, "pod/modest").get("reason") == "Evicted"  # noqa: E731

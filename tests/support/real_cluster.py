@@ -37,10 +37,11 @@ class RealCluster:
 
     def start_agent(self, node: Space, **more: str) -> None:
         token = (self.bed.server.dir / "var/lib/edgek/server/node-token").read_text().strip()
-        options = [f"--{key.replace('_', '-')}={value}" for key, value in more.items()]
+        more = {"node_ip": node.ip} | more
+        options = [f"--{k.replace('_', '-')}={v}" for k, v in more.items() if v or k != "node_ip"]
         self._start(
             node, "agent", "--server", f"https://{self.bed.server.ip}:6443",
-            "--node-ip", node.ip, "--cgroup-root", node.cgroup, *options,
+            "--cgroup-root", node.cgroup, *options,
             environment={"EDGEK_TOKEN": token},
         )  # fmt: skip
 
