@@ -98,7 +98,7 @@ def test_the_examples_of_the_documentation_work(cluster: RealCluster) -> None:
     said = kubectl("exec", "deploy/notes", "--", "cat", "/notes/log")
     assert said == "started\nstarted\n"
     kubectl("delete", "-f", str(EXAMPLES), "--cascade=foreground")
-    cluster.wait("its volume is gone", lambda: not cluster.kubectl("get", "pv", "-o", "name"))
+    cluster.wait("its volume is gone", lambda: "pvc-" not in kubectl("get", "pv", "-o", "name"))
 
 
 def test_a_sub_path_is_what_it_is_and_a_link_leads_nowhere(cluster: RealCluster) -> None:
@@ -210,6 +210,8 @@ def test_a_disk_is_handed_in_raw_or_with_a_file_system(cluster: RealCluster, dis
     assert "ext4" in kubectl("exec", "formatted", "--", "grep", " /v ", "/proc/mounts")
     kubectl("exec", "formatted", "--", "touch", "/v/file")
     kubectl("delete", "pod", "formatted")
+    for kind in ("pvc", "pv"):
+        kubectl("delete", kind, "disk-block", "disk-filesystem")
 
 
 def refusals(cluster: RealCluster) -> dict[str, str]:
