@@ -12,6 +12,7 @@ from typing import Any
 from agent.pods.memory import Host
 from agent.pods.security import apparmor_problem
 from agent.pods.state import Failure
+from agent.pods.static import MIRROR, SOURCE
 from agent.pods.sysctls import forbidden_sysctl
 from edgek.api.meta import Obj, annotations, get_path, labels, name
 from edgek.api.node_selector import parse_required
@@ -20,12 +21,9 @@ from edgek.api.taints import MEMORY_PRESSURE, NO_EXECUTE, NO_SCHEDULE, tolerated
 from edgek.kinds.pods import containers, init_containers, pod_requests, qos_class
 
 OS_LABEL = "kubernetes.io/os"
-MIRROR = "kubernetes.io/config.mirror"
 SYSTEM_CRITICAL = 2_000_000_000
 BY_NODE = ("NodeAffinity", "TaintToleration")
 """Reasons that the Node object gives: what is known of it may be old."""
-SOURCE = "kubernetes.io/config.source"
-"""Where a pod is from: a static pod's says "file"."""
 
 
 def admit(pod: Obj, others: Iterable[Obj], host: Host) -> Failure | None:
