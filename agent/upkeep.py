@@ -88,6 +88,8 @@ class Upkeep:
         self.runtime.on_slow = self._watchdog.suspect
         self.devices.on_change = self._devices_changed
         self.devices.on_problem = self._devices_wrong
+        if self.devices.problem:
+            self._devices_wrong(self.devices.problem)
 
     def jobs(self) -> tuple[tuple[str, Coroutine[Any, Any, None]], ...]:
         """What is to run, by name."""

@@ -132,11 +132,11 @@ def _shown(value: Any) -> Any:
 
 def node_images(images: Iterable[Image]) -> tuple[Obj, ...]:
     """The largest first, and no more than MAX_IMAGES; names by digest before those by tag."""
-    found = sorted(images, key=lambda i: (-i.size_bytes, i.names))[:MAX_IMAGES]
+    named = (image for image in images if image.names)
+    found = sorted(named, key=lambda i: (-i.size_bytes, i.names))[:MAX_IMAGES]
     return tuple(
         {"names": sorted(i.names, key=lambda n: ("@" not in n, n)), "sizeBytes": i.size_bytes}
         for i in found
-        if i.names
     )
 
 

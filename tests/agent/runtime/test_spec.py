@@ -16,6 +16,7 @@ from agent.runtime.observed import observe_inspected, observe_listed
 from agent.runtime.reference import normalize_reference
 from agent.runtime.runtime import (
     ContainerSpec,
+    Device,
     Mount,
     Namespaces,
     Resources,
@@ -84,6 +85,12 @@ def test_mounts_and_security_are_said_in_podmans_words() -> None:
     assert (body["user"], body["read_write_tmpfs"]) == ("1:2", False)
     assert "seccomp_profile_path" not in body
     assert plan_spec(SPEC, machine=Machine(), boot="b")["seccomp_profile_path"] == "unconfined"
+
+
+def test_devices_are_given_in_the_notation_of_podmans_command_line() -> None:
+    devices = (Device(path="/dev/a", target="/dev/b", permissions="rw"),)
+    body = plan_spec(replace(SPEC, devices=devices), machine=Machine(), boot="b")
+    assert body["devices"] == [{"path": "/dev/a:/dev/b:rw"}]
 
 
 def test_limits_have_the_words_of_each_cgroup_version() -> None:
