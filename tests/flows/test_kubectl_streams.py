@@ -40,6 +40,8 @@ async def command(params: Mapping[str, Any], socket: Socket) -> None:
     await socket.send(b"\x01")
     program = (params.get("command") or ["cat"])[0]
     code = 0
+    if program == "broken":
+        return
     if program == "cat":
         while (data := await socket.receive()) not in (None, b"\xff\x00"):
             if data is not None and data[:1] == b"\x00":
@@ -129,6 +131,11 @@ async def test_exec_gives_both_outputs_and_the_exit_code(kubectl: Kubectl) -> No
     assert "out\n" in said
     assert "err\n" in said
     assert "exit code 7" in said
+
+
+async def test_a_session_that_breaks_off_is_no_success(kubectl: Kubectl) -> None:
+    said = await kubectl("exec", "web", "--", "broken", ok=False)
+    assert "the connection to the node broke off" in said
 
 
 async def test_input_reaches_the_command_and_ends(kubectl: Kubectl) -> None:

@@ -17,6 +17,7 @@ from edgek.api.meta import Obj, get_path, name, uid
 from edgek.kinds.pod_containers import choose_container, running_container_id
 from server.endpoints.query import flag
 from server.endpoints.subresources.backend import Backend, Stream
+from server.endpoints.subresources.session_messages import session_messages
 from server.endpoints.subresources.subprotocol import (
     CHANNELS,
     SPDY,
@@ -119,8 +120,8 @@ async def relay(socket: WebSocket, stream: Stream, dialect: Dialect) -> None:
                 await stream.send(data)
 
     async def to_client() -> None:
-        while (data := await stream.receive()) is not None:
-            if data and (message := dialect.to_client(data)) is not None:
+        async for data in session_messages(stream):
+            if (message := dialect.to_client(data)) is not None:
                 await socket.send(message)
 
     try:

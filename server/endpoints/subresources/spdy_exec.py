@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 
 from edgek.aio.tasks import cancel_and_wait, until_one_ends
 from server.endpoints.subresources.backend import Stream
+from server.endpoints.subresources.session_messages import session_messages
 from server.endpoints.subresources.subprotocol import (
     CLOSE,
     ERROR,
@@ -74,21 +75,14 @@ async def relay_session(
 
 
 async def _outputs(stream: Stream, found: Mapping[str, SpdyStream], dialect: Dialect) -> None:
-    while message := await _message(stream, dialect):
-        target = found.get(_OUTPUTS.get(message[0], ""))
-        if target is not None and len(message) > 1:
+    async for data in session_messages(stream):
+        message = dialect.to_client(data)
+        target = found.get(_OUTPUTS.get(data[0], ""))
+        if target is not None and isinstance(message, bytes) and len(message) > 1:
             await target.write(message[1:])
     for name in _OUTPUTS.values():
         if name in found:
             await found[name].end()
-
-
-async def _message(stream: Stream, dialect: Dialect) -> bytes | None:
-    while (data := await stream.receive()) is not None:
-        message = dialect.to_client(data) if data else None
-        if isinstance(message, bytes):
-            return message
-    return None
 
 
 async def _stdin(source: SpdyStream | None, stream: Stream) -> None:
