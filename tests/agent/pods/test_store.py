@@ -31,7 +31,7 @@ class SlowList(FakeRuntime):
                 cgroup_parent="/x",
                 log_path="/x",
                 labels={POD_UID: "u"},
-            )  # fmt: skip
+            )
         )
 
 
