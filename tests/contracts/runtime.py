@@ -152,6 +152,23 @@ class RuntimeContract:
         with pytest.raises(RuntimeFailure):
             await bench.runtime.exec(container_id, ("true",), timeout=5)
 
+    async def test_an_image_that_a_container_has_is_not_removed(self, bench: Bench) -> None:
+        container_id = await bench.runtime.create(bench.spec("a"))
+        made = await bench.runtime.inspect(container_id)
+        assert made is not None
+        with pytest.raises(RuntimeFailure):
+            await bench.runtime.remove_image(made.image_id)
+        assert made.image_id in {image.id for image in await bench.runtime.images()}
+        await bench.runtime.remove_image("0" * 64)  # what is gone is no error
+
+    async def test_what_a_container_writes_lies_in_a_directory_of_the_host(
+        self, bench: Bench
+    ) -> None:
+        container_id = await bench.runtime.create(bench.spec("a"))
+        layer, root = await bench.runtime.layer(container_id), await bench.runtime.storage_root()
+        assert root.startswith("/")
+        assert not layer or layer.startswith(root)
+
     async def test_images_are_found_by_reference(self, bench: Bench) -> None:
         reference = bench.spec("a").image
         image = await bench.runtime.find_image(reference)
