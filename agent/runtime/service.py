@@ -21,6 +21,7 @@ from agent.runtime.handlers import find_handlers
 from agent.runtime.libpod import Libpod, LibpodError
 from agent.runtime.machine import CGROUP, Machine
 from agent.runtime.mounts import ensure_shared, make_shared, pin_mount_namespace, unmount_below
+from agent.runtime.spec import STDIN_OPEN
 from edgek.aio.outage import Outage
 from edgek.roles import StartError
 
@@ -39,13 +40,15 @@ DEFAULT_CAPABILITIES = (
 
 # Podman 4.3 starts conmon in its own directory and looks for conmon's note of an OOM kill in the
 # container's (containers/conmon issue 504): start it where Podman will look.
-CONMON_WRAPPER = """#!/bin/sh
-prev=
+# And it cannot be told to leave a container's input open for who attaches next (not stdinOnce).
+CONMON_WRAPPER = f"""#!/bin/sh
+prev= open=
 for arg do
-    [ "$prev" = -b ] && { cd "$arg" || :; break; }
+    [ "$prev" = -b ] && {{ cd "$arg" || :; }}
+    [ "$arg" = -i ] && grep -qs {STDIN_OPEN} config.json && open=--leave-stdin-open
     prev=$arg
 done
-exec %s "$@"
+exec %s $open "$@"
 """
 
 

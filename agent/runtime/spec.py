@@ -18,6 +18,8 @@ HANDLER_LABEL = "io.edgek.handler"
 LOG_LABEL = "io.edgek.log-path"
 LOG_BYTES = 10 * 1024 * 1024
 """As the kubelet's containerLogMaxSize."""
+STDIN_OPEN = "io.edgek.stdin-open"
+"""An annotation, for conmon's wrapper (service.py)."""
 
 
 def plan_spec(
@@ -51,6 +53,8 @@ def plan_spec(
         "resource_limits": plan_resources(spec.resources, machine=machine),
         "oom_score_adj": max(spec.resources.oom_score_adj, machine.oom_score_floor),
     }
+    if spec.stdin and not spec.stdin_once:
+        body["annotations"] = {STDIN_OPEN: "true"}
     body |= _command(spec) | _namespaces(spec.namespaces) | _security(spec.security)
     return body
 

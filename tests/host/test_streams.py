@@ -44,8 +44,17 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
         yield up
 
 
-def make(cluster: RealCluster, name: str, script: str, *, wait: bool = True, **spec: Any) -> None:
-    container = {"name": "main", "image": BUSYBOX, "command": ["sh", "-c", script]}
+def make(
+    cluster: RealCluster,
+    name: str,
+    script: str,
+    *,
+    wait: bool = True,
+    stdin: bool = False,
+    **spec: Any,
+) -> None:
+    command = ["sh", "-c", script]
+    container = {"name": "main", "image": BUSYBOX, "command": command, "stdin": stdin}
     pod = {
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
         "spec": {"terminationGracePeriodSeconds": 0, "containers": [container], **spec},
@@ -236,3 +245,26 @@ def test_the_log_of_the_attempt_before_is_kept(cluster: RealCluster) -> None:
         ),
     )
     assert cluster.kubectl("logs", "again", "--previous") == "attempt\n"
+
+
+def test_input_stays_open_for_who_attaches_next(cluster: RealCluster) -> None:
+    make(cluster, "talk", f"while read x; do echo got $x; done; echo end; {IDLE}", stdin=True)
+    for said in ("one", "two"):
+        client = cluster.kubectl_process("attach", "-i", "talk", stdin=subprocess.PIPE, text=True)
+        assert client.stdin is not None
+        try:
+            client.stdin.write(f"{said}\n")
+            client.stdin.flush()
+            told = f"got {said}"
+            cluster.wait(told, lambda t=told: t in cluster.kubectl("logs", "talk"), 15)
+        finally:
+            cluster.end(client)
+    assert "end" not in cluster.kubectl("logs", "talk")
+
+
+def test_a_program_is_run_with_this_shells_input(cluster: RealCluster) -> None:
+    said = cluster.kubectl(
+        "run", "once", "-i", "--rm", "--quiet", "--restart=Never", "--image", BUSYBOX,
+        "--command", "--", "sh", "-c", "cat; echo end", stdin="hello\n",
+    )  # fmt: skip
+    assert said.startswith("hello\nend\n")

@@ -185,3 +185,13 @@ def test_an_update_is_of_cpu_and_memory_alone() -> None:
     assert plan_update(wanted, machine=Machine()) == {
         "cpu": {"shares": 9}, "memory": {"limit": 2048},
     }  # fmt: skip
+
+
+def test_input_stays_open_unless_it_is_for_one_only() -> None:
+    def annotations(**spec: bool) -> object:
+        body = plan_spec(replace(SPEC, **spec), machine=Machine(), boot="b")
+        return body.get("annotations")
+
+    assert annotations(stdin=True) == {"io.edgek.stdin-open": "true"}
+    assert annotations(stdin=True, stdin_once=True) is None
+    assert annotations() is None
