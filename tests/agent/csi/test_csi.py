@@ -92,11 +92,13 @@ class Bed:
 
     def left(self) -> list[str]:
         """What is left of volumes in the kubelet's directory."""
-        kubelet = self.root / "kubelet"
+        known = ("pods", "plugins", "plugins_registry", NAME)
         return [
-            str(p.relative_to(kubelet)) for p in kubelet.rglob("*")
-            if p.suffix != ".sock" and p.name not in ("pods", "plugins", "plugins_registry", NAME)
-        ]  # fmt: skip
+            os.path.join(at, name)  # os.walk copes with what goes while it looks
+            for at, directories, files in os.walk(self.root / "kubelet")
+            for name in (*directories, *files)
+            if not name.endswith(".sock") and name not in known
+        ]
 
 
 @asynccontextmanager
