@@ -17,9 +17,9 @@ async def clean_up(settings: Settings) -> list[str]:
     # No server is needed for that, so none needs to be named.
     unjoined = {"server": "https://localhost", "token": None, "token_file": None}
     config = parse_config({**settings, **unjoined})
-    from agent import app
+    from agent import uninstall
 
-    return await app.clean_up(config)
+    return await uninstall.clean_up(config)
 
 
 ROLE = Role(

@@ -3,12 +3,13 @@
 Join -> client -> Podman -> cluster values -> network -> pods, with the Node object, its Lease and
 the tunnel beside them. With the checkpoint and a stored identity all of it comes up with no
 server in reach. At the end containers, network and Podman's containers are left as they are;
-``clean_up`` takes everything away.
+``uninstall.py`` takes everything away.
 """
 
 import asyncio
 import logging
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 
@@ -17,7 +18,6 @@ from agent.api.stream import Handler
 from agent.api.tunnel import Tunnel
 from agent.config import AgentConfig
 from agent.csi.build import Csi
-from agent.csi.places import remove_leftovers
 from agent.devices.watch import DeviceWatch
 from agent.network import NodeNetwork
 from agent.network.kernel import NetplugNetwork
@@ -42,7 +42,6 @@ from agent.offline import (
 from agent.pods.build import build_pod_sync
 from agent.pods.etc import DnsSettings
 from agent.pods.isolation import NodeSecurity
-from agent.pods.leave import leave
 from agent.pods.memory import Host
 from agent.pods.shutdown import Shutdown
 from agent.pods.sync import PodSync
@@ -86,36 +85,23 @@ async def run_agent(config: AgentConfig, stop: asyncio.Event) -> None:
         await agent.checkpoint.flush()
 
 
-async def clean_up(config: AgentConfig) -> list[str]:
-    """Takes away all that an agent made on this machine but its data directory; for
-    ``edgek uninstall``, while no agent runs. Gives back what could not be done."""
-    machine = look_at_machine()
-    pod_root = config.home / "pods"
-    service = PodmanService(
-        machine, run_dir=config.run_dir, data_dir=config.home, shared=(pod_root, config.kubelet_dir)
-    )
-    problems = []
-    try:
-        await service.start()
-    except (StartError, RuntimeFailure, OSError) as err:  # network and the rest go all the same
-        problems.append(f"podman: {err}")
-    runtime = PodmanRuntime(service.socket, machine=machine, boot=service.boot, enter=service.enter)
-    network = NetplugNetwork()
-    try:
-        return problems + await leave(
-            runtime=runtime,
-            network=network,
-            cgroups=Cgroups(machine=machine, root=config.cgroup_root),
-            holders=PidHolders(config.run_dir / "holders"),
-            pod_root=pod_root,
-            log_root=config.log_dir,
-        )
-    finally:
-        await network.close()
-        await runtime.close()
-        await service.stop()
-        await service.teardown()
-        await asyncio.to_thread(remove_leftovers, config.kubelet_dir)
+@dataclass(frozen=True, kw_only=True)
+class Life:
+    """What one life of the agent is made of: from a podCIDR to another."""
+
+    tasks: Tasks
+    service: PodmanService
+    runtime: PodmanRuntime
+    transport: HttpTransport
+    client: Client
+    informers: Informers
+    devices: DeviceWatch
+    spec: NodeSpec
+    registration: Registration
+    cluster: Cluster
+    network: NetplugNetwork
+    feed: NetworkFeed
+    recorder: EventRecorder
 
 
 class Agent:
@@ -154,98 +140,108 @@ class Agent:
             feed = NetworkFeed(network, informers, self.checkpoint)
             feed.nodes.informer.on_change(registration.on_change)
             recorder = EventRecorder(client, self._clock)
-            csi = Csi(
-                client,
-                kubelet_dir=self.config.kubelet_dir,
-                pod_root=self._pod_root,
-                node_name=self.config.node_name,
-                events=recorder.source(COMPONENT, host=self.config.node_name),
-                clock=self._clock,
-            )
-            sync = build_pod_sync(
-                host=self._host(spec, cluster, feed, boot=service.boot),
-                client=client,
-                runtime=runtime,
-                network=network,
-                cgroups=Cgroups(machine=self._machine, root=self.config.cgroup_root),
-                events=recorder.source(COMPONENT, host=self.config.node_name),
-                clock=self._clock,
-                tasks=tasks,
-                pod_root=self._pod_root,
-                holders=PidHolders(self.config.run_dir / "holders"),
-                storage_root=self._storage_root,
-                more_volumes=(csi.volumes,),
-                devices=devices,
-            )
-            move = partial(self._move, transport, network, cluster, feed)
-            events = recorder.source(COMPONENT, host=self.config.node_name)
-            upkeep = Upkeep(
-                config=self.config, machine=self._machine, spec=spec, service=service,
-                runtime=runtime, registration=registration, sync=sync, devices=devices,
-                events=events, clock=self._clock, move=move,
+            life = Life(
+                tasks=tasks, service=service, runtime=runtime, transport=transport, client=client,
+                informers=informers, devices=devices, spec=spec, registration=registration,
+                cluster=cluster, network=network, feed=feed, recorder=recorder,
             )  # fmt: skip
-            follow_pods(
-                sync, informers, tasks, checkpoint=self.checkpoint, node_name=self.config.node_name
-            )
-            static = await self._static_pods(sync, client, feed, recorder)
-            reclaim = build_reclaim(
-                client=client,
-                informers=informers,
-                node_name=self.config.node_name,
-                events=recorder.source(COMPONENT, host=self.config.node_name),
-                home=self.config.home,
-                storage_root=self._storage_root,
-            )
-            served = streams(
-                Node(
-                    config=self.config,
-                    facts=facts,
-                    machine=self._machine,
-                    runtime=runtime,
-                    network=network,
-                    sync=sync,
-                    measure=upkeep.meter.disks,
-                    clock=self._clock,
-                )
-            )
-            tunnel = Tunnel(transport, self.config.node_name, by_run_uid(served, sync.parts.pods))
-            lease = NodeLease(client, self.config.node_name, clock=self._clock)
-            local = self._local(sync, served, lease=lease, registration=registration, feed=feed)
-            moves = CidrWatch(self.config.node_name, cluster, self.checkpoint)
-            feed.nodes.informer.on_change(moves.on_change)
-            for name, coro in (
-                ("events", recorder.run()),
-                ("services", feed.run_services()),
-                ("peers", feed.run_nodes()),
-                ("pods", sync.run()),
-                ("manifests", static.files.run()),
-                ("mirrors", static.mirrors.run()),
-                ("local", local.run()),
-                ("lease", lease.run()),
-                ("csi", csi.run()),
-                ("reclaim", reclaim.run()),
-                ("tunnel", tunnel.run()),
-                ("checkpoint", self.checkpoint.run()),
-                *upkeep.jobs(),
-            ):
-                tasks.spawn(coro, name=name)
-            registration.started()
-            log.info("agent is ready node=%s ip=%s", self.config.node_name, spec.addresses.ip)
-            notify(READY)
-            await first_of(tasks.wait(), moves.moved())
+            csi, sync = self._pods(life)
+            upkeep = self._upkeep(life, sync)
+            await self._serve(life, sync, csi, upkeep)
 
-    async def _move(
-        self,
-        transport: HttpTransport,
-        network: NetplugNetwork,
-        cluster: Cluster,
-        feed: NetworkFeed,
-        new: Addresses,
-    ) -> None:
+    def _pods(self, life: Life) -> tuple[Csi, PodSync]:
+        csi = Csi(
+            life.client,
+            kubelet_dir=self.config.kubelet_dir,
+            pod_root=self._pod_root,
+            node_name=self.config.node_name,
+            events=life.recorder.source(COMPONENT, host=self.config.node_name),
+            clock=self._clock,
+        )
+        sync = build_pod_sync(
+            host=self._host(life.spec, life.cluster, life.feed, boot=life.service.boot),
+            client=life.client,
+            runtime=life.runtime,
+            network=life.network,
+            cgroups=Cgroups(machine=self._machine, root=self.config.cgroup_root),
+            events=life.recorder.source(COMPONENT, host=self.config.node_name),
+            clock=self._clock,
+            tasks=life.tasks,
+            pod_root=self._pod_root,
+            holders=PidHolders(self.config.run_dir / "holders"),
+            storage_root=self._storage_root,
+            more_volumes=(csi.volumes,),
+            devices=life.devices,
+        )
+        return csi, sync
+
+    def _upkeep(self, life: Life, sync: PodSync) -> Upkeep:
+        move = partial(self._move, life)
+        events = life.recorder.source(COMPONENT, host=self.config.node_name)
+        return Upkeep(
+            config=self.config, machine=self._machine, spec=life.spec, service=life.service,
+            runtime=life.runtime, registration=life.registration, sync=sync, devices=life.devices,
+            events=events, clock=self._clock, move=move,
+        )  # fmt: skip
+
+    async def _serve(self, life: Life, sync: PodSync, csi: Csi, upkeep: Upkeep) -> None:
+        """Until the tasks end, or the node must start over."""
+        own = self.config.node_name
+        follow_pods(sync, life.informers, life.tasks, checkpoint=self.checkpoint, node_name=own)
+        static = await self._static_pods(sync, life.client, life.feed, life.recorder)
+        reclaim = build_reclaim(
+            client=life.client,
+            informers=life.informers,
+            node_name=own,
+            events=life.recorder.source(COMPONENT, host=own),
+            home=self.config.home,
+            storage_root=self._storage_root,
+        )
+        served = streams(
+            Node(
+                config=self.config,
+                facts=life.spec.facts,
+                machine=self._machine,
+                runtime=life.runtime,
+                network=life.network,
+                sync=sync,
+                measure=upkeep.meter.disks,
+                clock=self._clock,
+            )
+        )
+        tunnel = Tunnel(life.transport, own, by_run_uid(served, sync.parts.pods))
+        lease = NodeLease(life.client, own, clock=self._clock)
+        local = self._local(
+            sync, served, lease=lease, registration=life.registration, feed=life.feed
+        )
+        moves = CidrWatch(own, life.cluster, self.checkpoint)
+        life.feed.nodes.informer.on_change(moves.on_change)
+        for name, coro in (
+            ("events", life.recorder.run()),
+            ("services", life.feed.run_services()),
+            ("peers", life.feed.run_nodes()),
+            ("pods", sync.run()),
+            ("manifests", static.files.run()),
+            ("mirrors", static.mirrors.run()),
+            ("local", local.run()),
+            ("lease", lease.run()),
+            ("csi", csi.run()),
+            ("reclaim", reclaim.run()),
+            ("tunnel", tunnel.run()),
+            ("checkpoint", self.checkpoint.run()),
+            *upkeep.jobs(),
+        ):
+            life.tasks.spawn(coro, name=name)
+        life.registration.started()
+        log.info("agent is ready node=%s ip=%s", own, life.spec.addresses.ip)
+        notify(READY)
+        await first_of(life.tasks.wait(), moves.moved())
+
+    async def _move(self, life: Life, new: Addresses) -> None:
         """The node has another address."""
-        await transport.replace(transport.access)  # what comes from the old one gets no answer
-        await network.setup(self._node_network(cluster, new))
-        feed.look_again()
+        await life.transport.replace(life.transport.access)  # the old address gets no answers
+        await life.network.setup(self._node_network(life.cluster, new))
+        life.feed.look_again()
 
     async def _start_podman(
         self, stack: AsyncExitStack, tasks: Tasks
