@@ -363,14 +363,6 @@ async def test_an_upgrade_where_none_belongs_is_an_ordinary_request(wire: Wire) 
         assert json.loads(answer.body)["kind"] == "ConfigMapList"
 
 
-async def test_a_watch_as_websocket_is_refused_and_leaves_no_watcher(
-    server: TlsServer, wire: Wire
-) -> None:
-    answer = await wire.ask("GET", CONFIG_MAPS + "?watch=1", headers=WEBSOCKET)
-    assert answer.status["reason"] == "BadRequest"
-    assert watchers_of(server.running.api, CONFIG_MAP.storage_prefix) == 0
-
-
 async def test_a_head_has_no_body_and_does_not_hang(wire: Wire) -> None:
     for target in (CONFIG_MAPS, CONFIG_MAPS + "?watch=1", CONFIG_MAPS + "/none"):
         reader, writer = await wire.open()
@@ -381,18 +373,23 @@ async def test_a_head_has_no_body_and_does_not_hang(wire: Wire) -> None:
         writer.close()
 
 
-async def test_clients_that_go_leave_no_watcher_behind(server: TlsServer, wire: Wire) -> None:
+@pytest.mark.parametrize(
+    ("method", "more"), [("GET", {}), ("HEAD", {}), ("GET", WEBSOCKET)], ids=["get", "head", "ws"]
+)
+async def test_clients_that_go_leave_no_watcher_behind(
+    server: TlsServer, wire: Wire, method: str, more: dict[str, str]
+) -> None:
     prefix = CONFIG_MAP.storage_prefix
-    for method in ("GET", "HEAD"):
-        reader, writer = await wire.open()
-        head = f"{method} {CONFIG_MAPS}?watch=1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-        writer.write(head.encode())
-        async with asyncio.timeout(5):
-            await reader.readuntil(b"\r\n\r\n")
-            assert method == "HEAD" or watchers_of(server.running.api, prefix) == 1
-            writer.transport.abort()
-            while watchers_of(server.running.api, prefix):  # noqa: ASYNC110
-                await asyncio.sleep(0.001)
+    reader, writer = await wire.open()
+    headers = {"Host": "x", "Connection": "close", **more}
+    lines = [f"{method} {CONFIG_MAPS}?watch=1 HTTP/1.1", *(f"{k}: {v}" for k, v in headers.items())]
+    writer.write("\r\n".join([*lines, "", ""]).encode())
+    async with asyncio.timeout(5):
+        await reader.readuntil(b"\r\n\r\n")
+        assert method == "HEAD" or watchers_of(server.running.api, prefix) == 1
+        writer.transport.abort()
+        while watchers_of(server.running.api, prefix):  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
 
 
 async def test_a_credential_that_is_wrong_is_401_and_none_is_403(wire: Wire) -> None:

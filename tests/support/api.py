@@ -11,10 +11,12 @@ from server.app import Api, ApiConfig, Parts, PluginsFor, build_api
 from server.authn.anonymous import Anonymous
 from server.authn.union import Union as Tokens
 from server.endpoints.reviews import review_verbs
+from server.endpoints.usage import usage_verbs
 from server.request.model import Request, User
 from server.request.principals import AUTHENTICATED, MASTERS
 from server.storage.sqlite import SqliteEngine
 from server.storage.store import Engine
+from server.tunnel import Tunnels
 
 ADMIN = User(name="admin", groups=(MASTERS, AUTHENTICATED))
 
@@ -42,9 +44,10 @@ def parts(
         authenticator=lambda reader: authenticator,
         plugins=plugins if callable(plugins) else lambda *_: plugins,
         paths=lambda *_: (),
-        virtual=lambda reader, authorizer, _: review_verbs(
-            authorizer=authorizer, rules=authorizer, tokens=Tokens(())
-        ),
+        virtual=lambda reader, authorizer, _: {
+            **review_verbs(authorizer=authorizer, rules=authorizer, tokens=Tokens(())),
+            **usage_verbs(Tunnels(), reader),
+        },
     )
 
 

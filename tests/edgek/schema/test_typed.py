@@ -88,8 +88,10 @@ def _kept(fields: Fields, merged: Any) -> Fields:
     kept: Fields = {}
     for element, inner in fields.items():
         value = merged.get(element.removeprefix("f:")) if isinstance(merged, dict) else None
-        if not (inner == {} and isinstance(value, dict) and value):
-            kept[element] = _kept(inner, value)
+        below = _kept(inner, value)
+        filled = isinstance(value, dict) and bool(value)
+        if below or not (filled if inner == {} else inner):
+            kept[element] = below
     return kept
 
 
