@@ -76,7 +76,7 @@ def test_a_pod_uses_the_device_it_asks_for_and_others_do_not_see_it(cluster: Rea
         return (found.get("edgek.io/tun"), found.get("edgek.io/plug")) == ("2", "0")
 
     cluster.wait("the node tells its devices", tells, 30)
-    use = "exec 3<>/dev/net/tun && echo $TUN $(id -G)"
+    use = "(exec 3<>/dev/net/tun) && echo $TUN $(id -G)"
     apply(cluster, "tun", use, resources={"limits": {"edgek.io/tun": 1}},
           securityContext={"runAsUser": 0})  # fmt: skip
     apply(cluster, "plain", use)
