@@ -260,6 +260,7 @@ class Agent:
             boot=service.boot,
             enter=service.enter,
             handlers=service.for_handlers(),
+            activity=service.activity,
             log_limits=LogLimits(
                 max_bytes=self.config.log_max_bytes, max_files=self.config.log_max_files
             ),
@@ -343,7 +344,11 @@ class Agent:
             facts=facts,
             resources=resources_of(self.config, facts, devices),
             handlers=tuple(
-                plan_node_handlers(security.handlers, user_namespaces=security.user_namespaces)
+                plan_node_handlers(
+                    security.handlers,
+                    user_namespaces=security.user_namespaces,
+                    recursive_read_only=security.recursive_read_only,
+                )
             ),
             first_labels=dict(self.config.labels),
             taints=tuple(self.config.taint_objects()),
@@ -368,6 +373,7 @@ class Agent:
             seccomp_root=self.config.home / "seccomp",
             apparmor=self._machine.apparmor,
             user_namespaces=self._machine.user_namespaces,
+            recursive_read_only=can_read_only_below(platform.release()),
             handlers=tuple(find_handlers()),
         )
 

@@ -46,16 +46,43 @@ def create_error(image: str, err: RuntimeFailure) -> RuntimeFailure:
     return with_reason(err, "CreateContainerError")
 
 
-def pull_error(lines: bytes) -> str:
-    """The error in a pull's stream of JSON lines: a pull that fails still answers 200."""
-    for line in lines.splitlines():
-        try:
-            error = json.loads(line).get("error")
-        except (ValueError, AttributeError):
-            continue
-        if error:
-            return redacted(str(error))
-    return ""
+_AWAY = (
+    "connection refused", "no such host", "i/o timeout", "no route to host",
+    "TLS handshake timeout", "network is unreachable", "server misbehaving",
+    "HTTP status: 5", "status code 5",
+)  # fmt: skip
+"""Words of a registry that cannot be reached, or that is down."""
+
+
+def pull_failure(image: str, text: str) -> RuntimeFailure:
+    """Podman's reason why an image cannot be had, under the kubelet's word for it.
+
+    As evalCRIPullErr in pkg/kubelet/images/image_manager.go; engines other than Podman say
+    themselves which it is.
+    """
+    if "Source image rejected" in text:
+        said = f"image pull failed for {image} because the signature validation failed: {text}"
+        return RuntimeFailure(said, reason="SignatureValidationFailed")
+    if any(word in text for word in _AWAY):
+        said = f"image pull failed for {image} because the registry is unavailable: {text}"
+        return RuntimeFailure(said, reason="RegistryUnavailable")
+    if "no space left on device" in text:
+        said = f"there is no room left for images on this node's disk: {text}"
+        return RuntimeFailure(said, reason="ErrImagePull")
+    if "invalid reference format" in text:
+        said = f'couldn\'t parse image name "{image}": invalid reference format'
+        return RuntimeFailure(said, reason="InvalidImageName")
+    return RuntimeFailure(text, reason="ErrImagePull")
+
+
+def line_error(line: bytes) -> str:
+    """The error in a line of a stream that has answered 200 before it failed; "" for none."""
+    try:
+        said = json.loads(line)
+        error = said.get("error") or (said.get("errorDetail") or {}).get("message")
+    except (ValueError, AttributeError):
+        return ""
+    return redacted(str(error)) if error else ""
 
 
 def redacted(text: str) -> str:

@@ -16,6 +16,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from agent.runtime.exits import Exits
 from agent.runtime.runtime import (
@@ -61,8 +62,15 @@ class FakeRuntime:
         """What containers were given since they were made."""
         self.registry: set[str] = set()
         """Images that a pull finds."""
+        self.locked: dict[str, Mapping[str, str]] = {}
+        """Those of them that want these credentials."""
+        self.pull_seconds: dict[str, float] = {}
+        self.pulling: set[str] = set()
+        """Pulls under way."""
         self.layers: dict[str, str] = {}
         """Directories that stand for what containers wrote, by id."""
+        self.image_mounts: dict[Path, str] = {}
+        """Directory -> the id of the image whose files are there."""
         self.root = "/"
         self.calls: list[tuple[str, str]] = []
         self._containers: dict[str, Container] = {}
@@ -229,12 +237,33 @@ class FakeRuntime:
         await self._enter("find_image", reference)
         return self._images.get(reference)
 
-    async def pull(self, reference: str, *, auth: Mapping[str, str] | None = None) -> Image:
+    async def pull(
+        self,
+        reference: str,
+        *,
+        auth: Mapping[str, str] | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> Image:
         await self._enter("pull", reference)
+        self.pulling.add(reference)
+        try:
+            await self._slow_pull(reference, progress)
+        finally:
+            self.pulling.discard(reference)
+        if reference in self.locked and (auth or {}) != self.locked[reference]:
+            raise RuntimeFailure(f"{reference}: unauthorized", reason="ErrImagePull")
         if reference not in self.registry:
             raise RuntimeFailure(f"{reference}: manifest unknown", reason="ErrImagePull")
         self.add_image(reference)
         return self._images[reference]
+
+    async def _slow_pull(self, reference: str, progress: Callable[[int], None] | None) -> None:
+        left, step = self.pull_seconds.get(reference, 0.0), 10.0
+        while left > 0:
+            await asyncio.sleep(min(left, step))
+            left -= step
+            if progress is not None:
+                progress(1_000_000)
 
     async def remove_image(self, image_id: str) -> None:
         await self._enter("remove_image", image_id)

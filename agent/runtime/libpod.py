@@ -1,8 +1,8 @@
 """Raw calls of Podman's REST API over its unix socket, in asyncio.
 
-For what podman-py cannot do or would hold a thread for: hijacked exec and attach sessions, stops
-that last a grace period, pulls. One connection a call. Ordinary short calls are podman.py's.
-Raises OSError, asyncio.IncompleteReadError, ValueError and LibpodError; podman.py translates.
+Short calls, hijacked exec and attach sessions, and bodies that stream in either direction (pulls,
+image archives). One connection a call, no thread, nothing held that was not asked for.
+Raises OSError, asyncio.IncompleteReadError, ValueError and LibpodError; failure.py translates.
 """
 
 import asyncio
@@ -17,6 +17,8 @@ VERSION = "v4.0.0"
 """The oldest API that has all we use; every later Podman serves it too."""
 CONNECT_SECONDS = 5.0
 MAX_FRAME = 1 << 20
+UPLOAD_SECONDS = 300.0
+"""How long Podman may take nothing of what it is sent: cards are slow."""
 
 
 class LibpodError(Exception):
@@ -70,6 +72,34 @@ class Libpod:
                 raise
         return Hijacked(reader, writer, tty=tty)
 
+    @contextlib.asynccontextmanager
+    async def stream(
+        self,
+        method: str,
+        path: str,
+        *,
+        timeout: float,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: AsyncIterator[bytes] | None = None,
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The body of a successful answer as it comes; ``body`` is sent first, at Podman's pace.
+        ``timeout`` bounds the wait for the answer's head alone. Leaving breaks the call off."""
+        chunked = {"Transfer-Encoding": "chunked", "Content-Type": "application/x-tar"}
+        extra = (chunked if body is not None else {}) | dict(headers or {})
+        reader, writer = await self._send(method, path, params, None, extra)
+        try:
+            if body is not None:
+                await _upload(writer, body)
+            async with asyncio.timeout(timeout):
+                status, fields = await _read_head(reader)
+                if status >= 400:
+                    data = b"".join([chunk async for chunk in _pieces(reader, fields)])
+                    raise LibpodError(status, error_text(data))
+            yield _pieces(reader, fields)
+        finally:
+            writer.close()
+
     async def _send(
         self,
         method: str,
@@ -85,7 +115,8 @@ class Libpod:
         fields = {"Host": "d", "Connection": "close", **(headers or {})}
         if body is not None:
             fields |= {"Content-Type": "application/json"}
-        fields |= {"Content-Length": str(len(data))}
+        if "Transfer-Encoding" not in fields:
+            fields |= {"Content-Length": str(len(data))}
         query = "?" + urlencode(params) if params else ""
         head = [f"{method} /{VERSION}/libpod{quote(path)}{query} HTTP/1.1"]
         head += [f"{name}: {value}" for name, value in fields.items()]
@@ -132,6 +163,20 @@ class Hijacked:
         self._writer.close()
 
 
+async def _upload(writer: asyncio.StreamWriter, body: AsyncIterator[bytes]) -> None:
+    """In chunks. Where Podman hangs up half way, what it has to say about it can still be read."""
+    try:
+        async for data in body:
+            if data:
+                writer.write(b"%x\r\n%b\r\n" % (len(data), data))
+                async with asyncio.timeout(UPLOAD_SECONDS):
+                    await writer.drain()
+        writer.write(b"0\r\n\r\n")
+        await writer.drain()
+    except ConnectionError:
+        return
+
+
 async def _read_head(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
     raw = await reader.readuntil(b"\r\n\r\n")
     first, *rest = raw.decode("latin-1").split("\r\n")
@@ -152,6 +197,22 @@ async def _body(reader: asyncio.StreamReader, fields: Mapping[str, str]) -> Asyn
     else:
         while data := await reader.read(65536):
             yield data
+
+
+async def _pieces(reader: asyncio.StreamReader, fields: Mapping[str, str]) -> AsyncIterator[bytes]:
+    """As ``_body``, but of what is long: no piece is larger than what has come."""
+    if fields.get("transfer-encoding") != "chunked":
+        while data := await reader.read(65536):
+            yield data
+        return
+    while left := int((await reader.readline()).split(b";")[0] or b"0", 16):
+        while left:
+            data = await reader.read(min(left, 65536))
+            if not data:
+                raise asyncio.IncompleteReadError(b"", left)
+            left -= len(data)
+            yield data
+        await reader.readexactly(2)
 
 
 def error_text(data: bytes) -> str:

@@ -1,8 +1,9 @@
-"""PodmanRuntime: the real engine, and the only importer of podman.
+"""PodmanRuntime: the real engine.
 
 All that an idle or busy node needs goes over raw connections (libpod.py): no threads, and 9 MB
-less than with podman-py in memory. Errors are translated here once. Never calls Podman's
-``version`` and ``info`` in passing: they take half a second, because they run other programs.
+less than with podman-py in memory, which podman_images.py has for image work by hand. Errors
+are translated here once. Never calls Podman's ``version`` and ``info`` in passing: they take half a
+second, because they run other programs.
 
 How an exit is known: the pidfd of each running container fires, Podman is asked until it knows
 the exit code too (it lags by some 50 ms), and only then is the id handed out. Where Podman never
@@ -10,7 +11,6 @@ learns it, because conmon was killed, the container counts as lost.
 """
 
 import asyncio
-import base64
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
@@ -19,7 +19,7 @@ from typing import Any
 
 from agent.runtime.command import run_in_container
 from agent.runtime.exits import Exits
-from agent.runtime.failure import Refused, create_error, pull_error, translated, with_reason
+from agent.runtime.failure import Refused, create_error, pull_failure, translated, with_reason
 from agent.runtime.handler_service import HandlerService
 from agent.runtime.handlers import DEFAULT, find_handlers
 from agent.runtime.libpod import Libpod
@@ -33,6 +33,7 @@ from agent.runtime.observed import (
     observe_listed,
 )
 from agent.runtime.processes import Processes, user_of
+from agent.runtime.pulls import Activity, Progress, Pull
 from agent.runtime.reference import normalize_reference
 from agent.runtime.runtime import (
     Container,
@@ -55,13 +56,13 @@ AT_ONCE = 8
 """Short calls under way; more at a time make Podman no faster."""
 CALL_SECONDS = 60.0
 SLOW_SECONDS = 5.0
-PULL_SECONDS = 1800.0
 EXIT_CODE_SECONDS = 5.0
 """How long Podman may take to learn of an exit before the container counts as lost."""
 
 
 class PodmanRuntime:
-    """``boot`` names this boot of the machine; ``enter`` leads into Podman's mount namespace."""
+    """``boot`` names this boot of the machine; ``enter`` leads into Podman's mount namespace;
+    ``activity`` tells what the service has read, for pulls that stall."""
 
     def __init__(
         self,
@@ -72,11 +73,13 @@ class PodmanRuntime:
         enter: tuple[str, ...] = (),
         handlers: HandlerService | None = None,
         log_limits: LogLimits | None = None,
+        activity: Callable[[], Activity] = Activity,
         clock: Clock | None = None,
     ) -> None:
         self._raw = Libpod(socket)
         self._machine, self._boot, self._enter = machine, boot, enter
         self._clock = clock or SystemClock()
+        self._activity = activity
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._handlers = handlers
         self._programs = find_handlers()
@@ -219,20 +222,18 @@ class PodmanRuntime:
                 return None
             raise
 
-    async def pull(self, reference: str, *, auth: Mapping[str, str] | None = None) -> Image:
+    async def pull(
+        self,
+        reference: str,
+        *,
+        auth: Mapping[str, str] | None = None,
+        progress: Progress | None = None,
+    ) -> Image:
         name = normalize_reference(reference)
-        headers = {"X-Registry-Auth": _auth_header(auth)} if auth else {}
-        try:
-            data = await self._lasting(
-                "POST", "/images/pull", timeout=PULL_SECONDS,
-                params={"reference": name}, headers=headers,
-            )  # fmt: skip
-        except RuntimeFailure as err:
-            raise with_reason(err, "ErrImagePull") from err
-        if error := pull_error(data):
-            raise RuntimeFailure(error, reason="ErrImagePull")
+        pull = Pull(self._raw, name, activity=self._activity, progress=progress)
+        await pull.run(auth)
         if (image := await self.find_image(name)) is None:
-            raise RuntimeFailure(f"{name}: pulled, but not found", reason="ErrImagePull")
+            raise pull_failure(name, f"{name}: pulled, but not found")
         return image
 
     async def remove_image(self, image_id: str) -> None:
@@ -344,7 +345,3 @@ class PodmanRuntime:
         finally:
             slow.cancel()
         return json.loads(data) if data else None
-
-
-def _auth_header(auth: Mapping[str, str]) -> str:
-    return base64.urlsafe_b64encode(json.dumps(dict(auth)).encode()).decode()

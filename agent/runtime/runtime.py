@@ -5,9 +5,10 @@ Podman (podman.py) is the real one, ``FakeRuntime`` (fake.py) passes the same co
 container, so logs and exit state of the one before stay readable ("--previous").
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
 
@@ -31,12 +32,12 @@ class RuntimeUnavailable(RuntimeFailure):
 @dataclass(frozen=True, kw_only=True)
 class Mount:
     """A bind mount of ``source`` (a host path); with ``tmpfs``, fresh memory of ``size_bytes``
-    (0: no limit); with ``image``, the files of a local image, read-only."""
+    (0: no limit). ``no_exec``: no program in it may be run."""
 
     target: str
     source: str = ""
-    image: str = ""
     read_only: bool = False
+    no_exec: bool = False
     tmpfs: bool = False
     size_bytes: int = 0
     propagation: str = "rprivate"
@@ -254,8 +255,20 @@ class Runtime(Protocol):
 
     async def find_image(self, reference: str) -> Image | None: ...
 
-    async def pull(self, reference: str, *, auth: Mapping[str, str] | None = None) -> Image:
-        """``auth``: username, password. Raises RuntimeFailure(reason="ErrImagePull")."""
+    async def pull(
+        self,
+        reference: str,
+        *,
+        auth: Mapping[str, str] | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> Image:
+        """``auth``: username, password. ``progress`` is told the bytes that came, now and then.
+        Raises RuntimeFailure, whose reason is ErrImagePull, RegistryUnavailable,
+        SignatureValidationFailed or InvalidImageName. Ends, too, where nothing comes any more."""
+
+    async def mount_image(self, image_id: str, target: Path) -> None:
+        """The files of a local image on a directory, read-only and with nothing to be run, until
+        that is unmounted. Raises ImageMissing."""
 
     async def remove_image(self, image_id: str) -> None:
         """With all its names. Raises RuntimeFailure where a container has it; removing what is

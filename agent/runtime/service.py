@@ -21,6 +21,7 @@ from agent.runtime.handlers import find_handlers
 from agent.runtime.libpod import Libpod, LibpodError
 from agent.runtime.machine import CGROUP, Machine
 from agent.runtime.mounts import ensure_shared, make_shared, pin_mount_namespace, unmount_below
+from agent.runtime.pulls import Activity
 from agent.runtime.spec import STDIN_OPEN
 from edgek.aio.outage import Outage
 from edgek.roles import StartError
@@ -79,6 +80,25 @@ class PodmanService:
     def for_handlers(self) -> HandlerService:
         """Creates containers that are to run under another OCI runtime."""
         return HandlerService(self._run, enter=self.enter, environment=self._environment())
+
+    @property
+    def landing(self) -> Path:
+        """Where layers and archives lie until they are unpacked: on disk, not in /tmp, and ours
+        alone, so that what a power cut leaves there can be swept away."""
+        return self._data / "landing"
+
+    def activity(self) -> Activity:
+        """Reads files; not for the event loop."""
+        received = work = 0
+        for folder, _, names in os.walk(self.landing):
+            for name in names:
+                with contextlib.suppress(OSError):  # just unpacked and gone
+                    received += os.lstat(os.path.join(folder, name)).st_size
+        if self._process is not None:
+            with contextlib.suppress(OSError, ValueError):
+                text = Path(f"/proc/{self._process.pid}/io").read_text()
+                work = int(text.partition("rchar:")[2].split("\n", 1)[0])
+        return Activity(received=received, work=work)
 
     @property
     def enter(self) -> tuple[str, ...]:
@@ -170,15 +190,20 @@ class PodmanService:
         self._data.mkdir(parents=True, exist_ok=True)
         self._data.chmod(0o700)  # pods' secrets are in there
         # Not under /run, which Debian may mount noexec.
+        self.landing.mkdir(exist_ok=True)
         wrapper = self._data / "conmon"
         _write(wrapper, CONMON_WRAPPER % (shutil.which("conmon") or "/usr/bin/conmon"), mode=0o755)
-        conf = containers_conf(self._machine, conmon=wrapper, handlers=find_handlers())
+        conf = containers_conf(
+            self._machine, conmon=wrapper, handlers=find_handlers(), landing=self.landing
+        )
         _write(self._run / "containers.conf", conf, mode=0o644)
         self.boot = _boot_name(self._run / "boot")
 
     async def _spawn(self) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.socket)
+        # What a service that was killed was about to unpack.
+        await asyncio.to_thread(_empty, self.landing)
         try:
             self._process = await asyncio.create_subprocess_exec(
                 *self.enter, "podman", "system", "service", "--log-level=error", "--time=0",
@@ -201,7 +226,8 @@ class PodmanService:
         Podman would give systemd's socket on to containers."""
         ours = ("EDGEK_", "NOTIFY_SOCKET")
         environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
-        return environment | {"CONTAINERS_CONF": str(self._run / "containers.conf")}
+        conf = str(self._run / "containers.conf")
+        return environment | {"CONTAINERS_CONF": conf, "TMPDIR": str(self.landing)}
 
     async def _answers(self, process: asyncio.subprocess.Process) -> None:
         raw = Libpod(self.socket)
@@ -217,9 +243,14 @@ class PodmanService:
 
 
 def containers_conf(
-    machine: Machine, *, conmon: Path, handlers: Mapping[str, str] | None = None
+    machine: Machine,
+    *,
+    conmon: Path,
+    handlers: Mapping[str, str] | None = None,
+    landing: Path = Path("/var/tmp"),
 ) -> str:
-    """Replaces the system's containers.conf for our service alone. Pure."""
+    """Replaces the system's containers.conf for our service alone: registries.conf, policy.json,
+    certs.d and storage.conf stay the system's. Pure."""
     capabilities = ", ".join(f'"{c}"' for c in DEFAULT_CAPABILITIES)
     runtimes = "\n".join(f'"{name}" = ["{path}"]' for name, path in (handlers or {}).items())
     limits = f'"nofile={machine.nofile}:{machine.nofile}", "nproc={machine.nproc}:{machine.nproc}"'
@@ -233,6 +264,7 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 runtime = "crun"
 exit_command_delay = 5
+image_copy_tmp_dir = "{landing}"
 conmon_path = ["{conmon}"]
 [engine.runtimes]
 {runtimes}
@@ -252,6 +284,14 @@ def _write(path: Path, text: str, *, mode: int) -> None:
     new.write_text(text)
     new.chmod(mode)
     new.replace(path)
+
+
+def _empty(directory: Path) -> None:
+    for path in directory.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _end_stale(pid_file: Path, socket: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from agent.runtime.cgroups import cpu_weight, plan_limits
 from agent.runtime.command import plan_result
-from agent.runtime.failure import pull_error, redacted
+from agent.runtime.failure import line_error, redacted
 from agent.runtime.handlers import find_handlers, plan_node_handlers
 from agent.runtime.machine import Machine
 from agent.runtime.observed import observe_inspected, observe_listed
@@ -142,7 +142,7 @@ def test_what_a_registry_says_is_told_without_its_secrets() -> None:
         "http://other/x: 404 (see docker://busybox@sha256:00)"
     )
     line = b'{"error": "https://a:b@c/d: no"}\n'
-    assert pull_error(b'{"stream": "Trying"}\n' + line) == "https://c/d: no"
+    assert line_error(line) == "https://c/d: no"
 
 
 def test_podmans_configuration_asks_for_no_more_than_is_permitted() -> None:
