@@ -16,6 +16,7 @@ from agent.pods.parts import Parts
 from agent.pods.plan import changed, grace_seconds
 from agent.pods.restarts import find_container
 from agent.pods.state import ATTEMPT, CONTAINER_NAME, Waiting
+from agent.pods.volumes.daemons import abandon
 from agent.runtime.runtime import RuntimeFailure, RuntimeUnavailable
 from edgek.api.meta import Obj, uid
 from edgek.kinds.pods import is_sidecar
@@ -42,7 +43,7 @@ class Actions:
         if actions.create_sandbox:
             self._ground.volumes_ready(pod, memory)
             await self._ground.create_sandbox(pod, memory)
-        if actions.start and self._ground.volumes_ready(pod, memory):
+        if actions.start and await self._ground.ready(pod, memory):
             for start in actions.start:
                 if await self._start(pod, memory, start) in memory.hooking:
                     break  # the next one waits for its postStart
@@ -95,6 +96,8 @@ class Actions:
         except RuntimeFailure as err:
             level = logging.DEBUG if isinstance(err, RuntimeUnavailable) else logging.WARNING
             log.log(level, "container not stopped id=%s err=%s", stop.container_id, err)
+            if deletion_timestamp(pod) and not isinstance(err, RuntimeUnavailable):
+                abandon(p.cgroups, uid(pod))  # it may wait for a file server that is gone
             await asyncio.sleep(STOP_RETRY)
         finally:
             if memory.stopping.get(stop.container_id) == stop.grace_seconds:
@@ -123,6 +126,8 @@ class Actions:
         own, now = start.name, self.parts.clock.now()
         if launched.not_there is not None:
             memory.waiting[own] = launched.not_there.waiting
+            if launched.not_there.waiting.reason.startswith("CreateContainer"):
+                self._ground.doubt(memory)
             memory.retry(launched.not_there.retry_at)
             return
         memory.waiting.pop(own, None)

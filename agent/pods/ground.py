@@ -51,6 +51,20 @@ class Ground:
         shared = str(ipc) if ipc.exists() else "private"
         return Sandbox(pod_uid=pod_uid, ip=ip, net="host", ipc=shared, uts="host")
 
+    async def ready(self, pod: Obj, memory: Memory) -> bool:
+        """Whether containers may start now. An earlier life may have died half way through
+        making the sandbox: making it again changes nothing of what is there."""
+        if not self.volumes_ready(pod, memory):
+            return False
+        if not memory.sandbox_made:
+            await self.create_sandbox(pod, memory)
+        return True
+
+    def doubt(self, memory: Memory) -> None:
+        """A container could not be made of what is there, some of which may have been taken
+        away: before the next try all of it is made sure of."""
+        memory.sandbox_made, memory.prepared = False, None
+
     async def create_sandbox(self, pod: Obj, memory: Memory) -> None:
         p, pod_uid = self.parts, uid(pod)
         try:
@@ -79,7 +93,7 @@ class Ground:
             text = f"Failed to create pod sandbox: {err}"
             p.events.warning(pod, "FailedCreatePodSandBox", text)
             raise
-        memory.sandbox = sandbox
+        memory.sandbox, memory.sandbox_made = sandbox, True
 
     async def _open_host_ports(self, pod: Obj, sandbox: Sandbox) -> None:
         every = (*containers(pod), *init_containers(pod))
@@ -158,6 +172,7 @@ class Ground:
             node_memory=p.host.memory,
             volume=lambda volume: p.volumes.get(uid(pod), volume),
             sub_path=lambda *path: p.volumes.sub_path(uid(pod), *path),
+            read_only_tree=lambda *path: p.volumes.sub_path(uid(pod), *path, read_only=True),
         )
 
     def volumes_ready(self, pod: Obj, memory: Memory) -> bool:
@@ -195,12 +210,29 @@ class Ground:
             await p.volumes.prepare(pod, self.around(pod, memory))
             memory.prepared = made_from
             memory.volume_retry, memory.volume_retry_at = 0.0, None
+            _tell_waiting(pod, memory, None)
         except VolumeError as err:
             memory.volumes_tried = made_from
-            if not isinstance(err, Pending):
-                p.events.warning(pod, "FailedMount", str(err))
+            if isinstance(err, Pending):
+                _tell_waiting(pod, memory, err)
+                memory.volume_retry_at = err.retry_at
+                return
+            p.events.warning(pod, "FailedMount", str(err))
             memory.volume_retry = min(memory.volume_retry * 2 or VOLUME_RETRY, MAX_VOLUME_RETRY)
             memory.volume_retry_at = p.clock.now() + timedelta(seconds=memory.volume_retry)
         finally:
             memory.preparing = None
             p.queue.add(uid(pod))
+
+
+def _tell_waiting(pod: Obj, memory: Memory, why: Pending | None) -> None:
+    """As toKubeContainerImageVolumes: the containers that mount the volume wait for what it waits
+    for. None: no longer."""
+    for own in memory.volume_waits:
+        memory.waiting.pop(own, None)
+    memory.volume_waits = set()
+    for container in (*init_containers(pod), *containers(pod)):
+        mounted = (m["name"] for m in container.get("volumeMounts") or ())
+        if why is not None and why.volume in mounted:
+            memory.waiting[container["name"]] = why.waiting
+            memory.volume_waits.add(container["name"])

@@ -41,7 +41,8 @@ class Host:
 
 @dataclass
 class Memory:
-    """``messages``: id of an ended container -> its termination message, "" for none.
+    """``sandbox_made``: this life of the agent has seen to all of the sandbox, which it may have
+    found half made. ``messages``: id of an ended container -> its termination message, "" for none.
     ``hooking``, ``hook_failed`` and ``pre_stops``: containers whose postStart is under way or
     went wrong, and whose preStop was begun. ``ending``: since when all is stopped, and with what
     grace. ``allocation``: what the pod was given of what it asks for; ``actual``: container id ->
@@ -52,6 +53,7 @@ class Memory:
     which ``given_back`` tells; ``removed``: all is."""
 
     sandbox: Sandbox | None = None
+    sandbox_made: bool = False
     admitted: bool = False
     failure: Failure | None = None
     grace: int | None = None
@@ -79,6 +81,8 @@ class Memory:
     volumes_tried: object = None
     volume_retry: float = 0.0
     volume_retry_at: datetime | None = None
+    volume_waits: set[str] = field(default_factory=set)
+    """Containers that wait for a volume, as ``waiting`` has it."""
     retry_at: datetime | None = None
     told: set[str] = field(default_factory=set)
     cleaning: bool = False
