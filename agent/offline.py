@@ -20,7 +20,7 @@ from agent.pods.store import Pods
 from agent.pods.sync import PodSync
 from edgek.aio.clock import Clock
 from edgek.aio.tasks import Tasks
-from edgek.api.meta import Obj, key_of
+from edgek.api.meta import Obj, key_of, uid
 from edgek.client.client import Client
 from edgek.control.events import Source
 from edgek.control.informer import Informers
@@ -52,10 +52,16 @@ def follow_pods(
 ) -> None:
     """The server's pods, or the checkpoint's until it has answered."""
     pods, sources = sync.parts.pods, sync.parts.sources
-    for obj in checkpoint.load("objects"):
-        if (kind := _KINDS.get(obj.get("kind", ""))) is not None:
-            sources.remember(Ref(kind, key_of(obj)), obj)
-    pods.restore(checkpoint.load("pods"))
+    restored = checkpoint.load("pods")
+    sources.remember(
+        {
+            Ref(kind, key_of(obj)): obj
+            for obj in checkpoint.load("objects")
+            if (kind := _KINDS.get(obj.get("kind", ""))) is not None
+        },
+        pods=map(uid, restored),
+    )
+    pods.restore(restored)
     checkpoint.provide("pods", pods.from_server)
     checkpoint.provide("objects", lambda: [obj for _, obj in sources.known()])
     informer = informers.get(POD, field_selector=f"spec.nodeName={node_name}")

@@ -2,11 +2,11 @@
 
 The Node authorizer lets an agent see an object only by name and only while one of its pods names
 it, so there is one informer per object. Until the server has answered, the object remembered
-from before (the checkpoint) stands in.
+from before (the checkpoint) stands in for pods that are from before too.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -54,9 +54,12 @@ class Sources:
         self._watched: dict[Ref, _Watched] = {}
         self._by_pod: dict[str, set[Ref]] = {}
         self._remembered: dict[Ref, Obj] = {}
+        self._restored: set[str] = set()
 
-    def remember(self, ref: Ref, obj: Obj) -> None:
-        self._remembered[ref] = obj
+    def remember(self, objects: Mapping[Ref, Obj], *, pods: Iterable[str]) -> None:
+        """Objects of before, for the pods of before, by uid."""
+        self._remembered.update(objects)
+        self._restored.update(pods)
 
     def known(self) -> Iterable[tuple[Ref, Obj]]:
         """Everything there is, for the checkpoint."""
@@ -82,11 +85,16 @@ class Sources:
         for ref in self._by_pod.get(uid, set()) - refs:
             self._drop(uid, ref)
         for ref in refs - self._by_pod.get(uid, set()):
+            if uid not in self._restored:
+                # The server told of this pod, so it will tell of this too: under the same name
+                # there may be another object by now (a claim, and its volume).
+                self._remembered.pop(ref, None)
             self._watch(ref).pods.add(uid)
         if refs:
             self._by_pod[uid] = set(refs)
         else:
             self._by_pod.pop(uid, None)
+            self._restored.discard(uid)
 
     def _watch(self, ref: Ref) -> _Watched:
         if ref not in self._watched:

@@ -38,11 +38,11 @@ def claim(volume: str = "", **meta: Any) -> Obj:
     return {"metadata": named, "spec": {"volumeName": volume}, "status": {"phase": phase}}
 
 
-def local_path(root: Path, *modes: str) -> Obj:
-    path = root / "storage/pv_default_data"
+def local_path(root: Path, *modes: str, name: str = "pv") -> Obj:
+    path = root / f"storage/{name}_default_data"
     ref = {"namespace": "default", "name": "data", "uid": "uid-data"}
     return {
-        "metadata": {"name": "pv", "annotations": {PROVISIONED_BY: LOCAL_PATH}},
+        "metadata": {"name": name, "annotations": {PROVISIONED_BY: LOCAL_PATH}},
         "spec": {"hostPath": {"path": str(path), "type": "DirectoryOrCreate"}, "claimRef": ref,
                  "accessModes": list(modes) or ["ReadWriteOnce"]},
     }  # fmt: skip
@@ -114,16 +114,42 @@ async def test_what_is_remembered_of_a_claim_is_enough_with_no_server_in_reach(
             gone = ServiceUnavailable("no server in reach")
             node.api.before.append(fail("GET", plural, gone, times=1_000_000))
         sources = node.sync.parts.sources
-        sources.remember(Ref(CLAIM, Key("default", "data")), claim("pv"))
-        sources.remember(Ref(VOLUME, Key("", "pv")), local_path(tmp_path))
+        sources.remember(of_before(tmp_path), pods=["uid-web"])
         node.api.put(POD, user())
         await node.until(lambda: running(node))
         assert {obj["metadata"]["name"] for _, obj in sources.known()} == {"data", "pv"}
 
 
-async def hangs_on_nfs(
-    source: str, target: Path, *, kind: str, options: tuple[str, ...] = ()
+def of_before(tmp_path: Path) -> dict[Ref, Obj]:
+    return {
+        Ref(CLAIM, Key("default", "data")): claim("pv"),
+        Ref(VOLUME, Key("", "pv")): local_path(tmp_path),
+    }
+
+
+@pytest.mark.looptime
+async def test_a_pod_that_the_server_told_of_never_gets_the_volume_of_an_earlier_claim(
+    tmp_path: Path,
 ) -> None:
+    async with running_node(tmp_path, clock=FakeClock()) as node:
+        for plural in ("persistentvolumeclaims", "persistentvolumes"):
+            slow = ServiceUnavailable("not yet")
+            node.api.before.append(fail("GET", plural, slow, times=1_000_000))
+        node.sync.parts.sources.remember(of_before(tmp_path), pods=["uid-of-another"])
+        node.api.put(POD, user())
+        await asyncio.sleep(5)
+        assert not (tmp_path / "storage").exists()
+        node.api.put(CLAIM, claim("new"))
+        node.api.put(VOLUME, local_path(tmp_path, name="new"))
+        node.api.before.clear()
+        await node.until(lambda: running(node), within=60)
+        assert [path.name.split("_")[0] for path in (tmp_path / "storage").iterdir()] == ["new"]
+
+
+async def hangs_on_nfs(
+    source: str, target: Path, *, kind: str,
+    options: tuple[str, ...] = (), enter: tuple[str, ...] = (),
+) -> None:  # fmt: skip
     if kind == "nfs":
         await asyncio.Event().wait()
 
