@@ -12,15 +12,13 @@ import random
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from agent.api.stream import Handler, Socket
 from edgek.aio.outage import Outage
 from edgek.aio.tasks import Tasks
 from edgek.api.errors import ApiError, BadRequest, InternalError, ServiceUnavailable, Timeout
-
-if TYPE_CHECKING:
-    import aiohttp
+from edgek.client.websocket import WebSocket
 
 log = logging.getLogger(__name__)
 
@@ -43,13 +41,13 @@ class Dialer(Protocol):
 
     def websocket(
         self, path: str, *, heartbeat: float | None = None
-    ) -> "AbstractAsyncContextManager[aiohttp.ClientWebSocketResponse]": ...
+    ) -> AbstractAsyncContextManager[WebSocket]: ...
 
 
 class TunnelSocket:
     """A stream's own WebSocket."""
 
-    def __init__(self, socket: "aiohttp.ClientWebSocketResponse") -> None:
+    def __init__(self, socket: WebSocket) -> None:
         self._socket = socket
         self.accepted = False
 
@@ -62,23 +60,19 @@ class TunnelSocket:
 
     async def receive(self) -> bytes | None:
         """None once the server has closed."""
-        import aiohttp
-
         while True:
             message = await self._socket.receive()
-            if message.type is aiohttp.WSMsgType.BINARY:
-                return bytes(message.data)
-            if message.type is not aiohttp.WSMsgType.TEXT:
-                return None
+            if not isinstance(message, str):
+                return message
 
     async def send(self, data: bytes) -> None:
         """Waits while the reader is slow, but not for ever. Raises OSError once it is gone."""
         async with asyncio.timeout(PAUSE_SECONDS):
-            await self._socket.send_bytes(data)
+            await self._socket.send(data)
 
     async def _send_text(self, value: Mapping[str, Any]) -> None:
         async with asyncio.timeout(SEND_SECONDS):
-            await self._socket.send_str(json.dumps(value))
+            await self._socket.send(json.dumps(value))
 
 
 class Tunnel:
@@ -113,10 +107,10 @@ class Tunnel:
                 await asyncio.sleep(wait * random.uniform(0.5, 1.5))
                 wait = min(wait * 2, most)
 
-    async def _control(self, socket: "aiohttp.ClientWebSocketResponse", tasks: Tasks) -> None:
+    async def _control(self, socket: WebSocket, tasks: Tasks) -> None:
         async for message in socket:
             try:
-                call = json.loads(message.data)
+                call = json.loads(message)
                 call_id, kind, params = call["id"], call["kind"], call["params"]
             except (ValueError, KeyError, TypeError):
                 log.warning("the server asked for something that is no stream")

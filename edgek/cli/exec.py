@@ -23,7 +23,7 @@ from edgek.cli.pods import default_container, find_pod
 from edgek.kinds import POD
 
 if TYPE_CHECKING:
-    from aiohttp import ClientWebSocketResponse
+    from edgek.client.websocket import WebSocket
 
 PROTOCOL = "v5.channel.k8s.io"
 STDIN, STDOUT, STDERR, ERROR, RESIZE, CLOSE = 0, 1, 2, 3, 4, 255
@@ -81,15 +81,15 @@ class Messages(Protocol):
 
 
 class _WebSocket:
-    def __init__(self, socket: "ClientWebSocketResponse") -> None:
+    def __init__(self, socket: "WebSocket") -> None:
         self._socket = socket
 
     async def send(self, data: bytes) -> None:
-        await self._socket.send_bytes(data)
+        await self._socket.send(data)
 
     async def messages(self) -> AsyncIterator[bytes]:
         async for message in self._socket:
-            yield message.data if isinstance(message.data, bytes) else str(message.data).encode()
+            yield message if isinstance(message, bytes) else message.encode()
 
 
 async def converse(socket: Messages, *, stdin: bool, tty: bool) -> dict[str, Any]:

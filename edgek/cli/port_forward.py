@@ -8,7 +8,7 @@ the pod still says after our end is passed on for a while.
 import asyncio
 import contextlib
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,7 +20,7 @@ from edgek.cli.targets import find_one
 from edgek.kinds import POD, SERVICE
 
 if TYPE_CHECKING:
-    from aiohttp import ClientWebSocketResponse
+    from edgek.client.websocket import WebSocket
 
 PROTOCOL = "v4.channel.k8s.io"
 DATA, ERROR = 0, 1
@@ -109,17 +109,17 @@ class _Forwarder:
             writer.close()
 
 
-async def _send(reader: asyncio.StreamReader, socket: "ClientWebSocketResponse") -> None:
+async def _send(reader: asyncio.StreamReader, socket: "WebSocket") -> None:
     while data := await reader.read(_CHUNK):
-        await socket.send_bytes(bytes([DATA]) + data)
+        await socket.send(bytes([DATA]) + data)
     await asyncio.sleep(LAST_WORDS_SECONDS)
     await socket.close()
 
 
-async def _receive(socket: "ClientWebSocketResponse", writer: asyncio.StreamWriter) -> None:
+async def _receive(socket: "WebSocket", writer: asyncio.StreamWriter) -> None:
     heads = 2
     async for message in socket:
-        data: Any = message.data
+        data = message if isinstance(message, bytes) else message.encode()
         if heads:
             heads -= 1
         elif data[:1] == bytes([ERROR]):

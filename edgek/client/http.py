@@ -1,9 +1,10 @@
-"""HttpTransport: API calls over HTTP/1.1 and TLS; the only user of aiohttp's client for the API.
+"""HttpTransport: the Transport over HTTP, for all that is not in the server itself.
 
-aiohttp is imported on first use, so that a CLI which only prints help stays small. Nothing here
-retries or reconnects: a failed call raises, a broken watch raises, and the informer decides.
-A watch reads the next chunk only when its reader asks for the next event, so a slow reader is
-slowed by TCP and costs no memory.
+Connections (connection.py) are kept for the next call while few are idle. Nothing here retries or
+reconnects: a failed call raises, a broken watch raises, and the informer decides. Only where a
+kept connection turns out to have been closed meanwhile the request goes out once more. A watch
+reads on only when its reader asks for the next event, so a slow reader is slowed by TCP and costs
+no memory.
 """
 
 import asyncio
@@ -13,25 +14,30 @@ import socket
 import ssl
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from contextvars import ContextVar
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import orjson
 
 import edgek
 from edgek.api.errors import ApiError, InternalError, ServiceUnavailable, Timeout, from_status
 from edgek.api.meta import Obj
+from edgek.client.connection import Answer, Connection
+from edgek.client.pool import CONNECT_SECONDS, BadAddress, Pool
 from edgek.client.transport import Call, WatchEvent
-
-if TYPE_CHECKING:
-    import aiohttp
+from edgek.client.websocket import Handshake, WebSocket
 
 MAX_EVENT = 16 * 1024 * 1024
-CONNECT_TIMEOUT = 10.0
-MAX_CONNECTIONS = 512
+SWITCHING = 101
+_REPEATABLE = ("GET", "HEAD", "PUT", "DELETE")
+"""Requests that do no harm when the server gets them twice."""
 _KEEPALIVE = (
     ("SO_KEEPALIVE", socket.SOL_SOCKET, 1),
     ("TCP_KEEPIDLE", socket.IPPROTO_TCP, 30),
@@ -64,10 +70,9 @@ class HttpTransport:
     def __init__(self, access: Access, *, on_warning: Callable[[str], None] | None = None) -> None:
         self._access = access
         self._on_warning = on_warning
-        self._session: aiohttp.ClientSession | None = None
+        self._pool: Pool | None = None
         self._token_file = _FileText(access.token_file)
         self._closed = False
-        self._streaming: set[aiohttp.ClientResponse] = set()
 
     @property
     def access(self) -> Access:
@@ -76,26 +81,23 @@ class HttpTransport:
     async def replace(self, access: Access) -> None:
         """Goes on with other credentials (a renewed certificate). Open watches break and are
         opened again by their informers."""
-        old, self._session = self._session, None
+        old, self._pool = self._pool, None
         self._access = access
         self._token_file = _FileText(access.token_file)
-        for response in list(self._streaming):
-            response.close()  # aborting its TLS connection alone would not tell its reader
         if old is not None:
-            await old.close()
+            old.close()
 
     async def close(self) -> None:
         self._closed = True
-        if self._session is not None:
-            await self._session.close()
+        if self._pool is not None:
+            self._pool.close()
 
     async def call(self, call: Call) -> Obj:
         with self._errors():
-            async with asyncio.timeout(call.timeout):
-                async with self._request(call) as response:
-                    body = await response.read()
-                    self._warn(response)
-        return _decode(response.status, body)
+            async with asyncio.timeout(call.timeout), self._answer(call) as (answer, connection):
+                body = await connection.read_all()
+                self._warn(answer)
+        return _decode(answer.status, body)
 
     def watch(self, call: Call) -> AbstractAsyncContextManager[AsyncIterator[WatchEvent]]:
         return self._watch(call)
@@ -108,26 +110,18 @@ class HttpTransport:
     @asynccontextmanager
     async def stream(self, call: Call) -> AsyncIterator[AsyncIterator[bytes]]:
         """The answer's body as it comes; ``call.timeout`` bounds only the wait for its start."""
-        with self._errors():
-            request = self._request(call)
-            async with asyncio.timeout(call.timeout):
-                response = await request.__aenter__()
-        self._streaming.add(response)
-        try:
-            if response.status >= 400:
-                with self._errors():
-                    async with asyncio.timeout(call.timeout):
-                        _decode(response.status, await response.read())
-            transport = response.connection.transport if response.connection else None
-            keep_alive(transport.get_extra_info("socket") if transport else None)
-            yield self._chunks(response)
-        finally:
-            self._streaming.discard(response)
-            response.close()  # not released: the rest of an endless body is of no use
+        async with AsyncExitStack() as stack:
+            with self._errors():
+                async with asyncio.timeout(call.timeout):
+                    answer, connection = await stack.enter_async_context(self._answer(call))
+                    if answer.status >= 400:
+                        _decode(answer.status, await connection.read_all())
+            keep_alive(connection.transport.get_extra_info("socket"))
+            yield self._chunks(connection)
 
-    async def _chunks(self, response: "aiohttp.ClientResponse") -> AsyncIterator[bytes]:
+    async def _chunks(self, connection: Connection) -> AsyncIterator[bytes]:
         with self._errors():
-            async for chunk in response.content.iter_any():
+            while chunk := await connection.read():
                 yield chunk
 
     @asynccontextmanager
@@ -138,122 +132,109 @@ class HttpTransport:
         query: Sequence[tuple[str, str]] = (),
         protocols: tuple[str, ...] = (),
         heartbeat: float | None = None,
-    ) -> "AsyncIterator[aiohttp.ClientWebSocketResponse]":
+    ) -> AsyncIterator[WebSocket]:
         """An open WebSocket (exec, attach, port-forward, the agent's tunnel). ``heartbeat``
         seconds apart the peer is pinged, and the socket closes where it does not answer."""
-        import aiohttp
-
-        try:
-            with self._errors():
-                async with asyncio.timeout(CONNECT_TIMEOUT):
-                    socket_ = await self._open().ws_connect(
-                        self._access.server.rstrip("/") + path,
-                        params=list(query),
-                        protocols=protocols,
-                        heartbeat=heartbeat,
-                        headers=self._headers(),
-                        max_msg_size=MAX_EVENT,
-                        server_hostname=self._access.server_name or None,
-                    )
-        except aiohttp.WSServerHandshakeError as err:
-            raise _refusal(err) from err
-        keep_alive(socket_.get_extra_info("socket"))
+        target = f"{path}?{urlencode(query)}" if query else path
+        handshake = Handshake(protocols)
+        with self._errors():
+            pool = self._open()
+            async with asyncio.timeout(CONNECT_SECONDS):
+                connection = await pool.connect()
+                try:
+                    headers = {**pool.headers, **self._headers(), **handshake.headers}
+                    answer = await connection.ask("GET", target, headers)
+                    if answer.status != SWITCHING:
+                        raise _refusal(answer.status, await connection.read_all())
+                    protocol = handshake.check(answer)
+                except BaseException:
+                    pool.release(connection)
+                    raise
+        keep_alive(connection.transport.get_extra_info("socket"))
+        socket_ = WebSocket(connection, protocol=protocol, heartbeat=heartbeat, max_size=MAX_EVENT)
         try:
             yield socket_
         finally:
-            await socket_.close()
+            try:
+                await socket_.close()
+            finally:
+                pool.release(connection)
 
-    def _request(self, call: Call) -> "aiohttp.client._RequestContextManager":
-        headers = self._headers() | {"Accept": call.accept}
-        data = None
+    @asynccontextmanager
+    async def _answer(self, call: Call) -> AsyncIterator[tuple[Answer, Connection]]:
+        """The head of an answer, and the connection to read the rest from. Errors are not ours
+        yet."""
+        pool = self._open()
+        headers = pool.headers | self._headers() | {"Accept": call.accept}
+        body = None
         if call.body is not None:
             headers["Content-Type"] = call.content_type
-            data = orjson.dumps(call.body)
-        return self._open().request(
-            call.method,
-            self._access.server.rstrip("/") + call.path,
-            params=dict(call.query),
-            data=data,
-            headers=headers,
-            server_hostname=self._access.server_name or None,
-            allow_redirects=False,
-        )
+            body = orjson.dumps(call.body)
+        target = f"{call.path}?{urlencode(call.query)}" if call.query else call.path
+        connection = await pool.take()
+        try:
+            try:
+                answer = await connection.ask(call.method, target, headers, body)
+            except OSError:
+                if not (connection.used and call.method in _REPEATABLE):
+                    raise
+                pool.release(connection)
+                connection = await pool.connect()
+                answer = await connection.ask(call.method, target, headers, body)
+            yield answer, connection
+        finally:
+            pool.release(connection)
 
     def _headers(self) -> dict[str, str]:
         headers = {"User-Agent": f"edgek/{edgek.__version__}"}
         token = self._token_file.read() or self._access.token
         return headers | ({"Authorization": f"Bearer {token}"} if token else {})
 
-    def _open(self) -> "aiohttp.ClientSession":
-        import aiohttp
-
+    def _open(self) -> Pool:
         if self._closed:
             raise ServiceUnavailable("the connection to the server has been closed")
-        if self._session is None:
-            connector = aiohttp.TCPConnector(
-                ssl=tls_context(self._access), limit=MAX_CONNECTIONS, keepalive_timeout=90
+        if self._pool is None:
+            access = self._access
+            self._pool = Pool(
+                access.server, tls=lambda: tls_context(access), server_name=access.server_name
             )
-            timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT)
-            trace = aiohttp.TraceConfig()
-            trace.on_request_end.append(_keep_refusal)
-            self._session = aiohttp.ClientSession(
-                connector=connector, timeout=timeout, trace_configs=[trace]
-            )
-        return self._session
+        return self._pool
 
-    def _warn(self, response: "aiohttp.ClientResponse") -> None:
+    def _warn(self, answer: Answer) -> None:
         if self._on_warning is None:
             return
-        for header in response.headers.getall("Warning", ()):
+        for header in answer.all("warning"):
             _, _, text = header.partition('"')  # 299 - "quoted text"
             self._on_warning(re.sub(r"\\(.)", r"\1", text.removesuffix('"')) or header)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """The one place where aiohttp's errors become ours."""
-        import aiohttp
-
+        """The one place where the errors of sockets become ours."""
         try:
             yield
-        except (ApiError, aiohttp.WSServerHandshakeError):
-            raise
         except TimeoutError as err:
             raise Timeout(f"the server {self._address} did not answer in time") from err
-        except aiohttp.ClientConnectorCertificateError as err:
+        except ssl.SSLCertVerificationError as err:
             raise ServiceUnavailable(_certificate_text(self._address, err)) from err
-        except aiohttp.ClientSSLError as err:
+        except ssl.SSLError as err:
             raise ServiceUnavailable(f"no TLS with the server {self._address}: {err}") from err
-        except aiohttp.InvalidURL as err:
+        except BadAddress as err:
             raise ServiceUnavailable(f"{self._access.server!r} is no server URL") from err
-        except (aiohttp.ClientError, OSError) as err:
+        except OSError as err:
             raise ServiceUnavailable(_connection_text(self._address, err)) from err
-        except RuntimeError as err:  # aiohttp: "Session is closed", while closing or replacing
-            raise ServiceUnavailable(f"the connection to {self._address} closed: {err}") from err
 
     @property
     def _address(self) -> str:
         return self._access.server.split("://")[-1].rstrip("/")
 
 
-_REFUSED: ContextVar[bytes] = ContextVar("refused", default=b"")
-
-
-async def _keep_refusal(session: object, context: object, end: Any) -> None:
-    """aiohttp drops the body of an answer that refuses a WebSocket, where the server says why;
-    here, in the task that asked, it can still be read."""
-    if "Upgrade" in end.headers and end.response.status >= 400:
-        _REFUSED.set(await end.response.read())
-
-
-def _refusal(err: "aiohttp.WSServerHandshakeError") -> ApiError:
-    body = _REFUSED.get()
-    _REFUSED.set(b"")
+def _refusal(status: int, body: bytes) -> ApiError:
     try:
-        _decode(err.status, body)
+        _decode(status, body)
     except ApiError as said:
         if body:
             return said
-    return from_status({"message": f"{err.message} ({err.status})"}, code=err.status)
+    return from_status({"message": f"Invalid response status ({status})"}, code=status)
 
 
 class _FileText:
@@ -303,7 +284,6 @@ async def _events(chunks: AsyncIterator[bytes]) -> AsyncIterator[WatchEvent]:
 
 
 async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """aiohttp's own readline refuses lines over its buffer's limit; objects are larger."""
     pending: list[bytes] = []
     size = 0
     async for chunk in chunks:
@@ -362,22 +342,18 @@ def _as_file(data: bytes) -> Iterator[str]:
         yield file.name
 
 
-def _certificate_text(address: str, err: Any) -> str:
-    why = getattr(err.certificate_error, "verify_message", "") or str(err.certificate_error)
+def _certificate_text(address: str, err: ssl.SSLCertVerificationError) -> str:
+    why = err.verify_message or str(err)
     return f"the certificate of the server {address} is not trusted: {why}"
 
 
-def _connection_text(address: str, err: BaseException) -> str:
-    cause: BaseException | None = err
-    while cause is not None:
-        if isinstance(cause, ConnectionRefusedError):
-            return (
-                f"The connection to the server {address} was refused - "
-                "did you specify the right host or port?"
-            )
-        cause = cause.__cause__
+def _connection_text(address: str, err: OSError) -> str:
+    if isinstance(err, ConnectionRefusedError):
+        return (
+            f"The connection to the server {address} was refused - "
+            "did you specify the right host or port?"
+        )
     if isinstance(err, socket.gaierror):
         return f"the server's name in {address} cannot be resolved: {err.strerror}"
-    os_error = getattr(err, "os_error", None)  # aiohttp's own text repeats the address
-    why = getattr(os_error, "strerror", None) or str(err) or type(err).__name__
+    why = err.strerror or str(err) or type(err).__name__
     return f"the connection to the server {address} broke: {why}"

@@ -1,7 +1,7 @@
 """The door between a Client and an API server.
 
 A transport carries one call and gives back a decoded object, or a stream of watch events.
-``HttpTransport`` (edgek/client/http.py) is the only user of aiohttp's client for the API;
+``HttpTransport`` (edgek/client/http.py) speaks HTTP over sockets of its own;
 ``InProcessTransport`` (server/inprocess.py) hands the same calls to the server's ``handle`` with
 no socket and no JSON. Both raise ``edgek.api.errors`` and nothing of their own libraries.
 """

@@ -14,7 +14,7 @@ from aiohttp import web
 from edgek.api.errors import NotFound, ServiceUnavailable
 from edgek.api.meta import Key, Obj
 from edgek.client.client import Client
-from edgek.client.http import Access, HttpTransport
+from edgek.client.http import Access, HttpTransport, tls_context
 from edgek.client.transport import Call
 from edgek.kinds import API_SERVICE, CONFIG_MAP, ENDPOINT_SLICE, SERVICE
 from edgek.kinds.api_service import available_condition
@@ -269,12 +269,14 @@ async def test_nobody_can_claim_to_be_somebody_else(tmp_path: Path) -> None:
             client_cert=(world.server.identity.tls_dir / "admin.crt").read_bytes(),
             client_key=(world.server.identity.tls_dir / "admin.key").read_bytes(),
         )
-        transport = HttpTransport(access)
-        session = transport._open()
         forged = {"X-Remote-User": "root", "X-Remote-Extra-Scopes": "all", "X-Remote-Group": "x"}
-        async with session.get(f"{access.server}{ROOT}/gauges", headers=forged) as answer:
+        async with (
+            aiohttp.ClientSession() as http,
+            http.get(
+                f"{access.server}{ROOT}/gauges", headers=forged, ssl=tls_context(access)
+            ) as answer,
+        ):
             assert answer.status == 200
-        await transport.close()
         request = world.extension.asked[-1]
         assert request.headers.getall("X-Remote-User") == ["system:admin"]
         assert "x" not in request.headers.getall("X-Remote-Group")
@@ -318,11 +320,11 @@ async def test_a_websocket_passes_through(tmp_path: Path) -> None:
         transport = outside(world)
         async with transport.websocket(f"{ROOT}/ws", protocols=("v9.example.com",)) as socket:
             assert socket.protocol == "v9.example.com"
-            await socket.send_str("hello")
-            assert (await socket.receive()).data == "you said hello"
-            await socket.send_str("bye")
-            assert (await socket.receive()).data == "you said bye"
-            assert (await socket.receive()).type == aiohttp.WSMsgType.CLOSE
+            await socket.send("hello")
+            assert await socket.receive() == "you said hello"
+            await socket.send("bye")
+            assert await socket.receive() == "you said bye"
+            assert await socket.receive() is None
         with pytest.raises(NotFound):
             async with transport.websocket(f"{ROOT}/nowhere"):
                 pass
@@ -422,7 +424,12 @@ async def test_bodies_and_compressed_answers_pass_as_they_are(tmp_path: Path) ->
         answer = await transport.call(Call(method="POST", path=path, body=sent))
         assert answer["got"] == sent
         url = f"https://127.0.0.1:{world.server.config.port}{ROOT}/large"
-        async with transport._open().get(url, headers={"Accept-Encoding": "gzip"}) as large:
+        async with (
+            aiohttp.ClientSession() as http,
+            http.get(
+                url, headers={"Accept-Encoding": "gzip"}, ssl=tls_context(transport.access)
+            ) as large,
+        ):
             assert (await large.json())["padding"] == "x" * 3_000_000
         await transport.close()
 

@@ -23,6 +23,7 @@ from edgek.api.errors import Forbidden
 from edgek.api.meta import Key
 from edgek.cli.port_forward import read_pair
 from edgek.client.http import Access, HttpTransport
+from edgek.client.websocket import WebSocket
 from edgek.kinds import NODE, POD, SERVICE_ACCOUNT
 from edgek.pki.certificates import Profile, new_pair
 from server.run import BOOTSTRAPPER
@@ -202,6 +203,12 @@ async def test_nobody_listening_is_said(kubectl: Kubectl) -> None:
         assert "dial tcp4 127.0.0.1:1: connect: connection refused" in said
 
 
+async def binary(socket: WebSocket) -> bytes:
+    message = await socket.receive()
+    assert isinstance(message, bytes)
+    return message
+
+
 async def test_a_watch_over_a_websocket_is_a_message_an_event(server: TlsServer) -> None:
     client = server.running.api.client(BOOTSTRAPPER)
     transport = HttpTransport(node_access(server))
@@ -211,11 +218,11 @@ async def test_a_watch_over_a_websocket_is_a_message_an_event(server: TlsServer)
             asyncio.timeout(10),
             transport.websocket("/api/v1/nodes", query=query) as socket,
         ):
-            first = json.loads(await socket.receive_str())
+            first = json.loads(await socket.receive() or "")
             assert (first["type"], first["object"]["metadata"]["name"]) == ("ADDED", "node1")
             labels = {"metadata": {"labels": {"seen": "yes"}}}
             await client.patch(NODE, Key("", "node1"), labels)
-            second = json.loads(await socket.receive_str())
+            second = json.loads(await socket.receive() or "")
             assert second["type"] == "MODIFIED"
             assert second["object"]["metadata"]["labels"]["seen"] == "yes"
     finally:
@@ -233,13 +240,13 @@ async def test_ports_are_forwarded_over_channels_too(server: TlsServer) -> None:
                 path, query=[("ports", f"{port},1")], protocols=("v4.channel.k8s.io",)
             ) as socket,
         ):
-            heads = [await socket.receive_bytes() for _ in range(4)]
+            heads = [await binary(socket) for _ in range(4)]
             assert [head[0] for head in heads] == [0, 1, 2, 3]
             assert heads[0][1:] == heads[1][1:] == port.to_bytes(2, "little")
-            refused = await socket.receive_bytes()
+            refused = await binary(socket)
             assert refused.startswith(b"\x03error forwarding port 1 to pod web, uid ")
-            await socket.send_bytes(b"\x00hello")
-            assert await socket.receive_bytes() == b"\x00hello"
+            await socket.send(b"\x00hello")
+            assert await binary(socket) == b"\x00hello"
     finally:
         await transport.close()
 
