@@ -17,7 +17,8 @@ from agent.pods.coverage_table import TABLE
 from agent.pods.decisions import Start
 from agent.pods.devices import PodDevices
 from agent.pods.environment import ConfigError, Surroundings, make_environment
-from agent.pods.images import Images, NotThere, credentials_for
+from agent.pods.image_credentials import credentials_for
+from agent.pods.images import Images, NotThere
 from agent.pods.place import Place
 from agent.pods.sources import Lookup, NotSynced
 from agent.pods.state import SandboxError, Waiting

@@ -18,7 +18,7 @@ from agent.pods.store import Containers, Pods
 from agent.runtime.reference import normalize_reference
 from agent.runtime.runtime import Container, Image, Runtime, RuntimeFailure
 from edgek.aio.clock import Clock
-from edgek.api.meta import Obj
+from edgek.api.meta import Obj, get_path
 from edgek.kinds.pods import containers, init_containers, is_terminal
 
 log = logging.getLogger(__name__)
@@ -70,13 +70,16 @@ def _old_enough(record: Record | None, *, now: float, policy: ImageGcPolicy) -> 
 
 
 def names_of(pods: Iterable[Obj]) -> frozenset[str]:
-    """The images that pods name, as Podman writes them."""
+    """The images that pods name, for containers and volumes, as Podman writes them."""
     return frozenset(
-        normalize_reference(c["image"])
+        normalize_reference(reference)
         for pod in pods
         if not is_terminal(pod)
-        for c in (*init_containers(pod), *containers(pod))
-        if c.get("image")
+        for reference in (
+            *(c.get("image") for c in (*init_containers(pod), *containers(pod))),
+            *(get_path(v, "image", "reference") for v in pod["spec"].get("volumes") or ()),
+        )
+        if reference
     )
 
 

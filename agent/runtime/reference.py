@@ -7,6 +7,21 @@ and guess; a manifest means the same image on every node.
 import re
 
 _ID = re.compile(r"(sha256:)?[0-9a-f]{64}")
+_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+_REFERENCE = re.compile(
+    rf"(?:(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?/)?"
+    rf"{_PART}(?:/{_PART})*"
+    r"(?::[\w][\w.-]{0,127})?"
+    r"(?:@[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,})?",
+    re.ASCII,
+)
+"""The grammar of distribution/reference."""
+
+
+def is_reference(text: str) -> bool:
+    """Whether an image can have this name."""
+    return bool(_ID.fullmatch(text) or (len(text) <= 512 and _REFERENCE.fullmatch(text)))
 
 
 def normalize_reference(reference: str) -> str:
