@@ -205,7 +205,8 @@ class NetplugNetwork:
         future.add_done_callback(functools.partial(self._ended, key, turn))
         try:
             # Shielded: a thread cannot be stopped, so who gives up leaves it to end.
-            return await asyncio.wait_for(asyncio.shield(future), TIMEOUT)
+            async with asyncio.timeout(TIMEOUT):
+                return await asyncio.shield(future)
         except TimeoutError as err:
             raise _late(key) from err
         except (NetplugError, OSError) as err:
