@@ -172,6 +172,7 @@ class Agent:
             storage_root=self._storage_root,
             more_volumes=(csi.volumes,),
             devices=life.devices,
+            parallel_pulls=self.config.kubelet.parallel_pulls,
         )
         return csi, sync
 
@@ -279,7 +280,7 @@ class Agent:
             token=config.token,
         )
         identity = await join(joining, clock=self._clock)
-        transport = HttpTransport(identity.access(config.server))
+        transport = HttpTransport(identity.access(config.server), share_watches=True)
         stack.push_async_callback(transport.close)
         fresh = keep_fresh(joining, identity, transport=transport, clock=self._clock)
         tasks.spawn(fresh, name="certificate")
@@ -334,7 +335,6 @@ class Agent:
     # -- values ----------------------------------------------------------------------------
 
     def _node_spec(self, facts: Facts, devices: DeviceWatch) -> NodeSpec:
-        security = self._security()
         addresses = look_for_addresses(self.config, facts)
         if not addresses.ip:
             raise StartError("this machine has no address yet; set --node-ip or bring a link up")
@@ -343,13 +343,7 @@ class Agent:
             addresses=addresses,
             facts=facts,
             resources=resources_of(self.config, facts, devices),
-            handlers=tuple(
-                plan_node_handlers(
-                    security.handlers,
-                    user_namespaces=security.user_namespaces,
-                    recursive_read_only=security.recursive_read_only,
-                )
-            ),
+            handlers=tuple(plan_node_handlers(find_handlers(), machine=self._machine)),
             first_labels=dict(self.config.labels),
             taints=tuple(self.config.taint_objects()),
             annotations={STORAGE_DIRECTORY: str(self._storage_root)},
@@ -373,7 +367,7 @@ class Agent:
             seccomp_root=self.config.home / "seccomp",
             apparmor=self._machine.apparmor,
             user_namespaces=self._machine.user_namespaces,
-            recursive_read_only=can_read_only_below(platform.release()),
+            recursive_read_only=self._machine.recursive_read_only,
             handlers=tuple(find_handlers()),
         )
 

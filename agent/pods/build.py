@@ -9,7 +9,7 @@ from agent.network import Network
 from agent.pods.cleanup import Cleaner
 from agent.pods.devices import PodDevices
 from agent.pods.id_ranges import IdRanges
-from agent.pods.images import Images
+from agent.pods.images import PARALLEL_PULLS, Images
 from agent.pods.isolation import Holders, Isolation
 from agent.pods.launch import Launcher, field_path
 from agent.pods.memory import Host
@@ -17,11 +17,13 @@ from agent.pods.mounts import mount
 from agent.pods.node_object import ask_node
 from agent.pods.parts import Parts
 from agent.pods.probes import Probes
+from agent.pods.pull_records import PullRecords
 from agent.pods.sources import Sources
 from agent.pods.status_writer import StatusWriter
 from agent.pods.store import Containers, Pods
 from agent.pods.sync import PodSync, new_queue
 from agent.pods.tokens import Tokens
+from agent.pods.volumes.daemons import Daemons
 from agent.pods.volumes.image import ImageVolume
 from agent.pods.volumes.local_path import LocalPath
 from agent.pods.volumes.nfs_directory import NfsDirectory
@@ -56,6 +58,7 @@ def build_pod_sync(
     storage_root: Path | None = None,
     more_volumes: Sequence[VolumePlugin] = (),
     devices: DeviceWatch | None = None,
+    parallel_pulls: int = PARALLEL_PULLS,
 ) -> PodSync:
     """``tasks`` owns what outlives a look at a pod; ``pod_root`` holds the pods' directories;
     ``more_volumes`` are types beside those of volumes/table.py."""
@@ -63,13 +66,23 @@ def build_pod_sync(
     pods = Pods(queue.add)
     containers = Containers(runtime)
     tokens = Tokens(client, clock=clock)
-    images = Images(runtime, tasks, clock=clock, changed=queue.add)
+
+    def image_changed(pod_uid: str) -> None:
+        image_volume.changed(pod_uid)
+        queue.add(pod_uid)
+
+    images = Images(
+        runtime, tasks, clock=clock, changed=image_changed, parallel=parallel_pulls,
+        records=PullRecords(pod_root.parent / "image-pulls.json"),
+    )  # fmt: skip
+    image_volume = ImageVolume(images, runtime=runtime, events=events, clock=clock)
     table = volume_plugins(
         tokens=tokens,
         mount=mount,
+        daemons=Daemons(cgroups, mount=mount),
         local=LocalPath(storage_root or pod_root.parent / "storage"),
         shares=NfsDirectory(pod_root.parent / "shares", mount=mount),
-        image=ImageVolume(images, events=events),
+        image=image_volume,
     )
     volumes = Volumes(pod_root, (*table, *more_volumes), tokens=tokens, mount=mount)
     sources = Sources(client, tasks, changed=queue.add)

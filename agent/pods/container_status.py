@@ -47,7 +47,7 @@ def container_status(
         out["containerID"] = f"podman://{attempt.id}"
     elif old.get("containerID") and "waiting" not in current:
         out["containerID"] = old["containerID"]
-    return out | _details(container, attempt)
+    return out | _details(container, attempt, recursive=state.recursive_read_only)
 
 
 def _count(state: PodState, own: str, attempt: Attempt | None, old: Obj) -> int:
@@ -71,23 +71,26 @@ def _resources(container: Obj, state: PodState, attempt: Attempt | None) -> Obj:
     return out
 
 
-def _details(container: Obj, attempt: Attempt | None) -> Obj:
+def _details(container: Obj, attempt: Attempt | None, *, recursive: bool) -> Obj:
     out: Obj = {}
     user = attempt.container.user if attempt is not None and attempt.running else None
     if user is not None:
         groups = {"supplementalGroups": list(user.groups)} if user.groups else {}
         out["user"] = {"linux": {"uid": user.uid, "gid": user.gid, **groups}}
-    if mounts := [_mount(m) for m in container.get("volumeMounts") or ()]:
+    if mounts := [_mount(m, recursive) for m in container.get("volumeMounts") or ()]:
         out["volumeMounts"] = mounts
     if signal := get_path(container, "lifecycle", "stopSignal"):
         out["stopSignal"] = signal
     return out
 
 
-def _mount(mount: Obj) -> Obj:
+def _mount(mount: Obj, recursive: bool) -> Obj:
     out = {"name": mount["name"], "mountPath": mount["mountPath"]}
     if mount.get("readOnly"):
-        out |= {"readOnly": True, "recursiveReadOnly": "Disabled"}  # Podman has no other
+        wanted = mount.get("recursiveReadOnly") in ("IfPossible", "Enabled")
+        out |= {"readOnly": True, "recursiveReadOnly": "Disabled"}
+        if wanted and recursive and mount.get("mountPropagation") in (None, "None"):
+            out["recursiveReadOnly"] = "Enabled"
     return out
 
 

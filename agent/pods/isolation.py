@@ -44,6 +44,7 @@ class NodeSecurity:
     seccomp_root: Path = Path("/var/lib/edgek/agent/seccomp")
     apparmor: bool = False
     user_namespaces: bool = True
+    recursive_read_only: bool = True
     handlers: Sequence[str] = field(default=("crun",))
 
 

@@ -42,36 +42,40 @@ def _mount(pod: Obj, mount: Obj, *, env: Mapping[str, str], place: Place, label:
     volumes = get_path(pod, "spec", "volumes", default=[])
     if mount["name"] not in (v["name"] for v in volumes):
         raise ConfigError(f"volumeMount {mount['name']!r} names no volume of the pod")
-    if mount.get("recursiveReadOnly") == "Enabled":
-        # As resolveRecursiveReadOnly; Podman's API knows no such mount.
-        raise ConfigError(
-            f'volume "{mount["name"]}" requested recursive read-only mode, '
-            "but it is not supported by the runtime"
-        )
+    whole = recursive_read_only(mount, can=place.security.recursive_read_only)
     volume = place.volume(mount["name"])
     source = volume.path
-    if volume.image:
-        return _image(mount, volume.image)
     relative = mount.get("subPath") or ""
     if mount.get("subPathExpr"):
         relative = expand(mount["subPathExpr"], env)
-    if relative:
+    if whole:  # Podman's API knows no such mount: it gets one that is so already
+        source = place.read_only_tree(mount["name"], relative, label)
+    elif relative:
         source = place.sub_path(mount["name"], relative, label)
     return Mount(
         target=mount["mountPath"],
         source=str(source),
         read_only=bool(mount.get("readOnly") or volume.read_only),
+        no_exec=volume.no_exec,
         propagation=PROPAGATION[mount.get("mountPropagation") or "None"],
     )
 
 
-def _image(mount: Obj, image: str) -> Mount:
-    """Podman 4 mounts images whole."""
-    if mount.get("subPath") or mount.get("subPathExpr"):
-        raise ConfigError(
-            f'volume "{mount["name"]}" is an image: subPath is not supported by the runtime'
-        )
-    return Mount(target=mount["mountPath"], image=image, read_only=True)
+def recursive_read_only(mount: Obj, *, can: bool) -> bool:
+    """Whether what is mounted below is read-only too. As resolveRecursiveReadOnly; ``can``: the
+    kernel. Raises ConfigError."""
+    mode = mount.get("recursiveReadOnly") or "Disabled"
+    if mode == "Disabled":
+        return False
+    said = f'volume "{mount["name"]}" requested recursive read-only mode, but it is not '
+    if not mount.get("readOnly"):
+        raise ConfigError(f"{said}read-only")
+    propagation = mount.get("mountPropagation") or "None"
+    if propagation != "None":
+        raise ConfigError(f'{said}compatible with propagation "{propagation}"')
+    if mode == "Enabled" and not can:
+        raise ConfigError(f"{said}supported by the runtime")
+    return can
 
 
 def volume_devices(container: Obj, *, place: Place) -> tuple[Device, ...]:

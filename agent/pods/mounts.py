@@ -11,15 +11,25 @@ import os
 import re
 import shutil
 import signal
+import struct
 from pathlib import Path
 
 MOUNT_SECONDS = 30.0
 UNMOUNT_SECONDS = 10.0
 KILL_SECONDS = 1.0
-MS_BIND, MS_REC, MNT_DETACH = 4096, 16384, 2
+MS_BIND, MS_REC, MS_PRIVATE, MNT_DETACH = 4096, 16384, 1 << 18, 2
+OPEN_TREE, MOVE_MOUNT, MOUNT_SETATTR = 428, 429, 442
+"""System calls that libc has no names for yet; the numbers are those of every architecture."""
+AT_FDCWD, AT_EMPTY_PATH, AT_RECURSIVE = -100, 0x1000, 0x8000
+OPEN_TREE_CLONE, MOVE_MOUNT_F_EMPTY_PATH, MOUNT_ATTR_RDONLY = 1, 4, 1
 
 
-HELPERS = {"nfs": "nfs-common", "ceph": "ceph-common", "glusterfs": "glusterfs-client"}
+HELPERS = {
+    "nfs": "nfs-common",
+    "ceph": "ceph-common",
+    "fuse.ceph": "ceph-fuse",
+    "glusterfs": "glusterfs-client",
+}
 """File systems that mount(8) needs help with -> Debian's package that has the helper."""
 
 
@@ -27,18 +37,18 @@ class MountError(Exception):
     """What mount(8) said, fit for an event."""
 
 
-def missing_helper(kind: str) -> str:
-    """The package to install; "" where nothing is missing."""
+def missing_helper(kind: str, *, directories: str = "/sbin:/usr/sbin") -> str:
+    """The package to install; "" where nothing is missing. mount(8) looks in /sbin alone, which
+    is /usr/sbin where the two are one."""
     package = HELPERS.get(kind, "")
-    where = f"{os.environ.get('PATH', os.defpath)}:/sbin:/usr/sbin"
-    return package if package and shutil.which(f"mount.{kind}", path=where) is None else ""
+    return package if package and shutil.which(f"mount.{kind}", path=directories) is None else ""
 
 
 async def mount(
     source: str, target: Path, *, kind: str, options: tuple[str, ...] = (),
-    seconds: float = MOUNT_SECONDS,
+    enter: tuple[str, ...] = (), seconds: float = MOUNT_SECONDS,
 ) -> None:  # fmt: skip
-    """Mounts unless something is mounted there already."""
+    """Mounts unless something is mounted there already. ``enter``: a prefix of the command."""
     if target in mounts_below(target):
         return
     if package := missing_helper(kind):
@@ -46,15 +56,27 @@ async def mount(
             f"mounting {kind} needs the program mount.{kind}, which this node lacks: "
             f"install the package {package}"
         )
-    command = ["mount", "-t", kind, *(["-o", ",".join(options)] if options else []), "--"]
-    code, said = await run_child([*command, source, str(target)], seconds=seconds)
+    command = [*enter, *_command(source, target, kind, options)]
+    code, said = await run_child(command, seconds=seconds)
     if code != 0:
         raise MountError(f"mount of {source} failed: {said or f'exit status {code}'}")
 
 
-def bind_handle(handle: int, target: Path) -> None:
+def _command(source: str, target: Path, kind: str, options: tuple[str, ...]) -> list[str]:
+    """ceph-fuse is run itself, because its mount helper would hand all to a shell; options that
+    begin with ``--`` are its arguments, and say what ``source`` says."""
+    own = [o for o in options if o.startswith("--")] if kind == "fuse.ceph" else []
+    listed = ",".join(o for o in options if o not in own)
+    asked = ["-o", listed] if listed else []
+    if kind == "fuse.ceph":
+        return ["ceph-fuse", str(target), *own, *asked]
+    return ["mount", "-t", kind, *asked, "--", source, str(target)]
+
+
+def bind_handle(handle: int, target: Path, *, read_only: bool = False) -> None:
     """Mounts what an open handle holds, in the place of what was mounted there. The kernel is
-    called itself, because mount(8) would look the path up again. Raises OSError."""
+    called itself, because mount(8) would look the path up again. ``read_only``: with all that is
+    mounted below, and what comes to be mounted there later stays away. Raises OSError."""
     import ctypes
 
     libc = ctypes.CDLL(None, use_errno=True)
@@ -62,9 +84,36 @@ def bind_handle(handle: int, target: Path) -> None:
     while target in mounts_below(target):
         if libc.umount2(point, MNT_DETACH) != 0:
             raise _error(ctypes.get_errno(), f"umount of {target}")
+    if read_only:
+        _attach_read_only(handle, point)
+        return
     source = f"/proc/self/fd/{handle}".encode()
     if libc.mount(source, point, None, MS_BIND | MS_REC, None) != 0:
         raise _error(ctypes.get_errno(), f"bind mount on {target}")
+
+
+def _attach_read_only(handle: int, point: bytes) -> None:
+    """A copy of the tree is changed before it can be seen anywhere."""
+    flags = OPEN_TREE_CLONE | os.O_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE
+    tree = _call(OPEN_TREE, handle, b"", flags)
+    try:
+        change = struct.pack("=4Q", MOUNT_ATTR_RDONLY, 0, MS_PRIVATE, 0)
+        _call(MOUNT_SETATTR, tree, b"", AT_EMPTY_PATH | AT_RECURSIVE, change, len(change))
+        _call(MOVE_MOUNT, tree, b"", AT_FDCWD, point, MOVE_MOUNT_F_EMPTY_PATH)
+    finally:
+        os.close(tree)
+
+
+def _call(number: int, *arguments: int | bytes) -> int:
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.syscall.restype = ctypes.c_long
+    given = (ctypes.c_long(a) if isinstance(a, int) else ctypes.c_char_p(a) for a in arguments)
+    found: int = libc.syscall(ctypes.c_long(number), *given)
+    if found < 0:
+        raise _error(ctypes.get_errno(), "read-only mount")
+    return found
 
 
 def _error(number: int, what: str) -> OSError:

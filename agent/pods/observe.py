@@ -62,6 +62,7 @@ def observe(parts: Parts, pod: Obj, memory: Memory) -> PodState:
         hooking=frozenset(memory.hooking),
         pre_stopped=frozenset(memory.pre_stops),
         numbers=memory.numbers,
+        recursive_read_only=p.host.security.recursive_read_only,
         resize=tuple(memory.resize.values()),
         actual=memory.actual,
         actual_pod=memory.actual_pod,

@@ -13,7 +13,8 @@ from agent.runtime.runtime import IdRange, Namespaces
 @dataclass(frozen=True, kw_only=True)
 class Place:
     """Where a container is put. ``volume(name)`` and ``sub_path(name, relative, place)`` find
-    what is mounted; ``pod_dir`` has the pod's own /etc files, /dev/shm and messages."""
+    what is mounted, ``read_only_tree`` the same with all below it read-only; ``pod_dir`` has the
+    pod's own /etc files, /dev/shm and messages."""
 
     namespaces: Namespaces
     cgroup_parent: str
@@ -23,5 +24,6 @@ class Place:
     node_memory: Fraction
     volume: Callable[[str], Provided]
     sub_path: Callable[[str, str, str], Path]
+    read_only_tree: Callable[[str, str, str], Path]
     handler: str = ""
     id_range: IdRange | None = None

@@ -125,6 +125,8 @@ class PodState:
     """Container id -> the resources it runs with, in the words of a pod's spec."""
     actual_pod: Obj | None = None
     """The same of the pod as a whole, where its spec has resources."""
+    recursive_read_only: bool = True
+    """Whether this kernel can."""
     numbers: Mapping[str, int] = field(default_factory=dict)
     """The next attempt's number where all containers were removed to begin anew."""
 

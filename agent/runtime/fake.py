@@ -265,6 +265,12 @@ class FakeRuntime:
             if progress is not None:
                 progress(1_000_000)
 
+    async def mount_image(self, image_id: str, target: Path) -> None:
+        await self._enter("mount_image", image_id)
+        if image_id not in {image.id for image in self._images.values()}:
+            raise ImageMissing(f"{image_id}: image not known")
+        self.image_mounts[target] = image_id
+
     async def remove_image(self, image_id: str) -> None:
         await self._enter("remove_image", image_id)
         if any(c.image_id == image_id for c in self._containers.values()):

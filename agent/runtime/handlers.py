@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from agent.runtime.machine import Machine
+
 DEFAULT = "crun"
 KNOWN = ("crun", "runc", "youki", "runsc", "kata", "krun", "crun-vm", "crun-wasm")
 _PROGRAMS = {"kata": "kata-runtime"}
@@ -45,12 +47,10 @@ def _declared(file: Path) -> Mapping[str, list[str]]:
     }
 
 
-def plan_node_handlers(handlers: Iterable[str], *, user_namespaces: bool) -> list[dict[str, Any]]:
+def plan_node_handlers(handlers: Iterable[str], *, machine: Machine) -> list[dict[str, Any]]:
     """node.status.runtimeHandlers: the nameless one is what pods get that name none."""
-    return [
-        {
-            "name": name,
-            "features": {"recursiveReadOnlyMounts": False, "userNamespaces": user_namespaces},
-        }
-        for name in ("", *handlers)
-    ]
+    features = {
+        "recursiveReadOnlyMounts": machine.recursive_read_only,
+        "userNamespaces": machine.user_namespaces,
+    }
+    return [{"name": name, "features": features} for name in ("", *handlers)]

@@ -18,6 +18,7 @@ APPARMOR = Path("/sys/module/apparmor/parameters/enabled")
 MAX_USER_NAMESPACES = Path("/proc/sys/user/max_user_namespaces")
 USER_NAMESPACES_SINCE = (6, 3)
 """As upstream: from then on tmpfs too can be mounted with other ids."""
+MOUNT_ATTRIBUTES_SINCE = (5, 12)
 _NOFILE = 1_048_576
 """What container engines commonly give."""
 
@@ -34,6 +35,8 @@ class Machine:
     nproc: int = 32768
     apparmor: bool = False
     user_namespaces: bool = True
+    recursive_read_only: bool = True
+    """A whole tree of mounts can be made read-only at once."""
     oom_score_floor: int = -1000
     """Without CAP_SYS_RESOURCE a process may not go below its own score."""
 
@@ -74,6 +77,7 @@ def look_at_machine(*, cgroup: Path = CGROUP, proc: Path = Path("/proc")) -> Mac
         nproc=nproc,
         apparmor=_says(APPARMOR, "Y"),
         user_namespaces=_kernel() >= USER_NAMESPACES_SINCE and not _says(MAX_USER_NAMESPACES, "0"),
+        recursive_read_only=_kernel() >= MOUNT_ATTRIBUTES_SINCE,
         oom_score_floor=-1000 if capable else int((proc / "self/oom_score_adj").read_text()),
     )
 

@@ -22,6 +22,7 @@ from agent.runtime.exits import Exits
 from agent.runtime.failure import Refused, create_error, pull_failure, translated, with_reason
 from agent.runtime.handler_service import HandlerService
 from agent.runtime.handlers import DEFAULT, find_handlers
+from agent.runtime.image_mount import mount_image
 from agent.runtime.libpod import Libpod
 from agent.runtime.log_keeper import LogKeeper, LogLimits
 from agent.runtime.machine import Machine
@@ -235,6 +236,9 @@ class PodmanRuntime:
         if (image := await self.find_image(name)) is None:
             raise pull_failure(name, f"{name}: pulled, but not found")
         return image
+
+    async def mount_image(self, image_id: str, target: Path) -> None:
+        await mount_image(image_id, target, enter=self._enter)
 
     async def remove_image(self, image_id: str) -> None:
         try:

@@ -33,14 +33,7 @@ def plan_spec(
         "httpproxy": False,
         "labels": {**spec.labels, BOOT_LABEL: boot, LOG_LABEL: spec.log_path},
         "cgroup_parent": spec.cgroup_parent,
-        "mounts": [
-            _mount(m, mapped=spec.security.id_range is not None) for m in spec.mounts if not m.image
-        ],
-        "image_volumes": [
-            {"Source": m.image, "Destination": m.target, "ReadWrite": False}
-            for m in spec.mounts
-            if m.image
-        ],
+        "mounts": [_mount(m, mapped=spec.security.id_range is not None) for m in spec.mounts],
         # Podman reads its command line's notation here, and gives the rights with the node.
         "devices": [{"path": f"{d.path}:{d.target}:{d.permissions}"} for d in spec.devices],
         "use_image_resolve_conf": True,
@@ -105,7 +98,8 @@ def _mount(mount: Mount, *, mapped: bool) -> dict[str, Any]:
         size = [f"size={mount.size_bytes}"] if mount.size_bytes else []
         return {"type": "tmpfs", "destination": mount.target, "options": [mode, *size]}
     # In a user namespace the pod owns what root owns, and nothing of the host's changes hands.
-    options = ["rbind", mode, mount.propagation, *(["idmap"] if mapped else [])]
+    more = [*(["noexec"] if mount.no_exec else []), *(["idmap"] if mapped else [])]
+    options = ["rbind", mode, mount.propagation, *more]
     return {
         "type": "bind", "source": mount.source, "destination": mount.target, "options": options,
     }  # fmt: skip

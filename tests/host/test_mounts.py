@@ -71,3 +71,25 @@ async def test_a_child_that_hangs_is_killed_with_its_helpers() -> None:
     async with asyncio.timeout(5):
         code, said = await run_child(["sh", "-c", "sleep 60 & sleep 60"], seconds=0.2)
     assert (code, said) == (124, "no answer within 0 seconds")
+
+
+def test_a_tree_is_bound_read_only_with_what_is_mounted_in_it_and_alone(
+    tmp_path: Path, precious: Path
+) -> None:
+    tree, target, below = tmp_path / "pod", tmp_path / "target", "volumes/v"
+    target.mkdir()
+    bind(tree, tree)
+    subprocess.run(["mount", "--make-rshared", tree], check=True)
+    bind(precious, tree / below)
+    handle = os.open(tree, os.O_PATH)
+    try:
+        bind_handle(handle, target, read_only=True)
+    finally:
+        os.close(handle)
+    bind(precious, tree / "etc")
+    for place in ("file", f"{below}/file"):
+        with pytest.raises(OSError, match="Read-only file system"):
+            (target / place).touch()
+    (tree / below / "new").touch()
+    assert (target / below / "new").exists()
+    assert list((target / "etc").iterdir()) == []  # what comes later stays away

@@ -1,50 +1,82 @@
 """image: the files of an image, read-only. As pkg/volume/image and the kubelet's image volumes.
 
-Podman mounts it with the container, so there is nothing to hold here but the image itself, which
-is pulled as a container's would be.
+It is pulled as a container's would be, and mounted in the pod's own directory: from there on it is
+a volume like others. What the pod has it keeps, whatever its tag names meanwhile.
 """
 
+import asyncio
+from datetime import timedelta
 from pathlib import Path
 
-from agent.pods.images import Images, NotThere, credentials_for
-from agent.pods.volumes.plugin import Pending, Provided, Wanted
-from edgek.api.meta import uid
+from agent.pods.image_credentials import credentials_for
+from agent.pods.images import Images, NotThere, Told
+from agent.pods.mounts import mounts_below
+from agent.pods.volumes.plugin import Pending, Provided, VolumeError, Wanted, in_thread
+from agent.runtime.runtime import Runtime, RuntimeFailure
+from edgek.aio.clock import Clock
+from edgek.api.meta import Obj, uid
 from edgek.control.events import Source
+
+PULLING = "ContainerCreating"
+NEVER_PULLED_RETRY = timedelta(minutes=1)
+"""It may be loaded by hand."""
 
 
 class ImageVolume:
     types = ("image",)
 
-    def __init__(self, images: Images, *, events: Source) -> None:
+    def __init__(self, images: Images, *, runtime: Runtime, events: Source, clock: Clock) -> None:
         self._images = images
+        self._runtime = runtime
         self._events = events
-        self._have: dict[Path, str] = {}
+        self._clock = clock
+        self._waiting: dict[str, asyncio.Event] = {}
 
     async def set_up(self, wanted: Wanted) -> Provided:
-        known = self._have.get(wanted.directory)
-        if known is None:
-            known = self._have[wanted.directory] = await self._find(wanted)
-            wanted.directory.mkdir(parents=True, exist_ok=True)  # so that its end is told
-        return Provided(path=wanted.directory, read_only=True, image=known)
+        path = wanted.directory
+        if path not in mounts_below(path):
+            image_id = await self._find(wanted)
+            await in_thread(lambda: path.mkdir(parents=True, exist_ok=True))
+            try:
+                await self._runtime.mount_image(image_id, path)
+            except RuntimeFailure as err:
+                raise VolumeError(str(err)) from err
+        return Provided(path=path, read_only=True, no_exec=True)
 
     async def _find(self, wanted: Wanted) -> str:
-        """The image's id. Raises Pending until it has come."""
-        reference = str(wanted.source["reference"])
+        """The image's id, when it has come. Raises Pending where it could not be pulled."""
+        reference, pod_uid = str(wanted.source["reference"]), uid(wanted.pod)
         as_container = {"name": wanted.name, "image": reference}
         if policy := wanted.source.get("pullPolicy"):
             as_container["imagePullPolicy"] = policy
+        auths = credentials_for(wanted.pod, reference, wanted.around.lookup)
+        changed = self._waiting[pod_uid] = asyncio.Event()
+        try:
+            while True:
+                changed.clear()
+                found = await self._images.ensure(
+                    pod_uid, as_container, attempt=0, auths=auths, tell=self._teller(wanted.pod)
+                )
+                if not isinstance(found, NotThere):
+                    return found.id
+                if found.waiting.reason != PULLING:
+                    at = found.retry_at or self._clock.now() + NEVER_PULLED_RETRY
+                    raise Pending(found.waiting, volume=wanted.name, retry_at=at)
+                await changed.wait()
+        finally:
+            self._waiting.pop(pod_uid, None)
 
+    def changed(self, pod_uid: str) -> None:
+        """A pull has ended that the pod may wait for."""
+        if (waits := self._waiting.get(pod_uid)) is not None:
+            waits.set()
+
+    def _teller(self, pod: Obj) -> Told:
         def tell(type_: str, reason: str, message: str) -> None:
             send = self._events.normal if type_ == "Normal" else self._events.warning
-            send(wanted.pod, reason, message)
+            send(pod, reason, message)
 
-        auths = credentials_for(wanted.pod, reference, wanted.around.lookup)
-        found = await self._images.ensure(
-            uid(wanted.pod), as_container, attempt=0, auths=auths, tell=tell
-        )
-        if isinstance(found, NotThere):
-            raise Pending(found.waiting.message or f"image {reference} is being pulled")
-        return found.id
+        return tell
 
     async def tear_down(self, directory: Path) -> None:
-        self._have.pop(directory, None)
+        pass

@@ -9,10 +9,12 @@ Both may take as long as they need, but never for ever; cancelling them must be 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
 from agent.pods.environment import Surroundings
+from agent.pods.state import Waiting
 from edgek.api.meta import Obj, get_path
 
 THREAD_SECONDS = 20.0
@@ -23,14 +25,25 @@ class VolumeError(Exception):
 
 
 class Pending(VolumeError):
-    """It is on its way, and what is wrong, if anything, is told already: no event."""
+    """It is on its way, and what is wrong is told already: no event. ``waiting`` is what the
+    containers that mount ``volume`` wait for; ``retry_at``: not to be asked for before."""
+
+    def __init__(self, waiting: Waiting, *, volume: str, retry_at: datetime) -> None:
+        super().__init__(waiting.message)
+        self.waiting, self.volume, self.retry_at = waiting, volume, retry_at
 
 
 class Mounter(Protocol):
     """``mounts.mount``, or a test's."""
 
     async def __call__(
-        self, source: str, target: Path, *, kind: str, options: tuple[str, ...] = ()
+        self,
+        source: str,
+        target: Path,
+        *,
+        kind: str,
+        options: tuple[str, ...] = (),
+        enter: tuple[str, ...] = (),
     ) -> None: ...
 
 
@@ -71,14 +84,14 @@ class Wanted:
 @dataclass(frozen=True, kw_only=True)
 class Provided:
     """A volume that is there. ``path`` is what containers mount (``device``: the device node).
-    ``image``: it is the files of this image, which the runtime mounts itself.
+    ``no_exec``: nothing in it may be run.
     ``owned``: the pod's fsGroup is to own what is in it, as upstream has it for this type."""
 
     path: Path
     read_only: bool = False
     device: bool = False
     owned: bool = False
-    image: str = ""
+    no_exec: bool = False
 
 
 class VolumePlugin(Protocol):

@@ -8,26 +8,33 @@ pkg/volume/util/subpath doSafeOpen and doBindSubPath. Blocking: called in thread
 
 import os
 import stat
-from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from agent.pods.volumes.plugin import VolumeError
 
-Bind = Callable[[int, Path], None]
-"""``mounts.bind_handle``, or a test's."""
+
+class Bind(Protocol):
+    """``mounts.bind_handle``, or a test's."""
+
+    def __call__(self, handle: int, target: Path, *, read_only: bool) -> None: ...
+
+
 WALK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def bind_sub_path(volume: Path, relative: str, target: Path, *, bind: Bind) -> Path:
-    """``target``, with ``relative`` inside ``volume`` mounted on it. Directories that are missing
-    are made with the volume's own mode."""
+def bind_sub_path(
+    volume: Path, relative: str, target: Path, *, bind: Bind, read_only: bool = False
+) -> Path:
+    """``target``, with ``relative`` inside ``volume`` mounted on it ("": the volume itself).
+    Directories that are missing are made with the volume's own mode."""
     try:
         handle = open_beneath(volume, relative)
     except OSError as err:
         raise VolumeError(f"failed to prepare subPath for volumeMount: {err}") from err
     try:
         _make_target(target, directory=stat.S_ISDIR(os.fstat(handle).st_mode))
-        bind(handle, target)
+        bind(handle, target, read_only=read_only)
     finally:
         os.close(handle)
     return target

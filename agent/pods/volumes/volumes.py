@@ -71,11 +71,14 @@ class Volumes:
             raise VolumeError(f'volume "{volume_name}" is not set up')
         return found
 
-    def sub_path(self, pod_uid: str, volume_name: str, relative: str, place: str) -> Path:
-        """A path inside a volume. ``place`` tells the mounts of a pod apart. Blocking."""
+    def sub_path(
+        self, pod_uid: str, volume_name: str, relative: str, place: str, *, read_only: bool = False
+    ) -> Path:
+        """A path inside a volume. ``place`` tells the mounts of a pod apart; ``read_only``: and
+        all that is mounted in it. Blocking."""
         target = self.pod_dir(pod_uid) / "volume-subpaths" / volume_name / place
         volume = self.get(pod_uid, volume_name).path
-        return bind_sub_path(volume, relative, target, bind=self._bind)
+        return bind_sub_path(volume, relative, target, bind=self._bind, read_only=read_only)
 
     async def prepare(self, pod: Obj, around: Surroundings) -> None:
         """Raises VolumeError with what is wrong with the first volume that cannot be had."""

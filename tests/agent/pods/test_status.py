@@ -1,5 +1,6 @@
 """What users see of a pod in each of the situations it can be in."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -182,6 +183,7 @@ def test_a_status_says_more_of_a_container_that_runs() -> None:
         "volumeMounts": [
             {"name": "a", "mountPath": "/a"},
             {"name": "b", "mountPath": "/b", "readOnly": True, "recursiveReadOnly": "Disabled"},
+            {"name": "c", "mountPath": "/c", "readOnly": True, "recursiveReadOnly": "IfPossible"},
         ],
     }
     main = ran("main", user=User(uid=7, gid=8, groups=(8, 9)))
@@ -193,7 +195,11 @@ def test_a_status_says_more_of_a_container_that_runs() -> None:
     assert got["volumeMounts"] == [
         {"name": "a", "mountPath": "/a"},
         {"name": "b", "mountPath": "/b", "readOnly": True, "recursiveReadOnly": "Disabled"},
+        {"name": "c", "mountPath": "/c", "readOnly": True, "recursiveReadOnly": "Enabled"},
     ]
+    old_kernel = replace(state_of(main), recursive_read_only=False)
+    (got,) = status(pod, old_kernel)["containerStatuses"]
+    assert got["volumeMounts"][2]["recursiveReadOnly"] == "Disabled"
 
 
 def test_a_pod_the_node_ended_is_marked_as_disrupted_beside_what_others_say() -> None:

@@ -69,7 +69,10 @@ def value_from(**source: Obj) -> dict[str, str]:
 
 
 def spec_of(
-    container: Mapping[str, Any], env: Mapping[str, str] | None = None, **spec: Any
+    container: Mapping[str, Any],
+    env: Mapping[str, str] | None = None,
+    security: NodeSecurity | None = None,
+    **spec: Any,
 ) -> ContainerSpec:
     pod = pod_with(container, **spec)
     place = Place(
@@ -77,10 +80,11 @@ def spec_of(
         cgroup_parent="/edgek/podx",
         log_root=Path("/logs"),
         pod_dir=Path("/pod"),
-        security=NodeSecurity(),
+        security=security or NodeSecurity(),
         node_memory=Fraction(2**30),
         volume=lambda name: Provided(path=Path("/vol") / name, device=name == "disk"),
         sub_path=lambda name, relative, label: Path("/vol") / name / relative,
+        read_only_tree=lambda name, relative, label: Path("/ro") / name / relative,
     )
     image = Image(id="sha", names=("main:1",))
     own = pod["spec"]["containers"][0]
@@ -170,7 +174,7 @@ def test_volumes_are_mounted_as_they_are_asked_for() -> None:
          "mountPropagation": "HostToContainer"},
         {"name": "v", "mountPath": "/c", "subPathExpr": "$(X)",
          "mountPropagation": "Bidirectional"},
-        {"name": "v", "mountPath": "/etc/hosts", "recursiveReadOnly": "IfPossible"},
+        {"name": "v", "mountPath": "/etc/hosts", "recursiveReadOnly": "Disabled"},
     ]  # fmt: skip
     found = spec_of({"volumeMounts": mounts}, {"X": "mine"}, volumes=[{"name": "v"}]).mounts
     by_target = {m.target: (m.source, m.read_only, m.propagation) for m in found}
@@ -178,11 +182,29 @@ def test_volumes_are_mounted_as_they_are_asked_for() -> None:
     assert by_target["/b"] == ("/vol/v/deep/er", False, "rslave")
     assert by_target["/c"] == ("/vol/v/mine", False, "rshared")
     assert [m.source for m in found if m.target == "/etc/hosts"] == ["/vol/v"]
-    with pytest.raises(ConfigError, match='volume "v" requested recursive read-only mode'):
-        spec_of(
-            {"volumeMounts": [mounts[0] | {"recursiveReadOnly": "Enabled"}]},
-            volumes=[{"name": "v"}],
-        )  # fmt: skip
+
+
+def test_a_read_only_mount_is_so_with_all_below_it_where_that_is_asked_for() -> None:
+    volumes = [{"name": "v"}]
+    mount = {"name": "v", "mountPath": "/a", "readOnly": True, "subPath": "x"}
+
+    def source(mode: str, *, can: bool = True, **more: Any) -> str:
+        mounts = [{**mount, "recursiveReadOnly": mode, **more}]
+        security = NodeSecurity(recursive_read_only=can)
+        found = spec_of({"volumeMounts": mounts}, security=security, volumes=volumes).mounts
+        assert found[0].read_only
+        return found[0].source
+
+    assert source("Enabled") == source("IfPossible") == "/ro/v/x"
+    assert source("Enabled", subPath="") == "/ro/v"
+    assert source("IfPossible", can=False) == source("Disabled") == "/vol/v/x"
+    said = 'volume "v" requested recursive read-only mode, but it is not '
+    with pytest.raises(ConfigError, match=f"{said}supported by the runtime"):
+        source("Enabled", can=False)
+    with pytest.raises(ConfigError, match=f"{said}read-only"):
+        source("Enabled", readOnly=False)
+    with pytest.raises(ConfigError, match=f'{said}compatible with propagation "Bidirectional"'):
+        source("Enabled", mountPropagation="Bidirectional")
 
 
 def test_a_block_volume_is_a_device_of_the_container() -> None:

@@ -76,11 +76,14 @@ def test_what_the_machine_lacks_is_left_out() -> None:
 def test_mounts_and_security_are_said_in_podmans_words() -> None:
     spec = replace(
         SPEC,
-        mounts=(Mount(target="/d", source="/s", read_only=True), Mount(target="/t", tmpfs=True)),
+        mounts=(
+            Mount(target="/d", source="/s", read_only=True, no_exec=True),
+            Mount(target="/t", tmpfs=True),
+        ),
         security=Security(user="1:2", read_only_root=True, seccomp_profile="runtime/default"),
     )
     body = plan_spec(spec, machine=Machine(), boot="b")
-    assert body["mounts"][0]["options"] == ["rbind", "ro", "rprivate"]
+    assert body["mounts"][0]["options"] == ["rbind", "ro", "rprivate", "noexec"]
     assert body["mounts"][1] == {"type": "tmpfs", "destination": "/t", "options": ["rw"]}
     assert (body["user"], body["read_write_tmpfs"]) == ("1:2", False)
     assert "seccomp_profile_path" not in body
@@ -168,9 +171,9 @@ def test_podman_knows_every_runtime_and_gives_containerds_capabilities(tmp_path:
     assert conf["engine"]["runtimes"]["careful"] == [str(program)]
     assert len(conf["containers"]["default_capabilities"]) == 14
     assert "SYS_ADMIN" not in conf["containers"]["default_capabilities"]
-    told = plan_node_handlers(("crun", "careful"), user_namespaces=True)
+    told = plan_node_handlers(("crun", "careful"), machine=Machine(recursive_read_only=False))
     assert [h["name"] for h in told] == ["", "crun", "careful"]
-    assert told[0]["features"]["userNamespaces"]
+    assert told[0]["features"] == {"recursiveReadOnlyMounts": False, "userNamespaces": True}
 
 
 def test_where_the_kernel_can_a_container_dies_whole_for_want_of_memory() -> None:

@@ -77,6 +77,11 @@ def test_the_target_is_a_file_where_the_sub_path_is_one(tmp_path: Path) -> None:
     (tmp_path / "v/conf").write_text("x")
     held = []
     target = tmp_path / "pod/volume-subpaths/v/main-0"
-    bind_sub_path(tmp_path / "v", "conf", target, bind=lambda fd, at: held.append((fd, at)))
+
+    def bind(handle: int, target: Path, *, read_only: bool) -> None:
+        held.append((target, read_only))
+
+    bind_sub_path(tmp_path / "v", "conf", target, bind=bind)
     assert target.is_file()
-    assert held[0][1] == target
+    bind_sub_path(tmp_path / "v/conf", "", target, bind=bind, read_only=True)
+    assert held == [(target, False), (target, True)]
