@@ -60,6 +60,7 @@ from server.endpoints.env import Env
 from server.endpoints.health import Health
 from server.endpoints.issuer import KEYS, issuer_metadata
 from server.endpoints.openapi import OpenApi
+from server.endpoints.proxy.reach import PodReach
 from server.endpoints.proxy.verbs import node_proxy, pod_proxy, service_proxy
 from server.endpoints.reviews import review_verbs
 from server.endpoints.root import Handle
@@ -78,6 +79,7 @@ from server.identity import ServerIdentity
 from server.registry.reader import StoreReader
 from server.storage.store import Engine
 from server.tunnel import PREFIX, Tunnels
+from server.webhooks.client import WebhookClient
 
 
 class Ready:
@@ -264,6 +266,7 @@ def open_api(
     key = SigningKey(identity.service_account_key)
     issuer = token_issuer(config, key, clock)
     ready, tunnels, used = Ready(), Tunnels(), UsedTokens()
+    reach = PodReach(tunnels)
     audit = audit_of(config.audit, clock) if config.audit else None
     parts = Parts(
         engine=engine,
@@ -271,7 +274,8 @@ def open_api(
         clock=clock,
         authenticator=lambda reader: authenticators(config, identity, issuer, reader, used),
         plugins=plugins,
-        aggregator=lambda reader: Aggregator(reader, front_proxy(identity, clock)),
+        webhooks=lambda reader: WebhookClient(reader, dialer=reach),
+        aggregator=lambda reader: Aggregator(reader, front_proxy(identity, clock), reach),
         paths=lambda env, aggregator: (
             *paths(env, aggregator, ca_pem=identity.ca_pem, ready=ready, tunnels=tunnels),
             *issuer_paths(config, key),

@@ -302,7 +302,7 @@ async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 def keep_alive(sock: socket.socket | None) -> None:
     """A watch may be silent for ever, so only the kernel can tell that the peer is gone."""
-    if sock is None:
+    if sock is None or sock.family == socket.AF_UNIX:
         return
     for name, level, value in _KEEPALIVE:
         if hasattr(socket, name):  # macOS lacks some

@@ -23,6 +23,7 @@ from server.request.reader import Reader
 
 if TYPE_CHECKING:
     from server.webhooks.door import Answer
+    from server.webhooks.pods import PodDialer
 
 CHECK_SECONDS = 5.0
 MAX_DOCUMENT = 16 * 1024 * 1024
@@ -42,9 +43,11 @@ def no_certificate() -> None:
 
 
 class Aggregator:
-    def __init__(self, reader: Reader, own: Own = no_certificate) -> None:
+    def __init__(
+        self, reader: Reader, own: Own = no_certificate, dialer: "PodDialer | None" = None
+    ) -> None:
         self.services = ApiServices(reader)
-        self._backend = Backend(reader, own)
+        self._backend = Backend(reader, own, dialer)
         self._proxy = Proxy(self._backend)
         self._resources: dict[str, tuple[str, Obj]] = {}
         """What each APIService's server has told, by name, with the Service it told it from."""

@@ -20,6 +20,7 @@ from server.webhooks.where import Unroutable, service_host
 
 if TYPE_CHECKING:
     from server.webhooks.door import Answer, Ask, Socket
+    from server.webhooks.pods import PodDialer
 
 CONNECTIONS = 512
 """Watches hold one each."""
@@ -31,9 +32,9 @@ Own = Callable[[], KeyPair | None]
 class Backend:
     """``own`` gives our certificate; asked each time, because it is renewed."""
 
-    def __init__(self, reader: Reader, own: Own) -> None:
+    def __init__(self, reader: Reader, own: Own, dialer: "PodDialer | None" = None) -> None:
         self._own = own
-        self._door = RoutedDoor(reader, connections=CONNECTIONS)
+        self._door = RoutedDoor(reader, connections=CONNECTIONS, dialer=dialer)
 
     async def close(self) -> None:
         await self._door.close()

@@ -21,6 +21,7 @@ from server.webhooks.where import Unroutable, service_host
 
 if TYPE_CHECKING:
     from server.webhooks.door import Answer
+    from server.webhooks.pods import PodDialer
 
 CONNECTIONS = 64
 TO_ONE = 16
@@ -53,9 +54,15 @@ class ClientCertificate:
 class WebhookClient:
     """Costs nothing until the first call."""
 
-    def __init__(self, reader: Reader, *, own: ClientCertificate | None = None) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        *,
+        own: ClientCertificate | None = None,
+        dialer: "PodDialer | None" = None,
+    ) -> None:
         self._own = own
-        self._door = RoutedDoor(reader, connections=CONNECTIONS, to_one=TO_ONE)
+        self._door = RoutedDoor(reader, connections=CONNECTIONS, to_one=TO_ONE, dialer=dialer)
 
     async def close(self) -> None:
         await self._door.close()

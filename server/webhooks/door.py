@@ -2,10 +2,11 @@
 
 Import it late: aiohttp is not needed by a server that calls nobody. Connections are pooled and
 bounded; each waits its turn within its caller's deadline, which is the caller's to set. Names of
-Services are looked up in the store, all others by the system. Redirects are not followed: whoever
-answers must not choose whom we call next.
+Services are looked up in the store, all others by the system; pods are reached through the tunnels
+of their nodes. Redirects are not followed: whoever answers must not choose whom we call next.
 """
 
+import asyncio
 import io
 import random
 import socket
@@ -24,10 +25,12 @@ import edgek
 from edgek.client.http import keep_alive
 from server.request.messages import Messages
 from server.webhooks.failures import connection_text
+from server.webhooks.pods import PodDialer, PodSockets
 from server.webhooks.trust import Trust, context_of
 from server.webhooks.where import Address, Unroutable
 
 IDLE_SECONDS = 30.0
+CONNECT_SECONDS = 10.0
 LARGE = 256 * 1024
 MAX_MESSAGE = 4 * 1024 * 1024
 Lookup = Callable[[str, int], "list[Address] | None"]
@@ -70,8 +73,16 @@ class Ask:
 class Door:
     """``connections`` in all, of them ``to_one`` to any one peer (0: no bound of its own)."""
 
-    def __init__(self, lookup: Lookup, *, connections: int, to_one: int = 0) -> None:
+    def __init__(
+        self,
+        lookup: Lookup,
+        *,
+        connections: int,
+        to_one: int = 0,
+        dialer: PodDialer | None = None,
+    ) -> None:
         self._lookup = lookup
+        self._pods = PodSockets(dialer) if dialer is not None else None
         self._connections = connections
         self._to_one = to_one
         self._session: aiohttp.ClientSession | None = None
@@ -80,6 +91,8 @@ class Door:
         session, self._session = self._session, None
         if session is not None:
             await session.close()
+        if self._pods is not None:
+            await self._pods.close()
 
     async def open(self, ask: Ask) -> "Answer":
         """The answer's head; its body is still to be read and must be closed. Raises Unreachable,
@@ -125,7 +138,9 @@ class Door:
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
-            connector = aiohttp.TCPConnector(
+            connector = _Connector(
+                self._lookup,
+                self._pods,
                 resolver=_Resolver(self._lookup),
                 use_dns_cache=False,
                 limit=self._connections,
@@ -136,7 +151,7 @@ class Door:
             trace.on_connection_reuseconn.append(_note_reuse)
             self._session = aiohttp.ClientSession(
                 connector=connector,
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=10.0),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
                 trace_configs=[trace],
                 auto_decompress=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -188,6 +203,43 @@ class Socket(Messages):
 
     async def close(self) -> None:
         await self._socket.close()
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Takes addresses of pods to their nodes' tunnels. As aiohttp's own, it is asked once for each
+    address until one works; that there is no public place for this, a test knows."""
+
+    def __init__(self, lookup: Lookup, pods: PodSockets | None, **how: Any) -> None:
+        super().__init__(**how)
+        self._lookup = lookup
+        self._pods = pods
+
+    async def _wrap_create_connection(
+        self, *args: Any, addr_infos: list[Any], req: Any, timeout: Any, **how: Any
+    ) -> Any:
+        pod = self._pod_at(req.url.raw_host or "", req.port or 0, addr_infos[0][4])
+        if pod is None or self._pods is None:
+            return await super()._wrap_create_connection(
+                *args, addr_infos=addr_infos, req=req, timeout=timeout, **how
+            )
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                how["sock"] = await self._pods.connect(pod)
+        except OSError as err:
+            raise aiohttp.ClientConnectorError(req.connection_key, err) from err
+        try:
+            return await self._wrap_existing_connection(*args, req=req, timeout=timeout, **how)
+        except BaseException:
+            how["sock"].close()
+            raise
+
+    def _pod_at(self, host: str, port: int, where: tuple[Any, ...]) -> Address | None:
+        if self._pods is None:
+            return None
+        for address in self._lookup(host, port) or ():
+            if (address.host, address.port) == where[:2] and self._pods.leads_to(address):
+                return address
+        return None
 
 
 class _Resolver(AbstractResolver):

@@ -7,13 +7,23 @@ from server.webhooks.where import Address, addresses_of, service_of
 
 if TYPE_CHECKING:
     from server.webhooks.door import Door
+    from server.webhooks.pods import PodDialer
 
 
 class RoutedDoor:
-    """Costs nothing before ``open``. ``connections`` and ``to_one`` are the door's bounds."""
+    """Costs nothing before ``open``. ``connections`` and ``to_one`` are the door's bounds.
+    ``dialer``: how pods are reached, None where there is a route to them."""
 
-    def __init__(self, reader: Reader, *, connections: int, to_one: int = 0) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        *,
+        connections: int,
+        to_one: int = 0,
+        dialer: "PodDialer | None" = None,
+    ) -> None:
         self._reader = reader
+        self._dialer = dialer
         self._connections = connections
         self._to_one = to_one
         self._door: Door | None = None
@@ -22,7 +32,12 @@ class RoutedDoor:
         from server.webhooks.door import Door
 
         if self._door is None:
-            self._door = Door(self._find, connections=self._connections, to_one=self._to_one)
+            self._door = Door(
+                self._find,
+                connections=self._connections,
+                to_one=self._to_one,
+                dialer=self._dialer,
+            )
         return self._door
 
     async def close(self) -> None:

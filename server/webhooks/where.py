@@ -18,8 +18,12 @@ _ROUTED = ("ClusterIP", "LoadBalancer", "NodePort")
 
 
 class Address(NamedTuple):
+    """``node`` and ``pod_uid``: whose address it is, "" where it is no pod's."""
+
     host: str
     port: int
+    node: str = ""
+    pod_uid: str = ""
 
 
 class Unroutable(Exception):
@@ -70,20 +74,25 @@ def slices_of(reader: Reader, service: Key) -> Iterable[Obj]:
 
 
 def ready_addresses(slices: Iterable[Obj], port_name: str) -> list[Address]:
-    found = []
+    found: list[Address] = []
     for obj in slices:
         ports = [
             p.get("port") for p in obj.get("ports") or () if (p.get("name") or "") == port_name
         ]
         if ports and ports[0]:
-            found += [Address(host, ports[0]) for host in _ready(obj)]
+            found += _ready(obj, ports[0])
     return found
 
 
-def _ready(obj: Obj) -> Iterable[str]:
+def _ready(obj: Obj, port: int) -> Iterable[Address]:
     for endpoint in obj.get("endpoints") or ():
         if (endpoint.get("conditions") or {}).get("ready", True) is not False:
-            yield from (a for a in endpoint.get("addresses") or () if _is_ip(a))
+            ref = endpoint.get("targetRef") or {}
+            pod_uid = ref.get("uid") or "" if ref.get("kind") == "Pod" else ""
+            node = endpoint.get("nodeName") or ""
+            for host in endpoint.get("addresses") or ():
+                if _is_ip(host):
+                    yield Address(host, port, node, pod_uid if node else "")
 
 
 def _is_ip(text: str) -> bool:
