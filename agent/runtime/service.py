@@ -169,7 +169,9 @@ class PodmanService:
                 await process.wait()
         except TimeoutError:
             process.kill()
-            await process.wait()
+            with contextlib.suppress(TimeoutError):  # one that waits for a dead disk stays
+                async with asyncio.timeout(5):
+                    await process.wait()
 
     def kill(self) -> None:
         """For a service that hangs: ``run`` starts another. Containers run on."""
@@ -222,9 +224,10 @@ class PodmanService:
             raise StartError(f"podman does not answer at {self.socket}; try: podman info") from None
 
     def _environment(self) -> dict[str, str]:
-        """Nothing of our settings (a token!) may show in another program's environment; and
-        Podman would give systemd's socket on to containers."""
-        ours = ("EDGEK_", "NOTIFY_SOCKET")
+        """Nothing of our settings (a token!) may show in another program's environment. Podman
+        would give systemd's socket on to containers, and where it takes itself for a service of
+        systemd (INVOCATION_ID) it leaves conmon in our unit and not in the pod's cgroup."""
+        ours = ("EDGEK_", "NOTIFY_SOCKET", "INVOCATION_ID")
         environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
         conf = str(self._run / "containers.conf")
         return environment | {"CONTAINERS_CONF": conf, "TMPDIR": str(self.landing)}
