@@ -79,6 +79,8 @@ from server.identity import ServerIdentity
 from server.registry.reader import StoreReader
 from server.storage.store import Engine
 from server.tunnel import PREFIX, Tunnels
+from server.watches import PATH as WATCHES
+from server.watches import SharedWatches
 from server.webhooks.client import WebhookClient
 
 
@@ -204,7 +206,13 @@ def front_proxy(identity: ServerIdentity, clock: Clock) -> Own:
 
 
 def paths(
-    env: Env, aggregator: Aggregator, *, ca_pem: bytes, ready: Ready, tunnels: Tunnels
+    env: Env,
+    aggregator: Aggregator,
+    *,
+    ca_pem: bytes,
+    ready: Ready,
+    tunnels: Tunnels,
+    watches: SharedWatches,
 ) -> Sequence[tuple[str, Handle]]:
     health = Health(ready).handle
     openapi = MergedOpenApi(aggregator, OpenApi(env.kinds.all).handle).handle
@@ -219,6 +227,7 @@ def paths(
         ("/api", discovery),
         ("/apis", discovery),
         (PREFIX, tunnels.handle),
+        (WATCHES, watches.handle),
     )
 
 
@@ -267,6 +276,7 @@ def open_api(
     issuer = token_issuer(config, key, clock)
     ready, tunnels, used = Ready(), Tunnels(), UsedTokens()
     reach = PodReach(tunnels)
+    watches = SharedWatches()
     audit = audit_of(config.audit, clock) if config.audit else None
     parts = Parts(
         engine=engine,
@@ -277,7 +287,14 @@ def open_api(
         webhooks=lambda reader: WebhookClient(reader, dialer=reach),
         aggregator=lambda reader: Aggregator(reader, front_proxy(identity, clock), reach),
         paths=lambda env, aggregator: (
-            *paths(env, aggregator, ca_pem=identity.ca_pem, ready=ready, tunnels=tunnels),
+            *paths(
+                env,
+                aggregator,
+                ca_pem=identity.ca_pem,
+                ready=ready,
+                tunnels=tunnels,
+                watches=watches,
+            ),
             *issuer_paths(config, key),
         ),
         subresources=lambda reader: subresources(tunnels, issuer, reader),
@@ -294,6 +311,7 @@ def open_api(
         compat_betas=config.compat_betas,
     )
     api = build_api(about, parts)
+    watches.handle_watch = api.handle
     return RunningApi(
         api=api,
         ready=ready,

@@ -31,6 +31,8 @@ from edgek.api.errors import ApiError, InternalError, ServiceUnavailable, Timeou
 from edgek.api.meta import Obj
 from edgek.client.connection import Answer, Connection
 from edgek.client.pool import CONNECT_SECONDS, BadAddress, Pool
+from edgek.client.shared_watches import PATH as SHARED_PATH
+from edgek.client.shared_watches import SharedWatches
 from edgek.client.transport import Call, WatchEvent
 from edgek.client.websocket import Handshake, WebSocket
 
@@ -65,10 +67,19 @@ class Access:
 
 
 class HttpTransport:
-    """A ``Transport`` with two extras for logs and exec: ``stream`` and ``websocket``."""
+    """A ``Transport`` with two extras for logs and exec: ``stream`` and ``websocket``. With
+    ``share_watches`` all watches go over one connection, which edgek's servers only know."""
 
-    def __init__(self, access: Access, *, on_warning: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        access: Access,
+        *,
+        on_warning: Callable[[str], None] | None = None,
+        share_watches: bool = False,
+    ) -> None:
         self._access = access
+        self._share_watches = share_watches
+        self._shared = SharedWatches(lambda: self.websocket(SHARED_PATH))
         self._on_warning = on_warning
         self._pool: Pool | None = None
         self._token_file = _FileText(access.token_file)
@@ -81,6 +92,7 @@ class HttpTransport:
     async def replace(self, access: Access) -> None:
         """Goes on with other credentials (a renewed certificate). Open watches break and are
         opened again by their informers."""
+        await self._shared.close()
         old, self._pool = self._pool, None
         self._access = access
         self._token_file = _FileText(access.token_file)
@@ -89,6 +101,7 @@ class HttpTransport:
 
     async def close(self) -> None:
         self._closed = True
+        await self._shared.close()
         if self._pool is not None:
             self._pool.close()
 
@@ -104,7 +117,8 @@ class HttpTransport:
 
     @asynccontextmanager
     async def _watch(self, call: Call) -> AsyncIterator[AsyncIterator[WatchEvent]]:
-        async with self.stream(call) as chunks:
+        opened = self._shared.watch(call) if self._share_watches else self.stream(call)
+        async with opened as chunks:
             yield _events(chunks)
 
     @asynccontextmanager

@@ -25,6 +25,8 @@ _REVIEWS = (
 NODE_RULES: Sequence[Obj] = (
     # The tunnel; server/tunnel.py compares the name in the path with the user's.
     paths("get", "/edgek/v1/tunnel/*"),
+    # Watches over one connection; each is authorized by itself.
+    paths("get", "/edgek/v1/watches"),
     *_REVIEWS,
     rule("create", "authorization.k8s.io", "localsubjectaccessreviews"),
     rule(READ, "", "services"),
