@@ -35,9 +35,10 @@ from agent.runtime.pid_holder import PidHolders
 from agent.runtime.runtime import Runtime
 from edgek.aio.clock import Clock
 from edgek.aio.tasks import Tasks
-from edgek.api.meta import Obj
+from edgek.api.meta import Obj, uid
 from edgek.client.client import Client
 from edgek.control.events import Source
+from edgek.kinds.pods import is_terminal
 
 HOLDERS = Path("/run/edgek/holders")
 
@@ -85,6 +86,9 @@ def build_pod_sync(
         image=image_volume,
     )
     volumes = Volumes(pod_root, (*table, *more_volumes), tokens=tokens, mount=mount)
+    volumes.started = lambda: [
+        pod for pod in pods.all() if containers.of(uid(pod)) and not is_terminal(pod)
+    ]
     sources = Sources(client, tasks, changed=queue.add)
     isolation = Isolation(
         security=host.security, holders=holders or PidHolders(HOLDERS), cgroups=cgroups,

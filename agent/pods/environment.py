@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from agent.pods.etc import host_network, hostname
+from agent.pods.etc import host_network, kernel_hostname
 from agent.pods.sources import Lookup
 from edgek.api.meta import Obj, annotations, get_path, labels, name, namespace, uid
 from edgek.api.quantity import parse_quantity
@@ -28,13 +28,16 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What a pod can ask about besides itself. ``services``: those of its namespace."""
+    """What a pod can ask about besides itself. ``services``: those of its namespace; ``domain``:
+    the cluster's; ``node``: None where it is not known."""
 
     lookup: Lookup
     pod_ip: str = ""
     host_ip: str = ""
     services: Iterable[Obj] = ()
     allocatable: Mapping[str, Any] | None = None
+    domain: str = ""
+    node: Obj | None = None
 
 
 def make_environment(pod: Obj, container: Obj, around: Surroundings) -> dict[str, str]:
@@ -47,7 +50,7 @@ def make_environment(pod: Obj, container: Obj, around: Surroundings) -> dict[str
         if found is not None:
             env[variable["name"]] = found
     # Podman would give the host's name; every runtime of Kubernetes gives the pod's.
-    own_name = {} if host_network(pod) else {"HOSTNAME": hostname(pod)}
+    own_name = {} if host_network(pod) else {"HOSTNAME": kernel_hostname(pod, around.domain)}
     return own_name | services | env
 
 

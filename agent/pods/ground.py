@@ -133,6 +133,8 @@ class Ground:
             host_ip=p.host.node_ip,
             services=p.host.services(),
             allocatable=p.host.allocatable,
+            domain=p.host.dns.cluster_domain,
+            node=p.host.node(),
         )
 
     def _handler(self, pod: Obj) -> str:

@@ -20,6 +20,7 @@ from edgek.kinds.pods import (
 )
 
 PERIOD_US = 100_000
+HUGE_PAGES = "hugepages-"
 MIN_SHARES, MAX_SHARES = 2, 262_144
 MIN_QUOTA_US = 1000
 
@@ -44,6 +45,11 @@ def container_resources(pod: Obj, container: Obj, *, node_memory: Fraction) -> R
         cpu_period_us=PERIOD_US,
         memory_limit_bytes=value(limits.get("memory", 0)),
         oom_score_adj=oom_score(pod, container, node_memory=node_memory),
+        huge_pages={
+            value(resource.removeprefix(HUGE_PAGES)): value(amount)
+            for resource, amount in limits.items()
+            if resource.startswith(HUGE_PAGES)
+        },
     )
 
 

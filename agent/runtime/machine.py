@@ -16,6 +16,7 @@ CGROUP = Path("/sys/fs/cgroup")
 _CAP_SYS_RESOURCE = 24
 APPARMOR = Path("/sys/module/apparmor/parameters/enabled")
 MAX_USER_NAMESPACES = Path("/proc/sys/user/max_user_namespaces")
+HUGE_PAGES = Path("/sys/kernel/mm/hugepages")
 USER_NAMESPACES_SINCE = (6, 3)
 """As upstream: from then on tmpfs too can be mounted with other ids."""
 MOUNT_ATTRIBUTES_SINCE = (5, 12)
@@ -35,6 +36,8 @@ class Machine:
     nproc: int = 32768
     apparmor: bool = False
     user_namespaces: bool = True
+    huge_pages: tuple[int, ...] = ()
+    """Sizes of pages that some are set aside of."""
     recursive_read_only: bool = True
     """A whole tree of mounts can be made read-only at once."""
     oom_score_floor: int = -1000
@@ -77,9 +80,16 @@ def look_at_machine(*, cgroup: Path = CGROUP, proc: Path = Path("/proc")) -> Mac
         nproc=nproc,
         apparmor=_says(APPARMOR, "Y"),
         user_namespaces=_kernel() >= USER_NAMESPACES_SINCE and not _says(MAX_USER_NAMESPACES, "0"),
+        huge_pages=tuple(_huge_pages()),
         recursive_read_only=_kernel() >= MOUNT_ATTRIBUTES_SINCE,
         oom_score_floor=-1000 if capable else int((proc / "self/oom_score_adj").read_text()),
     )
+
+
+def _huge_pages(root: Path = HUGE_PAGES) -> Iterator[int]:
+    for directory in sorted(root.glob("hugepages-*kB")):
+        if not _says(directory / "nr_hugepages", "0"):
+            yield int(directory.name.removeprefix("hugepages-").removesuffix("kB")) * 1024
 
 
 def _says(path: Path, text: str) -> bool:

@@ -62,6 +62,8 @@ class Resources:
     memory_limit_bytes: int = 0
     pids_limit: int = 0
     oom_score_adj: int = 0
+    huge_pages: Mapping[int, int] = field(default_factory=dict)
+    """Size of a page -> bytes of such pages. Of sizes that are not named there are none."""
 
 
 @dataclass(frozen=True, kw_only=True)

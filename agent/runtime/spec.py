@@ -126,7 +126,21 @@ def plan_resources(resources: Resources, *, machine: Machine) -> dict[str, Any]:
             out["unified"] = {"memory.oom.group": "1"}
     if machine.has("pids") and resources.pids_limit:
         out["pids"] = {"limit": resources.pids_limit}
+    if machine.has("hugetlb") and (sizes := {*machine.huge_pages, *resources.huge_pages}):
+        # As generateLinuxContainerResources: who asks for none gets none.
+        out["hugepageLimits"] = [
+            {"pageSize": _page_size(size), "limit": resources.huge_pages.get(size, 0)}
+            for size in sorted(sizes)
+        ]
     return out
+
+
+def _page_size(size: int) -> str:
+    """As the kernel names the files of its hugetlb controller: 64KB, 2MB, 1GB."""
+    for unit, bits in (("GB", 30), ("MB", 20)):
+        if size >= 1 << bits:
+            return f"{size >> bits}{unit}"
+    return f"{size >> 10}KB"
 
 
 def plan_update(resources: Resources, *, machine: Machine) -> dict[str, Any]:

@@ -5,12 +5,13 @@ kubelet's. Claims and volumes are watched singly (``agent/pods/sources.py``) and
 checkpoint, so that this works with no server in reach.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from agent.pods.sources import Lookup
 from agent.pods.volumes.plugin import VolumeError
-from edgek.api.meta import Key, Obj, get_path, is_deleting, name, namespace, uid
+from edgek.api.meta import Key, Obj, get_path, is_deleting, labels, name, namespace, uid
+from edgek.api.node_selector import parse_term
 from edgek.kinds import PERSISTENT_VOLUME as VOLUME
 from edgek.kinds import PERSISTENT_VOLUME_CLAIM as CLAIM
 
@@ -86,6 +87,22 @@ def _through_claim(pod: Obj, volume: Obj, key: Key, lookup: Lookup) -> Resolved:
 def _is_owned_by(claim: Obj, pod: Obj) -> bool:
     owners = get_path(claim, "metadata", "ownerReferences", default=())
     return any(ref.get("controller") and ref.get("uid") == uid(pod) for ref in owners)
+
+
+def matches_node(volume: Obj, node: Obj | None) -> bool:
+    """As volumeutil.CheckNodeAffinity; nothing is held against it where the node is not known."""
+    terms = get_path(volume, "spec", "nodeAffinity", "required", "nodeSelectorTerms")
+    if terms is None or node is None:
+        return True
+    return any(parse_term(term)(name(node), labels(node)) for term in terms)
+
+
+def holder(key: Key, pods: Iterable[Obj]) -> str:
+    """The uid of the first of the pods that has the claim among its volumes, "" for none."""
+    for pod in pods:
+        if any(claim_key(pod, v) == key for v in get_path(pod, "spec", "volumes", default=())):
+            return uid(pod)
+    return ""
 
 
 def is_single(volume: Obj | None) -> bool:

@@ -6,7 +6,7 @@ its plugin's; here is what all have in common: claims, fsGroup, and taking away.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from agent.pods.environment import ConfigError, Surroundings
@@ -17,8 +17,10 @@ from agent.pods.tokens import Tokens
 from agent.pods.volumes.claims import (
     check_mode,
     claim_key,
+    holder,
     how_used,
     is_single,
+    matches_node,
     resolve,
 )
 from agent.pods.volumes.objects import fs_group
@@ -60,6 +62,8 @@ class Volumes:
         """Pods' uids, and paths that got their fsGroup."""
         self._taken: dict[Key, str] = {}
         """Claims that one pod alone may use -> the uid of that pod."""
+        self.started: Callable[[], Iterable[Obj]] = tuple
+        """Pods that have containers: after a restart they hold what they had."""
 
     def pod_dir(self, pod_uid: str) -> Path:
         return self.root / pod_uid
@@ -99,6 +103,7 @@ class Volumes:
         failed = f'MountVolume.SetUp failed for volume "{shown}" : '
         if plugin is None:
             raise VolumeError(f"{failed}volumes of type {wanted.type} are not supported")
+        self._check_affinity(wanted, around)
         try:
             provided = await plugin.set_up(wanted)
             await self._own(wanted, provided)
@@ -110,6 +115,14 @@ class Volumes:
         except (VolumeError, ConfigError, MountError, ApiError, OSError, TimeoutError) as err:
             raise VolumeError(failed + (str(err) or type(err).__name__)) from err
         return provided
+
+    def _check_affinity(self, wanted: Wanted, around: Surroundings) -> None:
+        """What a pod has it keeps, whatever the node's labels are by now."""
+        has = wanted.name in self._provided.get(uid(wanted.pod), {})
+        if wanted.volume is None or has or matches_node(wanted.volume, around.node):
+            return
+        what = f'MountVolume.NodeAffinity check failed for volume "{name(wanted.volume)}" : '
+        raise VolumeError(f"{what}no matching NodeSelectorTerms")
 
     async def _own(self, wanted: Wanted, provided: Provided) -> None:
         """Once for a pod: it may be long work, and what the pod changes afterwards is its own."""
@@ -146,7 +159,9 @@ class Volumes:
         key = claim_key(pod, volume)
         if key is None or not is_single(persistent):
             return
-        if self._taken.setdefault(key, uid(pod)) != uid(pod):
+        if key not in self._taken:
+            self._taken[key] = holder(key, self.started()) or uid(pod)
+        if self._taken[key] != uid(pod):
             raise VolumeError(
                 "volume uses the ReadWriteOncePod access mode and is already in use by another pod"
             )

@@ -88,3 +88,9 @@ def test_a_resize_is_held_against_what_others_have_been_given() -> None:
     assert refused.reason == "Deferred"
     given = with_allocation(other, desired(make_pod(containers=[asking(cpu="1")])))
     assert refusal(wanted, [given], node) is None
+
+
+def test_huge_pages_are_given_by_their_size() -> None:
+    container = asking(limited=True, **{"hugepages-2Mi": "4Mi", "hugepages-1Gi": "1Gi"})
+    got = container_resources(make_pod(), container, node_memory=Fraction(GI))
+    assert got.huge_pages == {2 << 20: 4 << 20, GI: GI}

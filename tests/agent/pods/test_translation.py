@@ -44,6 +44,7 @@ def service(name: str, ip: str) -> Obj:
 
 
 AROUND = Surroundings(
+    domain="cluster.local",
     lookup=lookup,
     pod_ip="10.42.0.2",
     host_ip="192.0.2.1",
@@ -165,6 +166,15 @@ def test_what_is_said_of_a_container_itself_is_handed_on() -> None:
     assert "/dev/why" in {m.target for m in found.mounts}
     assert "/dev/termination-log" in {m.target for m in spec_of({}).mounts}
     assert found.log_path == "/logs/default_web_uid-web/main/3.log"
+
+
+def test_the_variable_hostname_is_what_the_kernel_calls_the_pod() -> None:
+    assert environment({})["HOSTNAME"] == "web"
+    named = {"hostname": "first", "subdomain": "db"}
+    assert environment({}, **named)["HOSTNAME"] == "first"
+    full = environment({}, **named, setHostnameAsFQDN=True)["HOSTNAME"]
+    assert full == "first.db.default.svc.cluster.local"
+    assert "HOSTNAME" not in environment({}, hostNetwork=True)
 
 
 def test_volumes_are_mounted_as_they_are_asked_for() -> None:

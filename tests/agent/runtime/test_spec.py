@@ -183,6 +183,19 @@ def test_where_the_kernel_can_a_container_dies_whole_for_want_of_memory() -> Non
     assert "unified" not in v1
 
 
+def test_huge_pages_are_for_who_asks_for_them_where_the_kernel_counts_them() -> None:
+    spec = replace(SPEC, resources=Resources(huge_pages={2 << 20: 4 << 20}))
+    counts = Machine(controllers=frozenset({"hugetlb"}), huge_pages=(1 << 30, 64 << 10))
+    limits = plan_spec(spec, machine=counts, boot="b")["resource_limits"]
+    assert limits["hugepageLimits"] == [
+        {"pageSize": "64KB", "limit": 0},
+        {"pageSize": "2MB", "limit": 4 << 20},
+        {"pageSize": "1GB", "limit": 0},
+    ]
+    plain = plan_spec(spec, machine=Machine(huge_pages=(2 << 20,)), boot="b")
+    assert "hugepageLimits" not in plain["resource_limits"]
+
+
 def test_an_update_is_of_cpu_and_memory_alone() -> None:
     wanted = Resources(memory_limit_bytes=2048, cpu_shares=9, pids_limit=5, oom_score_adj=3)
     assert plan_update(wanted, machine=Machine()) == {

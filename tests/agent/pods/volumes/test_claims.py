@@ -95,6 +95,44 @@ async def test_one_pod_alone_has_a_read_write_once_pod_claim(tmp_path: Path) -> 
 
 
 @pytest.mark.looptime
+async def test_the_next_agent_leaves_such_a_claim_to_the_pod_that_runs_with_it(
+    tmp_path: Path,
+) -> None:
+    clock = FakeClock()
+    async with running_node(tmp_path, clock=clock) as node:
+        node.api.put(VOLUME, local_path(tmp_path, "ReadWriteOncePod"))
+        node.api.put(CLAIM, claim("pv"))
+        node.api.put(POD, user("web"))
+        await node.until(lambda: running(node))
+    node.api.put(POD, user("a-first"))
+    again = running_node(
+        tmp_path, clock=clock, api=node.api, runtime=node.runtime, network=node.network
+    )
+    async with again as node:
+        await node.until(lambda: node.messages("FailedMount"))
+        assert not running(node, "a-first")
+        assert running(node)
+
+
+@pytest.mark.looptime
+async def test_a_volume_of_other_nodes_is_not_mounted_on_this_one(tmp_path: Path) -> None:
+    here = {"metadata": {"name": "node1", "labels": {"zone": "a"}}}
+    async with running_node(tmp_path, clock=FakeClock(), node=here) as node:
+        volume = local_path(tmp_path)
+        term = {"matchExpressions": [{"key": "zone", "operator": "In", "values": ["b"]}]}
+        volume["spec"]["nodeAffinity"] = {"required": {"nodeSelectorTerms": [term]}}
+        node.api.put(VOLUME, volume)
+        node.api.put(CLAIM, claim("pv"))
+        node.api.put(POD, user())
+        await node.until(lambda: node.messages("FailedMount"))
+        assert node.messages("FailedMount") == [
+            'MountVolume.NodeAffinity check failed for volume "pv" : no matching NodeSelectorTerms'
+        ]
+        here["metadata"]["labels"]["zone"] = "b"
+        await node.until(lambda: running(node))
+
+
+@pytest.mark.looptime
 async def test_a_claim_of_another_claims_volume_is_not_mounted(tmp_path: Path) -> None:
     async with running_node(tmp_path, clock=FakeClock()) as node:
         node.api.put(VOLUME, local_path(tmp_path))
