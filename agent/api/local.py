@@ -100,8 +100,10 @@ class LocalServer:
 
             server = await asyncio.start_unix_server(connected, sock=listening)
             try:
-                await server.serve_forever()
+                # Not serve_forever, which when cancelled waits for the clients: we end them.
+                await asyncio.get_running_loop().create_future()
             finally:
+                server.close()
                 self._path.unlink(missing_ok=True)
 
     async def _stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

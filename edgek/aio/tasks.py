@@ -14,6 +14,10 @@ from typing import Any, Self
 
 log = logging.getLogger(__name__)
 
+PATIENCE_SECONDS = 6.0
+"""After it a task that has not ended is told of and cancelled once more: a library may have lost
+the first cancellation, or its clean-up waits for a peer. Longer than killing a process may take."""
+
 
 async def cancel_and_wait(*tasks: "asyncio.Task[Any]") -> None:
     """Cancels the tasks and returns once all of them have ended; their errors are dropped."""
@@ -59,6 +63,7 @@ class Tasks:
         self._on_error = on_error
         self._failed: asyncio.Future[None] | None = None
         self._closed = False
+        self._insisting: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
         self._failed = asyncio.get_running_loop().create_future()
@@ -101,10 +106,32 @@ class Tasks:
 
     async def close(self) -> None:
         self._closed = True
-        while self._tasks:
-            await cancel_and_wait(*self._tasks)
+        self._insist_later()
+        try:
+            while self._tasks:
+                await cancel_and_wait(*self._tasks)
+        finally:
+            if self._insisting is not None:
+                self._insisting.cancel()
         if self._failed is not None:
             if self._failed.done() and not self._failed.cancelled():
                 self._failed.exception()  # retrieved: logged already in _done
             else:
                 self._failed.cancel()
+
+    def _insist_later(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._insisting = loop.call_later(PATIENCE_SECONDS, self._insist)
+
+    def _insist(self) -> None:
+        for task in self._tasks:
+            log.warning("task does not end task=%s where=%s", task.get_name(), _where(task))
+            task.cancel()
+        if self._tasks:
+            self._insist_later()
+
+
+def _where(task: "asyncio.Task[Any]") -> str:
+    """The line that a task waits at."""
+    frames = task.get_stack(limit=1)
+    return f"{frames[-1].f_code.co_filename}:{frames[-1].f_lineno}" if frames else "-"

@@ -6,8 +6,10 @@ SIGTERM; a second signal kills it the ordinary way. Exit codes: 2 for a setting 
 """
 
 import asyncio
+import logging
 import os
 import signal
+import threading
 from collections.abc import Callable, Coroutine, Iterable, MutableMapping
 from typing import Any
 
@@ -17,6 +19,9 @@ from edgek.cli.logs import set_up_logs
 from edgek.cli.settings import load_settings
 from edgek.roles import COMMON, Option, Role, Settings, StartError, UsageError, find_role
 
+log = logging.getLogger(__name__)
+
+LAST_SECONDS = 5.0
 _TYPES: dict[type, click.ParamType[Any]] = {str: click.STRING, int: click.INT, float: click.FLOAT}
 
 
@@ -61,7 +66,7 @@ def all_options(role: Role) -> tuple[Option, ...]:
     return (*role.options, *(o for o in COMMON if o.name not in own))
 
 
-def run_role(role: Role, settings: Settings) -> None:
+def run_role(role: Role, settings: Settings, *, last_seconds: float = LAST_SECONDS) -> None:
     """Serves until a signal comes; raises what the role raises."""
 
     async def main() -> None:
@@ -71,7 +76,7 @@ def run_role(role: Role, settings: Settings) -> None:
             loop.add_signal_handler(number, _stop_once, loop, stop)
         await role.run(settings, stop)
 
-    _run(main())
+    _run(main(), last_seconds)
 
 
 def _stop_once(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
@@ -80,9 +85,28 @@ def _stop_once(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
         loop.remove_signal_handler(number)
 
 
-def _run(main: Coroutine[Any, Any, None]) -> None:
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(main)
+def _run(main: Coroutine[Any, Any, None], last_seconds: float) -> None:
+    """When ``main`` has ended, threads get a last moment and are left then: one may wait for a
+    file system whose server has gone, and would keep the process for ever."""
+    code = 1
+    last = threading.Timer(last_seconds, lambda: _leave(code))
+    last.daemon = True
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            try:
+                runner.run(main)
+                code = 0
+            finally:
+                last.start()
+    finally:
+        last.cancel()
+
+
+def _leave(code: int) -> None:
+    left = [thread.name for thread in threading.enumerate() if not thread.daemon]
+    log.warning("threads do not end and are left threads=%s", left)
+    logging.shutdown()
+    os._exit(code)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

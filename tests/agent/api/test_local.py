@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,19 @@ async def test_who_talks_nonsense_is_cut_off_and_others_are_served(
         assert b"not found" not in await asyncio.wait_for(reader.read(), 5)
         writer.close()
         assert await ask(run_dir, "much")
+
+
+async def test_it_ends_with_clients_connected(tmp_path: Path) -> None:
+    async with asyncio.timeout(5), AsyncExitStack() as clients:
+        async with serving(tmp_path) as run_dir:
+            silent, writer = await asyncio.open_unix_connection(f"{run_dir}/agent.sock")
+            opened = await clients.enter_async_context(stream(run_dir, "echo", times=1))
+            await opened.send(b"x")
+            messages = opened.messages()
+            assert await anext(messages) == b"x"
+        assert await silent.read() == b""
+        assert [data async for data in messages] == []
+        writer.close()
 
 
 async def test_the_server_names_a_static_pod_by_its_mirror(tmp_path: Path) -> None:

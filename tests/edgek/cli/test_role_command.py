@@ -3,6 +3,9 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import click
@@ -72,6 +75,28 @@ def test_a_signal_sets_stop_and_the_role_ends_by_itself():
         await asyncio.wait_for(stop.wait(), 5)
 
     assert invoke(run).exit_code == 0
+
+
+STUCK = """
+import asyncio, os, signal, threading
+from edgek.cli.role_command import run_role
+from edgek.roles import Role
+
+async def run(settings, stop):
+    asyncio.get_running_loop().run_in_executor(None, threading.Event().wait)
+    os.kill(os.getpid(), signal.SIGTERM)
+    await stop.wait()
+
+run_role(Role(name="agent", help="", options=(), run=run), {}, last_seconds=0.1)
+"""
+
+
+def test_a_thread_that_hangs_keeps_no_role_from_ending():
+    began = time.monotonic()
+    ended = subprocess.run([sys.executable, "-c", STUCK], capture_output=True, timeout=30)
+    assert ended.returncode == 0
+    assert b"threads do not end and are left" in ended.stderr
+    assert time.monotonic() - began < 10
 
 
 def test_a_config_file_problem_is_told_before_anything_starts(tmp_path: Path):
