@@ -54,6 +54,10 @@ OPTIONS = (
            help="Age before which no image is removed."),
     Option(name="image-maximum-gc-age", default="0s", metavar="DURATION",
            help="Remove images unused for longer; 0s: never for that alone."),
+    Option(name="serialize-image-pulls", type=bool, default=False,
+           help="Pull one image at a time."),
+    Option(name="max-parallel-image-pulls", type=int, default=2, metavar="N",
+           help="Images that are pulled at a time; more are slower on a card."),
 )  # fmt: skip
 
 
@@ -107,6 +111,7 @@ class KubeletArgs:
     reserved: Mapping[str, Fraction] = field(default_factory=dict)
     enforce: bool = True
     image_gc: ImageGcPolicy = ImageGcPolicy()
+    parallel_pulls: int = 2
 
 
 def with_kubelet_args(settings: Settings, options: Sequence[Option]) -> Settings:
@@ -156,7 +161,15 @@ def parse_kubelet_args(s: Settings) -> KubeletArgs:
             min_age=_duration("minimum-image-ttl-duration", s, "2m"),
             max_age=_duration("image-maximum-gc-age", s, "0s"),
         ),
+        parallel_pulls=_parallel_pulls(s),
     )
+
+
+def _parallel_pulls(s: Settings) -> int:
+    most = int(s.get("max_parallel_image_pulls", 2))
+    if not 1 <= most <= 64:
+        raise UsageError("--max-parallel-image-pulls must be from 1 to 64")
+    return 1 if s.get("serialize_image_pulls") else most
 
 
 def _thresholds(s: Settings, *, enforce: bool) -> tuple[Threshold, ...]:

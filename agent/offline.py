@@ -159,4 +159,5 @@ def local_handlers(
         "shutdown": answers(end_all),
         "log": streams["log"],
         "exec": streams["exec"],
+        "image": streams["image"],
     }

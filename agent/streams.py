@@ -62,6 +62,7 @@ def streams(node: Node) -> dict[str, Handler]:
         "portforward": port_forward_handler(node.network, pods.get),
         "dial": dial_handler(pods.get, node.sync.address),
         "http": _kubelet(node, logs),
+        "image": _images(node),
     }
 
 
@@ -73,6 +74,20 @@ def _kubelet(node: Node, logs: Handler) -> Handler:
         nonlocal made
         made = made or make_kubelet(node, logs)
         await made(params, socket)
+
+    return handle
+
+
+def _images(node: Node) -> Handler:
+    """Imported when it is asked for, too."""
+
+    async def handle(params: Mapping[str, Any], socket: Socket) -> None:
+        from agent.api.images import image_handler
+        from agent.runtime.image_work import ImageWork
+        from agent.runtime.libpod import Libpod
+
+        work = ImageWork(Libpod(str(node.config.run_dir / "podman.sock")))
+        await image_handler(node.runtime, work, node.sync.parts.launcher.images)(params, socket)
 
     return handle
 

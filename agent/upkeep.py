@@ -20,11 +20,13 @@ from agent.node.facts import Facts
 from agent.node.register import Registration
 from agent.node.resources import NodeResources, node_resources, pods_cgroup
 from agent.node.status import NodeSpec, node_images
+from agent.pods.image_archives import ImageArchives
 from agent.pods.sync import PodSync
 from agent.pressure.evictor import Evictor
 from agent.pressure.images import ImageCollector
 from agent.pressure.reading import Reader
 from agent.pressure.usage import Meter
+from agent.runtime.image_work import ImageWork
 from agent.runtime.libpod import Libpod
 from agent.runtime.machine import Machine
 from agent.runtime.podman import PodmanRuntime
@@ -80,6 +82,14 @@ class Upkeep:
         self._images_changed.set()
         self._moved = asyncio.Event()
         raw = Libpod(self.service.socket)
+        self.archives = ImageArchives(
+            folder=self.config.home / "images",
+            memory=self.config.home / "image-archives.json",
+            runtime=self.runtime,
+            loader=ImageWork(raw),
+            images=parts.launcher.images,
+            tell=self._tell_of_images,
+        )
         self._watchdog = Watchdog(
             lambda seconds: raw.call("GET", "/_ping", timeout=seconds),
             on_problem=lambda text: self.registration.set_problem("podman answers", text),
@@ -96,6 +106,7 @@ class Upkeep:
         return (
             ("pressure", self._run_pressure()),
             ("node images", self._run_images()),
+            ("image archives", self.archives.run()),
             ("addresses", self._run_addresses()),
             ("devices", self.devices.run()),
             ("podman answers", self._watchdog.run()),
@@ -103,6 +114,10 @@ class Upkeep:
 
     def _tell(self, reason: str, message: str) -> None:
         self.events.warning(self._node, reason, message)
+
+    def _tell_of_images(self, kind: str, reason: str, message: str) -> None:
+        send = self.events.normal if kind == "Normal" else self.events.warning
+        send(self._node, reason, message)
 
     # -- pressure -----------------------------------------------------------------------------
 
@@ -123,6 +138,7 @@ class Upkeep:
             root=root,
             tell=self._tell,
             changed=self._images_changed.set,
+            kept=self.archives.kept,
         )
         evictor = Evictor(
             args=self.config.kubelet,
@@ -143,6 +159,7 @@ class Upkeep:
             on_conditions=self._conditions,
         )
         parts.launcher.images.on_pull = images.pulled
+        parts.launcher.images.collect = images.prune
         await evictor.run()
 
     def _conditions(self, conditions: frozenset[str]) -> None:
@@ -164,7 +181,9 @@ class Upkeep:
             await asyncio.sleep(IMAGES_SETTLE)
             self._images_changed.clear()
             try:
-                self.registration.update(images=node_images(await self.runtime.images()))
+                images = await self.runtime.images()
+                self.registration.update(images=node_images(images))
+                await self.sync.parts.launcher.images.records.keep(i.id for i in images)
             except RuntimeFailure as err:
                 log.debug("images not listed err=%s", err)
                 await asyncio.sleep(RETRY)

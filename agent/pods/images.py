@@ -89,6 +89,10 @@ async def _nothing(image_id: str) -> None:
     return
 
 
+async def _no_collector() -> tuple[int, int, tuple[str, ...]]:
+    return 0, 0, ("images are not looked after yet",)
+
+
 class Images:
     def __init__(
         self, runtime: Runtime, tasks: Tasks, *, clock: Clock, changed: Callable[[str], None],
@@ -103,6 +107,11 @@ class Images:
         """(uid, container) -> why it has no image, without a pull: told once."""
         self.on_pull: Callable[[str], Coroutine[Any, Any, None]] = _nothing
         """Told the id of each image that came."""
+        self.collect: Callable[[], Coroutine[Any, Any, tuple[int, int, tuple[str, ...]]]]
+        self.collect = _no_collector
+        """Removes unused images: how many, how many bytes, what was refused."""
+        self._held: set[str] | None = None
+        """Pods that wait for archives to be loaded, while they are."""
         self._slots = asyncio.Semaphore(parallel)
         self.records = records or PullRecords()
 
@@ -131,6 +140,9 @@ class Images:
             self._refused.pop((uid, want.container), None)
             self._let_go(key, want)
             return present
+        if self._held is not None:
+            self._held.add(uid)
+            return NotThere(waiting=Waiting(reason="ContainerCreating"))
         if policy == "Never":
             self._let_go(key, want)
             return self._refuse_pull(want, reference, here=present is not None)
@@ -149,9 +161,19 @@ class Images:
                 pull.task.cancel()
             self._drop(key)
 
+    def hold(self) -> None:
+        """Nothing is pulled until ``came``: it may be in an archive that is about to be loaded."""
+        self._held = set() if self._held is None else self._held
+
+    async def arrived(self, image: Image) -> None:
+        """One that was brought here by hand is for everybody."""
+        await self.records.pulled(image.id, OWN, new=True)
+        await self.on_pull(image.id)
+
     def came(self) -> None:
         """An image was brought to this node, by hand or from an archive."""
-        uids = {uid for uid, _ in self._refused}
+        uids = {uid for uid, _ in self._refused} | (self._held or set())
+        self._held = None
         for pull in self._pulls.values():
             if pull.until is not None:
                 pull.until, pull.seconds = None, 0.0

@@ -103,6 +103,8 @@ class ImageCollector:
     root: Path
     tell: Callable[[str, str], None]
     changed: Callable[[], None] = lambda: None
+    kept: Callable[[], frozenset[str]] = frozenset
+    """Images that stay, by id."""
     records: dict[str, Record] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -152,6 +154,11 @@ class ImageCollector:
         """Removes unused images until so many bytes are free; all of them with None."""
         return await self._remove(lambda found: found, wanted)
 
+    async def prune(self) -> tuple[int, int, tuple[str, ...]]:
+        """By hand: how many went, how many bytes, and what was refused."""
+        done = await self.free()
+        return done.removed, done.freed, done.refused
+
     async def free_old(self) -> Collected:
         """Those unused for longer than the policy's age; not before the agent has run that long,
         because of what was before it knows nothing. As freeOldImages."""
@@ -196,4 +203,5 @@ class ImageCollector:
 
     def _used(self) -> frozenset[str]:
         every = (c for pod_uid in self.containers.uids() for c in self.containers.of(pod_uid))
-        return names_of(self.pods.all()) | {c.image_id for c in every if c.image_id}
+        kept = names_of(self.pods.all()) | self.kept()
+        return kept | {c.image_id for c in every if c.image_id}

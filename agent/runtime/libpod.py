@@ -117,7 +117,7 @@ class Libpod:
             fields |= {"Content-Type": "application/json"}
         if "Transfer-Encoding" not in fields:
             fields |= {"Content-Length": str(len(data))}
-        query = "?" + urlencode(params) if params else ""
+        query = "?" + urlencode(params, doseq=True) if params else ""
         head = [f"{method} /{VERSION}/libpod{quote(path)}{query} HTTP/1.1"]
         head += [f"{name}: {value}" for name, value in fields.items()]
         writer.write("\r\n".join([*head, "", ""]).encode() + data)
@@ -165,16 +165,20 @@ class Hijacked:
 
 async def _upload(writer: asyncio.StreamWriter, body: AsyncIterator[bytes]) -> None:
     """In chunks. Where Podman hangs up half way, what it has to say about it can still be read."""
+    async for data in body:
+        if data and not await _sent(writer, b"%x\r\n%b\r\n" % (len(data), data)):
+            return
+    await _sent(writer, b"0\r\n\r\n")
+
+
+async def _sent(writer: asyncio.StreamWriter, data: bytes) -> bool:
     try:
-        async for data in body:
-            if data:
-                writer.write(b"%x\r\n%b\r\n" % (len(data), data))
-                async with asyncio.timeout(UPLOAD_SECONDS):
-                    await writer.drain()
-        writer.write(b"0\r\n\r\n")
-        await writer.drain()
+        writer.write(data)
+        async with asyncio.timeout(UPLOAD_SECONDS):
+            await writer.drain()
     except ConnectionError:
-        return
+        return False
+    return True
 
 
 async def _read_head(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]:

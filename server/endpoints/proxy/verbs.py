@@ -11,6 +11,7 @@ from edgek.api.meta import Key, Obj, name
 from edgek.kinds import ENDPOINT_SLICE, POD
 from server.endpoints.env import Env
 from server.endpoints.proxy.forward import forward, prefix_of, to_directory
+from server.endpoints.proxy.images import IMAGES, image_work
 from server.endpoints.proxy.kubelet import ask_kubelet
 from server.endpoints.proxy.target import Place, pod_place, service_place, split_name
 from server.endpoints.route import Target, Verb
@@ -62,6 +63,8 @@ def node_proxy(backend: Backend) -> Mapping[str, Verb]:
         await _get(env, target, named.name)
         if named.port not in KUBELET_PORTS:
             raise BadRequest("address not allowed")
+        if request.path.removeprefix(prefix_of(request)) == IMAGES:
+            return await image_work(env, request, named.name, backend)
         if (redirect := to_directory(request)) is not None:
             return redirect
         path, query = request.path.removeprefix(prefix_of(request)), query_of(request)
