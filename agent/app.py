@@ -25,6 +25,7 @@ from agent.node.addresses import Addresses
 from agent.node.checkpoint import Checkpoint
 from agent.node.cluster import CidrWatch, Cluster, learn_cluster
 from agent.node.facts import Facts, look_at_node
+from agent.node.happened import reference
 from agent.node.join import Joining, join, keep_fresh
 from agent.node.lease import NodeLease
 from agent.node.network_feed import NetworkFeed
@@ -130,7 +131,10 @@ class Agent:
             informers = Informers(client, tasks)
             devices = DeviceWatch(self.config.devices_file)
             spec = self._node_spec(facts, devices)
-            registration = Registration(client, spec, clock=self._clock)
+            recorder = EventRecorder(client, self._clock)
+            voice = recorder.source(COMPONENT, host=self.config.node_name)
+            voice.normal(reference(self.config.node_name), "Starting", "Starting kubelet.")
+            registration = Registration(client, spec, clock=self._clock, events=voice)
             service.on_problem = partial(registration.set_problem, "podman")
             tasks.spawn(registration.run(), name="node")
             cluster = await learn_cluster(client, self.config.node_name, self.checkpoint)
@@ -139,7 +143,6 @@ class Agent:
             await network.setup(self._node_network(cluster, spec.addresses))
             feed = NetworkFeed(network, informers, self.checkpoint)
             feed.nodes.informer.on_change(registration.on_change)
-            recorder = EventRecorder(client, self._clock)
             life = Life(
                 tasks=tasks, service=service, runtime=runtime, transport=transport, client=client,
                 informers=informers, devices=devices, spec=spec, registration=registration,

@@ -10,6 +10,7 @@ import random
 from dataclasses import replace
 from typing import Any
 
+from agent.node.happened import plan_happened, reference, schedulable
 from agent.node.status import NodeSpec, make_node, plan_labels, plan_status, was_ready
 from edgek.aio.clock import Clock
 from edgek.aio.outage import Outage
@@ -23,6 +24,7 @@ from edgek.api.errors import (
 )
 from edgek.api.meta import Key, Obj
 from edgek.client.client import Client
+from edgek.control.events import Source
 from edgek.kinds import NODE
 
 log = logging.getLogger(__name__)
@@ -32,10 +34,14 @@ STARTING = "the agent is starting"
 
 
 class Registration:
-    def __init__(self, client: Client, spec: NodeSpec, *, clock: Clock) -> None:
+    def __init__(
+        self, client: Client, spec: NodeSpec, *, clock: Clock, events: Source | None = None
+    ) -> None:
         self._client = client
         self._spec = spec
         self._clock = clock
+        self._events = events
+        self._cordoned = False
         self._wake = asyncio.Event()
         self._started = False
         self._problems: dict[str, str] = {}
@@ -99,8 +105,21 @@ class Registration:
         if patch := plan_labels(node, self._spec):
             node = await self._client.patch(NODE, key, patch)
         problem = self._problem(node)
-        if patch := plan_status(node, self._spec, problem=problem, clock=self._clock):
+        patch = plan_status(node, self._spec, problem=problem, clock=self._clock)
+        if patch:
             await self._client.patch(NODE, key, patch, subresource="status")
+        self._tell(node, patch)
+
+    def _tell(self, node: Obj, patch: Obj) -> None:
+        if self._events is None:
+            return
+        about = reference(self._spec.name)
+        cordon = schedulable(node, before=self._cordoned)
+        if cordon is not None:
+            self._cordoned = not self._cordoned
+        for found in (*([cordon] if cordon else ()), *plan_happened(node, patch)):
+            tell = self._events.warning if found.warning else self._events.normal
+            tell(about, found.reason, found.message)
 
     async def _create(self) -> Obj:
         try:
