@@ -9,7 +9,6 @@ server in reach. At the end containers, network and Podman's containers are left
 import asyncio
 import logging
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 
@@ -19,6 +18,8 @@ from agent.api.tunnel import Tunnel
 from agent.config import AgentConfig
 from agent.csi.build import Csi
 from agent.devices.watch import DeviceWatch
+from agent.footprint import Footprint
+from agent.life import Life
 from agent.network import NodeNetwork
 from agent.network.kernel import NetplugNetwork
 from agent.node.addresses import Addresses
@@ -74,7 +75,9 @@ COMPONENT = "kubelet"
 
 async def run_agent(config: AgentConfig, stop: asyncio.Event) -> None:
     """Serves until ``stop`` is set. Raises StartError where it cannot do its job."""
-    agent = Agent(config, clock=SystemClock())
+    footprint = Footprint()
+    footprint.few_arenas()
+    agent = Agent(config, clock=SystemClock(), footprint=footprint)
     async with Tasks("agent") as tasks:
         stopping = tasks.spawn(stop.wait(), name="stop")
         working = tasks.spawn(agent.run(), name="run")
@@ -84,30 +87,13 @@ async def run_agent(config: AgentConfig, stop: asyncio.Event) -> None:
         if agent.shutdown is not None and await machine_stops():
             await agent.shutdown.run()
         await agent.checkpoint.flush()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Life:
-    """What one life of the agent is made of: from a podCIDR to another."""
-
-    tasks: Tasks
-    service: PodmanService
-    runtime: PodmanRuntime
-    transport: HttpTransport
-    client: Client
-    informers: Informers
-    devices: DeviceWatch
-    spec: NodeSpec
-    registration: Registration
-    cluster: Cluster
-    network: NetplugNetwork
-    feed: NetworkFeed
-    recorder: EventRecorder
+        footprint.close()
 
 
 class Agent:
-    def __init__(self, config: AgentConfig, *, clock: Clock) -> None:
+    def __init__(self, config: AgentConfig, *, clock: Clock, footprint: Footprint) -> None:
         self.config = config
+        self._footprint = footprint
         self._clock = clock
         self._machine = look_at_machine()
         self.checkpoint = Checkpoint(config.home / "checkpoint", clock=clock)
@@ -239,6 +225,8 @@ class Agent:
         life.registration.started()
         log.info("agent is ready node=%s ip=%s", own, life.spec.addresses.ip)
         notify(READY)
+        sync.on_worked = self._footprint.changed
+        self._footprint.changed()
         await first_of(life.tasks.wait(), moves.moved())
 
     async def _move(self, life: Life, new: Addresses) -> None:

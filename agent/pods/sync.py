@@ -74,6 +74,8 @@ class PodSync:
         self._found: frozenset[str] = frozenset()
         self.gates: list[Callable[[Obj], Failure | None]] = []
         """Asked in turn about a pod that is new here, before it is held against what is free."""
+        self.on_worked: Callable[[], None] = lambda: None
+        """Told after each look at a pod."""
 
     async def run(self) -> None:
         """Until cancelled. The network must be set up."""
@@ -181,6 +183,7 @@ class PodSync:
                 queue.add_rate_limited(pod_uid)
             finally:
                 queue.done(pod_uid)
+                self.on_worked()
 
     # -- one look at one pod ---------------------------------------------------------------
 
