@@ -1,6 +1,6 @@
 """How sync is put together from a runtime, a network, a client and a host."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from agent.pods.memory import Host
 from agent.pods.mounts import mount
 from agent.pods.node_object import ask_node
 from agent.pods.parts import Parts
-from agent.pods.probes import Probes
+from agent.pods.probes import Probes, Told
 from agent.pods.pull_records import PullRecords
 from agent.pods.sources import Sources
 from agent.pods.status_writer import StatusWriter
@@ -66,29 +66,20 @@ def build_pod_sync(
     queue = new_queue()
     pods = Pods(queue.add)
     containers = Containers(runtime)
-    tokens = Tokens(client, clock=clock)
-
-    def image_changed(pod_uid: str) -> None:
-        image_volume.changed(pod_uid)
-        queue.add(pod_uid)
-
-    images = Images(
-        runtime, tasks, clock=clock, changed=image_changed, parallel=parallel_pulls,
+    images, image_volume = _images(
+        runtime, tasks, events=events, clock=clock, parallel=parallel_pulls, changed=queue.add,
         records=PullRecords(pod_root.parent / "image-pulls.json"),
     )  # fmt: skip
-    image_volume = ImageVolume(images, runtime=runtime, events=events, clock=clock)
+    tokens = Tokens(client, clock=clock)
     table = volume_plugins(
-        tokens=tokens,
-        mount=mount,
-        daemons=Daemons(cgroups, mount=mount),
+        tokens=tokens, mount=mount, image=image_volume, daemons=Daemons(cgroups, mount=mount),
         local=LocalPath(storage_root or pod_root.parent / "storage"),
         shares=NfsDirectory(pod_root.parent / "shares", mount=mount),
-        image=image_volume,
-    )
-    volumes = Volumes(pod_root, (*table, *more_volumes), tokens=tokens, mount=mount)
-    volumes.started = lambda: [
-        pod for pod in pods.all() if containers.of(uid(pod)) and not is_terminal(pod)
-    ]
+    )  # fmt: skip
+    volumes = Volumes(
+        pod_root, (*table, *more_volumes), tokens=tokens, mount=mount,
+        started=lambda: [p for p in pods.all() if containers.of(uid(p)) and not is_terminal(p)],
+    )  # fmt: skip
     sources = Sources(client, tasks, changed=queue.add)
     isolation = Isolation(
         security=host.security, holders=holders or PidHolders(HOLDERS), cgroups=cgroups,
@@ -103,16 +94,34 @@ def build_pod_sync(
         runtime=runtime, containers=containers, images=images, events=events, clock=clock,
         lookup=sources.get, devices=own_devices,
     )  # fmt: skip
-
-    def unhealthy(pod: Obj, container: Obj, reason: str, message: str) -> None:
-        events.warning(pod, reason, message, field_path=field_path(pod, container["name"]))
-
     parts = Parts(
         host=host, ask_node=partial(ask_node, client, host.node_name),
         runtime=runtime, network=network, cgroups=cgroups, pods=pods,
         containers=containers, launcher=launcher, volumes=volumes, isolation=isolation,
-        sources=sources, probes=Probes(runtime, tasks, changed=queue.add, tell=unhealthy),
+        sources=sources, probes=Probes(runtime, tasks, changed=queue.add, tell=_teller(events)),
         writer=StatusWriter(client, pods), cleaner=cleaner, events=events, clock=clock,
         tasks=tasks, queue=queue,
     )  # fmt: skip
     return PodSync(parts)
+
+
+def _teller(events: Source) -> Told:
+    def unhealthy(pod: Obj, container: Obj, reason: str, message: str) -> None:
+        events.warning(pod, reason, message, field_path=field_path(pod, container["name"]))
+
+    return unhealthy
+
+
+def _images(
+    runtime: Runtime, tasks: Tasks, *, events: Source, clock: Clock, parallel: int,
+    records: PullRecords, changed: Callable[[str], None],
+) -> tuple[Images, ImageVolume]:  # fmt: skip
+    """Who waits for a pull, and volumes that do."""
+
+    def pulled(pod_uid: str) -> None:
+        volume.changed(pod_uid)
+        changed(pod_uid)
+
+    images = Images(runtime, tasks, clock=clock, changed=pulled, parallel=parallel, records=records)
+    volume = ImageVolume(images, runtime=runtime, events=events, clock=clock)
+    return images, volume

@@ -14,7 +14,7 @@ from agent.pods.environment import ConfigError, Surroundings
 from agent.pods.etc import host_network, kernel_hostname, write_etc
 from agent.pods.isolation import IPC
 from agent.pods.memory import Memory
-from agent.pods.mounts import MountError
+from agent.pods.mounts import MountError, check_shared
 from agent.pods.parts import Parts
 from agent.pods.place import Place
 from agent.pods.references import references
@@ -174,6 +174,7 @@ class Ground:
             node_memory=p.host.memory,
             volume=lambda volume: p.volumes.get(uid(pod), volume),
             sub_path=lambda *path: p.volumes.sub_path(uid(pod), *path),
+            check_shared=check_shared,
             read_only_tree=lambda *path: p.volumes.sub_path(uid(pod), *path, read_only=True),
         )
 

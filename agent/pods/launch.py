@@ -19,6 +19,7 @@ from agent.pods.devices import PodDevices
 from agent.pods.environment import ConfigError, Surroundings, make_environment
 from agent.pods.image_credentials import credentials_for
 from agent.pods.images import Images, NotThere
+from agent.pods.mounts import MountError
 from agent.pods.place import Place
 from agent.pods.sources import Lookup, NotSynced
 from agent.pods.state import SandboxError, Waiting
@@ -91,6 +92,8 @@ class Launcher:
             raise
         except ImageMissing:  # removed between the look and the creation
             return self._failed(pod, container, "CreateContainerError", "image is gone")
+        except MountError as err:
+            return self._failed(pod, container, "CreateContainerError", str(err))
         except (ConfigError, VolumeError, NotSynced, SandboxError, Unavailable) as err:
             return self._failed(pod, container, "CreateContainerConfigError", str(err))
         except RuntimeFailure as err:

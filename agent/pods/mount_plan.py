@@ -52,12 +52,15 @@ def _mount(pod: Obj, mount: Obj, *, env: Mapping[str, str], place: Place, label:
         source = place.read_only_tree(mount["name"], relative, label)
     elif relative:
         source = place.sub_path(mount["name"], relative, label)
+    propagation = PROPAGATION[mount.get("mountPropagation") or "None"]
+    if propagation != "rprivate":
+        place.check_shared(source, propagation)
     return Mount(
         target=mount["mountPath"],
         source=str(source),
         read_only=bool(mount.get("readOnly") or volume.read_only),
         no_exec=volume.no_exec,
-        propagation=PROPAGATION[mount.get("mountPropagation") or "None"],
+        propagation=propagation,
     )
 
 

@@ -14,7 +14,8 @@ from agent.runtime.runtime import IdRange, Namespaces
 class Place:
     """Where a container is put. ``volume(name)`` and ``sub_path(name, relative, place)`` find
     what is mounted, ``read_only_tree`` the same with all below it read-only; ``pod_dir`` has the
-    pod's own /etc files, /dev/shm and messages."""
+    pod's own /etc files, /dev/shm and messages. ``check_shared(path, propagation)`` raises where
+    mounts cannot pass."""
 
     namespaces: Namespaces
     cgroup_parent: str
@@ -25,5 +26,6 @@ class Place:
     volume: Callable[[str], Provided]
     sub_path: Callable[[str, str, str], Path]
     read_only_tree: Callable[[str, str, str], Path]
+    check_shared: Callable[[Path, str], None] = lambda path, propagation: None
     handler: str = ""
     id_range: IdRange | None = None

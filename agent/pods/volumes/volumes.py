@@ -51,7 +51,10 @@ class Volumes:
         tokens: Tokens,
         mount: Mounter,
         bind: Bind = bind_handle,
+        started: Callable[[], Iterable[Obj]] = tuple,
     ) -> None:
+        """``started``: pods that have containers. After a restart they hold what they had."""
+        self._started = started
         self._bind = bind
         self.root = root
         self.tokens = tokens
@@ -62,8 +65,6 @@ class Volumes:
         """Pods' uids, and paths that got their fsGroup."""
         self._taken: dict[Key, str] = {}
         """Claims that one pod alone may use -> the uid of that pod."""
-        self.started: Callable[[], Iterable[Obj]] = tuple
-        """Pods that have containers: after a restart they hold what they had."""
 
     def pod_dir(self, pod_uid: str) -> Path:
         return self.root / pod_uid
@@ -160,7 +161,7 @@ class Volumes:
         if key is None or not is_single(persistent):
             return
         if key not in self._taken:
-            self._taken[key] = holder(key, self.started()) or uid(pod)
+            self._taken[key] = holder(key, self._started()) or uid(pod)
         if self._taken[key] != uid(pod):
             raise VolumeError(
                 "volume uses the ReadWriteOncePod access mode and is already in use by another pod"
