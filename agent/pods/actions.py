@@ -18,7 +18,7 @@ from agent.pods.restarts import find_container
 from agent.pods.state import ATTEMPT, CONTAINER_NAME, Waiting
 from agent.pods.volumes.daemons import abandon
 from agent.runtime.runtime import RuntimeFailure, RuntimeUnavailable
-from edgek.api.meta import Obj, uid
+from edgek.api.meta import Obj, is_deleting, uid
 from edgek.kinds.pods import is_sidecar
 
 log = logging.getLogger(__name__)
@@ -96,7 +96,7 @@ class Actions:
         except RuntimeFailure as err:
             level = logging.DEBUG if isinstance(err, RuntimeUnavailable) else logging.WARNING
             log.log(level, "container not stopped id=%s err=%s", stop.container_id, err)
-            if deletion_timestamp(pod) and not isinstance(err, RuntimeUnavailable):
+            if is_deleting(pod) and not isinstance(err, RuntimeUnavailable):
                 abandon(p.cgroups, uid(pod))  # it may wait for a file server that is gone
             await asyncio.sleep(STOP_RETRY)
         finally:

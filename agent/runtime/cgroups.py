@@ -21,6 +21,8 @@ from agent.runtime.runtime import Resources
 log = logging.getLogger(__name__)
 
 _KINDS = ("cpu", "memory", "pids")
+_ENTER = 'while [ "$1" != -- ]; do echo 0 >"$1" || exit; shift; done; shift; exec "$@"'
+"""0 is the writer itself."""
 _TRIES = 6
 """Waiting 20 ms and doubling: what conmon needs to end after its container was removed."""
 
@@ -89,6 +91,44 @@ class Cgroups:
             with contextlib.suppress(OSError):  # it is counted elsewhere then, and that is all
                 directory.mkdir(parents=True, exist_ok=True)
                 (directory / "cgroup.procs").write_text(str(pid))
+
+    def enter(self, path: str) -> tuple[str, ...]:
+        """What a command is prefixed with to run in a cgroup of its own at that path, made here;
+        nothing where there are no cgroups. Raises OSError."""
+        places = [top / path.lstrip("/") for top in self._tops()]
+        for directory in places:
+            directory.mkdir(parents=True, exist_ok=True)
+        files = [str(directory / "cgroup.procs") for directory in places]
+        return ("sh", "-c", _ENTER, "sh", *files, "--") if files else ()
+
+    def processes(self, path: str) -> list[int]:
+        """Who is in the cgroup itself, as this machine's (or container's) /proc has them."""
+        found: set[int] = set()
+        for top in self._tops():
+            with contextlib.suppress(OSError):
+                text = (top / path.lstrip("/") / "cgroup.procs").read_text()
+                found |= {int(pid) for pid in text.split() if pid != "0"}
+        return sorted(found)
+
+    def below(self, path: str) -> list[str]:
+        tops = (top / path.lstrip("/") for top in self._tops())
+        return sorted({f"{path}/{d.name}" for top in tops for d in top.glob("*") if d.is_dir()})
+
+    async def end(self, path: str, *, grace_seconds: float) -> bool:
+        """Waits for those in it to end by themselves, kills who does not, and removes it. False
+        where even that failed."""
+        loop = asyncio.get_running_loop()
+        deadline, pause = loop.time() + grace_seconds, 0.02
+        while self.processes(path) and loop.time() < deadline:
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 0.5)
+        self.kill(path)
+        return await self.remove(path)
+
+    def kill(self, path: str) -> None:
+        for pid in self.processes(path):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def pods(self) -> dict[str, str]:
         """Uid -> path of the pods that have a cgroup."""

@@ -14,7 +14,10 @@ from edgek.kinds.volume_match import PROVISIONED_BY
 pytestmark = [pytest.mark.host, pytest.mark.skipif(os.geteuid() != 0, reason="mounts need root")]
 
 
-async def bind(source: str, target: Path, *, kind: str, options: tuple[str, ...] = ()) -> None:
+async def bind(
+    source: str, target: Path, *, kind: str,
+    options: tuple[str, ...] = (), enter: tuple[str, ...] = (),
+) -> None:  # fmt: skip
     share = source.partition(":")[2]
     code, said = await run_child(["mount", "--bind", share, str(target)], seconds=5)
     if code:

@@ -157,15 +157,18 @@ def test_an_image_is_mounted_read_only_and_a_missing_helper_is_named(
     assert "Read-only" in kubectl("exec", "files", "--", "touch", "/v/x", ok=False)
     kubectl("delete", "pod", "files")
     sources: dict[str, dict[str, Any]] = {
-        "ceph": {"cephfs": {"monitors": ["192.0.2.1"], "user": "u", "secretFile": "/nowhere"}},
+        "share": {"nfs": {"server": "192.0.2.1", "path": "/"}},
         "disk": {"iscsi": {"targetPortal": "192.0.2.1", "iqn": "iqn.2001-04.com.x:y", "lun": 0}},
     }
+    helper = "/usr/sbin/mount.nfs"
+    inside(cluster, "mount", "--bind", "/dev/null", helper)  # as if it were not there
     for name, source in sources.items():
         kubectl("apply", "-f", "-", stdin=pod(name, source))
-    cluster.wait("both are refused", lambda: {"ceph", "disk"} <= set(refusals(cluster)))
-    assert "install the package ceph-common" in refusals(cluster)["ceph"]
+    cluster.wait("both are refused", lambda: set(sources) <= set(refusals(cluster)))
+    assert "install the package nfs-common" in refusals(cluster)["share"]
     assert "volumes of type iscsi are not supported" in refusals(cluster)["disk"]
-    kubectl("delete", "pod", "ceph", "disk")
+    kubectl("delete", "pod", *sources)
+    inside(cluster, "umount", helper)
 
 
 @pytest.fixture

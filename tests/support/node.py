@@ -27,7 +27,10 @@ from edgek.kinds import EVENT, POD
 from tests.support.memory_api import MemoryApi
 
 
-async def _no_mount(source: str, target: Path, *, kind: str, options: tuple[str, ...] = ()) -> None:
+async def _no_mount(
+    source: str, target: Path, *, kind: str,
+    options: tuple[str, ...] = (), enter: tuple[str, ...] = (),
+) -> None:  # fmt: skip
     """The directory itself will do: no test of this node looks at what is mounted."""
 
 

@@ -4,8 +4,10 @@ Types that need parts from elsewhere (``csi``) are handed to ``build_pod_sync`` 
 """
 
 from agent.pods.tokens import Tokens
-from agent.pods.volumes.cluster_fs import CephFs, GlusterFs
+from agent.pods.volumes.cephfs import CephFs
+from agent.pods.volumes.daemons import Daemons
 from agent.pods.volumes.empty_dir import EmptyDir
+from agent.pods.volumes.glusterfs import GlusterFs
 from agent.pods.volumes.host_path import HostPath
 from agent.pods.volumes.image import ImageVolume
 from agent.pods.volumes.local import Local
@@ -20,6 +22,7 @@ def volume_plugins(
     *,
     tokens: Tokens,
     mount: Mounter,
+    daemons: Daemons,
     local: LocalPath,
     shares: NfsDirectory,
     image: ImageVolume,
@@ -30,7 +33,7 @@ def volume_plugins(
         HostPath(local),
         Local(local, mount=mount),
         Nfs(shares, mount=mount),
-        CephFs(mount),
-        GlusterFs(mount),
+        CephFs(daemons, mount=mount),
+        GlusterFs(daemons),
         image,
     )
