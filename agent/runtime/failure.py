@@ -75,6 +75,18 @@ def pull_failure(image: str, text: str) -> RuntimeFailure:
     return RuntimeFailure(text, reason="ErrImagePull")
 
 
+def load_failure(err: RuntimeFailure) -> RuntimeFailure:
+    """An archive's: Podman tells of each form that it tried, one a line."""
+    text = str(err)
+    if isinstance(err, RuntimeUnavailable):
+        return err
+    if "no space left on device" in text:
+        return RuntimeFailure("there is no room left for images on this node's disk")
+    if "payload does not match any" in text:
+        return RuntimeFailure("this is no archive of images, or a damaged one")
+    return RuntimeFailure(" ".join(text.split()))
+
+
 def line_error(line: bytes) -> str:
     """The error in a line of a stream that has answered 200 before it failed; "" for none."""
     try:

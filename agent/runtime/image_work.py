@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from agent.runtime.failure import line_error, translated
+from agent.runtime.failure import line_error, load_failure, translated
 from agent.runtime.libpod import Libpod
 from agent.runtime.runtime import RuntimeFailure
 
@@ -29,13 +29,16 @@ class ImageWork:
 
     async def load(self, archive: AsyncIterator[bytes]) -> list[str]:
         """The names of the images in it. Raises RuntimeFailure where it cannot be read."""
-        with translated("load of an image archive"):
-            async with self._raw.stream(
-                "POST", "/images/load", timeout=LOAD_SECONDS, body=archive
-            ) as pieces:
-                data = b"".join([piece async for piece in pieces])
+        try:
+            with translated("load of an image archive"):
+                async with self._raw.stream(
+                    "POST", "/images/load", timeout=LOAD_SECONDS, body=archive
+                ) as pieces:
+                    data = b"".join([piece async for piece in pieces])
+        except RuntimeFailure as err:
+            raise load_failure(err) from err
         if error := line_error(data):
-            raise RuntimeFailure(error)
+            raise load_failure(RuntimeFailure(error))
         names = json.loads(data).get("Names") or []
         return [str(name).removeprefix("sha256:") for name in names]
 

@@ -70,15 +70,21 @@ def cluster_command(
     @cluster_options
     @functools.wraps(function)
     def command(*args: P.args, **kwargs: P.kwargs) -> None:
-        chosen = click.get_current_context().meta.get(_META, {})
+        options = chosen()
 
         async def work() -> None:
-            async with connected(**chosen) as cluster:
+            async with connected(**options) as cluster:
                 await function(cluster, *args, **kwargs)
 
         run(work())
 
     return command  # type: ignore[no-any-return]
+
+
+def chosen() -> dict[str, str]:
+    """What the shared options say: the arguments of ``connected``."""
+    options: dict[str, str] = click.get_current_context().meta.get(_META, {})
+    return options
 
 
 @asynccontextmanager

@@ -33,6 +33,7 @@ VERBS: tuple[tuple[str, str], ...] = (
     ("api-resources", "edgek.cli.api_resources"),
     ("version", "edgek.cli.version"),
     ("node", "edgek.cli.node"),
+    ("images", "edgek.cli.images"),
     ("token", "edgek.cli.token"),
     ("uninstall", "edgek.cli.uninstall"),
 )
