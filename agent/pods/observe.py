@@ -1,15 +1,17 @@
 """What is known of a pod now, gathered from the runtime, the probes and memory for ``plan``."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from agent.pods.container_status import EPHEMERAL, INIT, MAIN
 from agent.pods.memory import Memory
 from agent.pods.parts import Parts
 from agent.pods.plan import grace_seconds
-from agent.pods.state import PodState, group_attempts
+from agent.pods.state import Attempt, PodState, group_attempts
 from agent.runtime.runtime import Container
 from edgek.api.meta import Obj, get_path, uid
 from edgek.api.time import format_time, parse_time
+from edgek.kinds.pods import containers, init_containers
 
 
 def as_told(pod: Obj, containers: list[Container]) -> list[Container]:
@@ -38,19 +40,44 @@ def _ended_as(container: Container, ended: Obj | None) -> Container:
     )
 
 
+def told_of(pod: Obj, container_id: str) -> Obj:
+    """What the pod's status tells of a container."""
+    own = f"podman://{container_id}"
+    for which in (MAIN, INIT):
+        for status in get_path(pod, "status", which, default=[]):
+            if status.get("containerID") == own:
+                found: Obj = status
+                return found
+    return {}
+
+
+def _not_probed_yet(pod: Obj, attempts: Mapping[str, tuple[Attempt, ...]]) -> dict[str, bool]:
+    """Container id -> whether it had started when the agent before this one saw it last, of those
+    with a startup probe: until that probe has begun here nothing else is known of them."""
+    return {
+        attempt.id: bool(told_of(pod, attempt.id).get("started"))
+        for container in (*init_containers(pod), *containers(pod))
+        if container.get("startupProbe")
+        for attempt in attempts.get(container["name"], ())
+        if attempt.running
+    }
+
+
 def observe(parts: Parts, pod: Obj, memory: Memory) -> PodState:
     p = parts
     grace = grace_seconds(pod, memory.grace)
+    attempts = group_attempts(
+        as_told(pod, p.containers.of(uid(pod))), memory.start_errors, memory.messages
+    )
     return PodState(
-        attempts=group_attempts(
-            as_told(pod, p.containers.of(uid(pod))), memory.start_errors, memory.messages
-        ),
+        attempts=attempts,
         sandbox=memory.sandbox is not None,
         pod_ip=memory.sandbox.ip if memory.sandbox else "",
         # A stop with a longer grace than the pod has now (a second delete) is asked again.
         stopping=frozenset(i for i, given in memory.stopping.items() if given <= grace),
         ready=p.probes.ready,
-        started={**p.probes.started, **dict.fromkeys(memory.hooking, False)},
+        started=_not_probed_yet(pod, attempts)
+        | {**p.probes.started, **dict.fromkeys(memory.hooking, False)},
         unhealthy={**p.probes.unhealthy, **memory.hook_failed},
         backoffs=memory.backoffs,
         waiting=memory.waiting,

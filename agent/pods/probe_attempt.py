@@ -53,6 +53,7 @@ class Target:
     age: float = 0.0
     adopted: bool = False
     was_ready: bool = False
+    was_started: bool = False
 
 
 async def attempt(runtime: Runtime, probe: Obj, target: Target, *, seconds: float) -> Attempted:

@@ -130,10 +130,9 @@ class Probes:
                 counts = _counts(kind, target)
                 probe = _Probe(kind=kind, spec=spec, when=timing(spec), counts=counts)
                 probed.probes[kind] = probe
-        was_up = target.adopted and target.was_ready
         if "readiness" in probed.probes:
-            self.ready[target.container_id] = was_up
-        if "startup" in probed.probes and not was_up:
+            self.ready[target.container_id] = target.adopted and target.was_ready
+        if "startup" in probed.probes and not (target.adopted and target.was_started):
             self.started[target.container_id] = False
             self._arm_first(probed, "startup")
         else:

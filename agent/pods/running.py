@@ -8,11 +8,12 @@ from collections.abc import Iterable
 
 from agent.pods.ground import Ground
 from agent.pods.memory import Memory
+from agent.pods.observe import told_of
 from agent.pods.parts import Parts
 from agent.pods.probe_attempt import Target
 from agent.pods.state import ATTEMPT, CONTAINER_NAME, Attempt
 from agent.pods.termination import message_file, read_message
-from edgek.api.meta import Obj, get_path, uid
+from edgek.api.meta import Obj, uid
 from edgek.kinds.pods import all_containers, containers, init_containers
 
 
@@ -35,8 +36,7 @@ class Running:
 
     def _target(self, pod: Obj, memory: Memory, container: Obj, attempt: Attempt) -> Target:
         since = attempt.container.started_at
-        statuses = get_path(pod, "status", "containerStatuses", default=[])
-        own = f"podman://{attempt.id}"
+        told = told_of(pod, attempt.id)
         return Target(
             pod=pod,
             container=container,
@@ -44,7 +44,8 @@ class Running:
             pod_ip=memory.sandbox.ip if memory.sandbox else "",
             age=(self.parts.clock.now() - since).total_seconds() if since else 0.0,
             adopted=attempt.id in memory.adopted,
-            was_ready=any(s.get("ready") for s in statuses if s.get("containerID") == own),
+            was_ready=bool(told.get("ready")),
+            was_started=bool(told.get("started")),
         )
 
     async def read_messages(self, pod: Obj, memory: Memory) -> None:

@@ -399,3 +399,35 @@ async def test_how_a_container_ended_is_not_told_anew_after_a_reboot(tmp_path: P
         await node.until(lambda: node.sync.parts.containers.uids())
         await asyncio.sleep(5)
         assert node.container()["state"] == before
+
+
+async def test_the_next_agent_waits_for_a_sidecar_whose_startup_probe_had_not_succeeded(
+    tmp_path: Path,
+) -> None:
+    clock, healthy = FakeClock(), False
+
+    async def probe(command: tuple[str, ...]) -> ExecResult:
+        return ExecResult(exit_code=0 if healthy else 1, output=b"")
+
+    side = {
+        "name": "side", "image": "a:1", "restartPolicy": "Always",
+        "startupProbe": {"exec": {"command": ["up"]}, "periodSeconds": 1, "failureThreshold": 999},
+    }  # fmt: skip
+
+    def names(node: Node) -> list[str]:
+        labels = (spec.labels for spec in node.runtime.specs.values())
+        return [found["io.edgek.container-name"] for found in labels]
+
+    async with running_node(tmp_path, clock=clock) as node:
+        node.runtime.scripts["a:1"] = Script(exec=probe)
+        node.api.put(POD, make_pod(initContainers=[side]))
+        await node.until(lambda: any(verb == "exec" for verb, _ in node.runtime.calls))
+    again = running_node(
+        tmp_path, clock=clock, api=node.api, runtime=node.runtime, network=node.network
+    )
+    async with again as node:
+        before = len(node.runtime.calls)
+        await node.until(lambda: [v for v, _ in node.runtime.calls[before:]].count("exec") > 2)
+        assert names(node) == ["side"]
+        healthy = True
+        await node.until(lambda: names(node) == ["side", "main"])

@@ -153,7 +153,7 @@ async def test_an_adopted_container_keeps_its_readiness_and_first_probes_are_spr
     async with bed(bad) as b:
         for number in range(50):
             b.watch(
-                f"c{number}", adopted=True, was_ready=True, age=100,
+                f"c{number}", adopted=True, was_ready=True, was_started=True, age=100,
                 readiness={"periodSeconds": 100}, startup={},
             )  # fmt: skip
         await asyncio.sleep(99)
