@@ -112,10 +112,12 @@ def _states(
     if over or not restarts(pod, state, latest):
         return ended, kept
     waiting = state.waiting.get(container["name"])
-    if waiting is not None:
-        return {"waiting": _reason(waiting.reason, waiting.message)}, ended
     backoff = state.backoffs.get(container["name"])
-    if backoff is None or restart_at(backoff, ended_at=latest.ended_at, now=now) <= now:
+    held = backoff is not None and restart_at(backoff, ended_at=latest.ended_at, now=now) > now
+    # What could not be started is told as that once, and then as what it is: a loop.
+    if waiting is not None and not (held and latest.start_error and latest.number):
+        return {"waiting": _reason(waiting.reason, waiting.message)}, ended
+    if backoff is None or not held:
         return ended, kept
     text = (
         f"back-off {_duration(backoff.seconds)} restarting failed "
@@ -132,6 +134,8 @@ def _absent(pod: Obj, container: Obj, state: PodState, old: Obj) -> tuple[Obj, O
     lost = before.get("running") or before.get("terminated")
     if lost is not None and (is_deleting(pod) or is_terminal(pod)):
         return {"terminated": dict(UNKNOWN)}, _last(old)
+    if (state.failure is not None or is_terminal(pod)) and is_initialized(pod, state):
+        return {"terminated": dict(UNKNOWN)}, _last(old)  # it will not be started any more
     last = _last(old)
     if "terminated" in before:
         last = {"terminated": before["terminated"]}

@@ -86,11 +86,13 @@ class SandboxError(Exception):
 @dataclass(frozen=True, kw_only=True)
 class Failure:
     """Why the agent ended a pod: status.reason and status.message. ``disruption``: the pod was
-    well and the node's need ended it, which its condition DisruptionTarget says."""
+    well and the node's need ended it, which its condition DisruptionTarget says. ``rejected``:
+    the node never took it."""
 
     reason: str
     message: str
     disruption: bool = False
+    rejected: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

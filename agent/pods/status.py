@@ -62,9 +62,8 @@ def make_status(pod: Obj, state: PodState, *, now: datetime, host_ip: str) -> Ob
     }
     if state.pod_ip:
         status |= {"podIP": state.pod_ip, "podIPs": [{"ip": state.pod_ip}]}
-    if inits:
-        status[INIT] = inits
-    status[MAIN] = mains
+    if not _rejected(old, state):
+        status |= {INIT: inits, MAIN: mains} if inits else {MAIN: mains}
     if passing := ephemeral_containers(pod):
         status[EPHEMERAL] = statuses(EPHEMERAL, passing)
     if whole := bare(get_path(pod, "spec", "resources")):
@@ -76,9 +75,18 @@ def make_status(pod: Obj, state: PodState, *, now: datetime, host_ip: str) -> Ob
     return status
 
 
+def _rejected(old: Obj, state: PodState) -> bool:
+    """Of a pod that the node never took nothing is said of containers: clients show the reason
+    then. As rejectPod; also when only its status still tells of that."""
+    if state.failure is not None and state.failure.rejected:
+        return True
+    return old.get("phase") in TERMINAL_PHASES and not old.get(MAIN) and not state.attempts
+
+
 def _failure(pod: Obj, state: PodState, *, now: datetime) -> Obj:
     if state.failure is not None:
-        return {"reason": state.failure.reason, "message": state.failure.message}
+        prefix = "Pod was rejected: " if state.failure.rejected else ""
+        return {"reason": state.failure.reason, "message": prefix + state.failure.message}
     old = pod.get("status") or {}
     if is_terminal(pod):
         return {k: old[k] for k in ("reason", "message") if old.get(k)}

@@ -257,9 +257,10 @@ class PodSync:
         self._make_room(pod, memory)
         refusals = (gate(pod) for gate in self.gates)
         refused = next((found for found in refusals if found), None)
-        memory.failure = memory.failure or refused or await self._refused(pod, memory)
-        if memory.failure is not None:
-            self.parts.events.warning(pod, memory.failure.reason, memory.failure.message)
+        refused = refused or await self._refused(pod, memory)
+        if refused is not None:
+            memory.failure = memory.failure or replace(refused, rejected=True)
+            self.parts.events.warning(pod, refused.reason, refused.message)
 
     async def _refused(self, pod: Obj, memory: Memory) -> Failure | None:
         host = self.parts.host

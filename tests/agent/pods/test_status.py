@@ -133,14 +133,33 @@ def test_readiness_gates_hold_readiness_back_until_their_condition_is_true() -> 
     assert condition(got, "x.io/lb")["status"] == "True"
 
 
-def test_a_refused_pod_is_failed_with_the_reason() -> None:
-    refused = PodState(failure=Failure(reason="NodePorts", message="port 80 is taken"))
-    got = status(make_pod(), refused)
-    assert (got["phase"], got["reason"], got["message"]) == (
-        "Failed",
-        "NodePorts",
-        "port 80 is taken",
-    )
+def test_a_refused_pod_shows_the_reason_and_no_containers_whoever_looks_later() -> None:
+    refused = Failure(reason="NodePorts", message="port 80 is taken", rejected=True)
+    pod = make_pod()
+    got = status(pod, PodState(failure=refused))
+    assert (got["phase"], got["reason"]) == ("Failed", "NodePorts")
+    assert got["message"] == "Pod was rejected: port 80 is taken"
+    assert "containerStatuses" not in got
+    assert status(pod | {"status": got}, PodState()) == got
+
+
+def test_a_pod_that_ends_before_it_began_waits_for_nothing() -> None:
+    ended = PodState(failure=Failure(reason="Evicted", message="The node was low on resource"))
+    (container,) = status(make_pod(), ended)["containerStatuses"]
+    assert container["state"]["terminated"]["reason"] == "ContainerStatusUnknown"
+
+
+def test_what_cannot_be_started_is_told_as_that_and_then_as_a_loop() -> None:
+    waiting = {"main": Waiting(reason="RunContainerError", message="no such file")}
+    backoffs = {"main": Backoff(seconds=10, since=at(0))}
+    for attempt, reason in ((0, "RunContainerError"), (1, "CrashLoopBackOff")):
+        made = ran("main", attempt, state="created")
+        state = state_of(
+            made, start_errors={made.id: "no such file"}, waiting=waiting, backoffs=backoffs
+        )
+        (container,) = status(make_pod(), state, 6)["containerStatuses"]
+        assert container["state"]["waiting"]["reason"] == reason
+        assert container["lastState"]["terminated"]["reason"] == "StartError"
 
 
 def test_phases_are_final_and_a_deleted_pod_ends_by_its_exit_codes() -> None:
