@@ -372,6 +372,7 @@ class Agent:
             boot=boot,
             log_root=self.config.log_dir,
             pod_max_pids=self.config.pod_max_pids,
+            max_backoff=self.config.kubelet.max_backoff,
             security=self._security(),
             services=feed.services.list,
             node=lambda: feed.node(self.config.node_name),

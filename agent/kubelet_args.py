@@ -58,6 +58,8 @@ OPTIONS = (
            help="Pull one image at a time."),
     Option(name="max-parallel-image-pulls", type=int, default=2, metavar="N",
            help="Images that are pulled at a time; more are slower on a card."),
+    Option(name="max-container-restart-period", default="5m", metavar="DURATION",
+           help="Longest pause before a crashing container is started again, from 1s to 5m."),
 )  # fmt: skip
 
 
@@ -112,6 +114,7 @@ class KubeletArgs:
     enforce: bool = True
     image_gc: ImageGcPolicy = ImageGcPolicy()
     parallel_pulls: int = 2
+    max_backoff: float = 300.0
 
 
 def with_kubelet_args(settings: Settings, options: Sequence[Option]) -> Settings:
@@ -162,7 +165,16 @@ def parse_kubelet_args(s: Settings) -> KubeletArgs:
             max_age=_duration("image-maximum-gc-age", s, "0s"),
         ),
         parallel_pulls=_parallel_pulls(s),
+        max_backoff=_max_backoff(s),
     )
+
+
+def _max_backoff(s: Settings) -> float:
+    """As crashLoopBackOff.maxContainerRestartPeriod of the kubelet's configuration file."""
+    found = _duration("max-container-restart-period", s, "5m")
+    if not 1 <= found <= 300:
+        raise UsageError("--max-container-restart-period must be from 1s to 5m")
+    return found
 
 
 def _parallel_pulls(s: Settings) -> int:

@@ -5,6 +5,7 @@ What takes long runs in a task of its own and queues the pod again at its end.
 
 import asyncio
 import logging
+from datetime import datetime
 
 from agent.pods.backoff import grown
 from agent.pods.decisions import PodActions, Start, Stop
@@ -15,7 +16,7 @@ from agent.pods.memory import Memory
 from agent.pods.parts import Parts
 from agent.pods.plan import changed, grace_seconds
 from agent.pods.restarts import find_container
-from agent.pods.state import ATTEMPT, CONTAINER_NAME, Waiting
+from agent.pods.state import ATTEMPT, CONTAINER_NAME, Backoff, Waiting
 from agent.pods.volumes.daemons import abandon
 from agent.runtime.runtime import RuntimeFailure, RuntimeUnavailable
 from edgek.api.meta import Obj, is_deleting, uid
@@ -74,7 +75,7 @@ class Actions:
             memory.numbers[own] = max(memory.numbers.get(own, 0), number + 1)
             if own in names and found.finished_at is not None:
                 backoff = memory.backoffs.get(own)
-                memory.backoffs[own] = grown(backoff, ended_at=found.finished_at, now=now)
+                memory.backoffs[own] = self._grown(backoff, ended_at=found.finished_at, now=now)
 
     def stop(self, pod: Obj, memory: Memory, stop: Stop) -> None:
         p = self.parts
@@ -122,6 +123,9 @@ class Actions:
             self._hooks.started(pod, memory, container, launched.container_id)
         return launched.container_id
 
+    def _grown(self, backoff: Backoff | None, *, ended_at: datetime, now: datetime) -> Backoff:
+        return grown(backoff, ended_at=ended_at, now=now, most=self.parts.host.max_backoff)
+
     def _note(self, memory: Memory, container: Obj, start: Start, launched: Launched) -> None:
         own, now = start.name, self.parts.clock.now()
         if launched.not_there is not None:
@@ -139,6 +143,6 @@ class Actions:
         if start.after is not None and changed(container, start.after):
             memory.backoffs.pop(own, None)  # another image is another story
         elif start.after is not None or launched.start_error:
-            memory.backoffs[own] = grown(memory.backoffs.get(own), ended_at=ended_at, now=now)
+            memory.backoffs[own] = self._grown(memory.backoffs.get(own), ended_at=ended_at, now=now)
         if launched.start_error:  # no exit will call: plan again, for the back-off's end
             memory.retry(now)

@@ -35,6 +35,8 @@ class Host:
     """The node's own object as it is known now."""
     pod_max_pids: int = 0
     """How many processes a pod may have; 0: no limit."""
+    max_backoff: float = 300.0
+    """The longest pause before a container that crashes is started again."""
     pressure: Callable[[], frozenset[str]] = frozenset
     """The pressure conditions that hold now."""
 

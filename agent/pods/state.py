@@ -65,10 +65,11 @@ class Attempt:
 
 @dataclass(frozen=True, kw_only=True)
 class Backoff:
-    """How long the next restart waits; ``since`` is when it last grew."""
+    """How long the next restart waits; ``since`` is when it last grew, ``most`` how far it can."""
 
     seconds: float
     since: datetime
+    most: float = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -82,3 +82,10 @@ def test_kubelet_arg_says_the_same_as_the_option() -> None:
     for wrong in ("no-such=1", "eviction-hard", "token=x", "max-pods=many"):
         with pytest.raises(UsageError, match="--kubelet-arg"):
             with_kubelet_args({"kubelet_arg": (wrong,)}, OPTIONS)
+
+
+def test_crashing_containers_may_be_started_again_sooner_but_not_later() -> None:
+    assert (parse().max_backoff, parse(max_container_restart_period="20s").max_backoff) == (300, 20)
+    for wrong in ("0s", "6m"):
+        with pytest.raises(UsageError, match="must be from 1s to 5m"):
+            parse(max_container_restart_period=wrong)
