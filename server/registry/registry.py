@@ -33,8 +33,8 @@ from server.registry.hooks import Hook, Undo, nothing
 from server.registry.tracking import (
     after_admission,
     keep_entries,
-    once_each_owner,
     same_but_times,
+    tidy_metadata,
     track_update,
     writer_of,
 )
@@ -143,7 +143,7 @@ class Registry:
         entries = held_by(obj)
         await self.chain.admit(attributes)
         keep_entries(obj, after_admission(obj, entries, context.warnings))
-        once_each_owner(obj, context.warnings)
+        tidy_metadata(obj, context.warnings)
         check_namespace(kind, obj["metadata"], namespace)
         return attributes
 
@@ -262,7 +262,7 @@ class Registry:
         if how.view is not None:
             how.view.put(obj, attributes.obj)
         entries = after_admission(obj, entries, context.warnings)
-        once_each_owner(obj, context.warnings)
+        tidy_metadata(obj, context.warnings)
         how.prepare(kind, obj, old)
         keep_entries(obj, entries)
         undo = nothing if how.subresource else self._reserve(kind, obj, old, context.user)

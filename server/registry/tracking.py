@@ -55,7 +55,16 @@ def after_admission(obj: Obj, before: Entries, warnings: list[str]) -> Entries:
     return before
 
 
-def once_each_owner(obj: Obj, warnings: list[str]) -> None:
+def tidy_metadata(obj: Obj, warnings: list[str]) -> None:
+    """As ObjectMeta is written: what is empty is not there at all."""
+    meta = obj["metadata"]
+    for field in ("labels", "annotations", "ownerReferences", "finalizers"):
+        if field in meta and not meta[field]:
+            del meta[field]
+    _once_each_owner(obj, warnings)
+
+
+def _once_each_owner(obj: Obj, warnings: list[str]) -> None:
     """Drops owner references that come again, and warns of them. As handlers/create.go
     dedupOwnerReferencesAndAddWarning."""
     owners = obj["metadata"].get("ownerReferences")

@@ -236,6 +236,20 @@ async def test_an_owner_that_is_named_twice_is_kept_once(wire: Wire) -> None:
     assert any("duplicate UID(s) observed: u1" in text for text in wire.warnings)
 
 
+async def test_what_is_empty_in_metadata_is_not_there_at_all(wire: Wire) -> None:
+    lists = {"ownerReferences": [], "finalizers": []}
+    body = config_map(a="1")
+    body["metadata"] |= lists | {"labels": {}, "annotations": {}}
+    made = await wire.ok("POST", MAPS, body)
+    assert not made["metadata"].keys() & {*lists, "labels", "annotations"}
+    owner = {"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "u1"}
+    held = {"ownerReferences": [owner], "finalizers": ["example.com/hold"]}
+    patched = await wire.ok("PATCH", f"{MAPS}/one", {"metadata": held}, type=MERGE)
+    assert patched["metadata"].keys() >= held.keys()
+    freed = await wire.ok("PATCH", f"{MAPS}/one", {"metadata": lists}, type=MERGE)
+    assert not freed["metadata"].keys() & lists.keys()
+
+
 class Listener(Plugin):
     """Keeps what it was told of each operation."""
 
