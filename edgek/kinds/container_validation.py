@@ -141,7 +141,8 @@ def _validate_host_ports(spec: Obj, field: str, path: FieldPath, errors: FieldEr
     for number, container in enumerate(spec.get(field) or ()):
         for index, port in enumerate(container.get("ports") or ()):
             where, host = path.index(number).child("ports").index(index), port.get("hostPort")
-            if spec.get("hostNetwork") and host != port.get("containerPort"):
+            # A template may leave it out: its pods are given it as a default.
+            if spec.get("hostNetwork") and host and host != port.get("containerPort"):
                 text = "must match `hostPort` when `hostNetwork` is true"
                 errors.invalid(where.child("containerPort"), port.get("containerPort"), text)
             key = (port.get("protocol"), port.get("hostIP") or "", host)

@@ -300,6 +300,9 @@ def test_ports_on_the_hosts_network_are_the_hosts() -> None:
     pod["spec"]["hostNetwork"] = True
     pod["spec"]["containers"][0]["ports"][0]["hostPort"] = 8080
     assert any("must match `hostPort` when `hostNetwork` is true" in text for text in told(pod))
+    # A DaemonSet's template need not say it; its pods have it by default.
+    del pod["spec"]["containers"][0]["ports"][0]["hostPort"]
+    assert not any("hostPort" in text for text in told(pod))
 
 
 def test_all_mistakes_are_told_at_once() -> None:
