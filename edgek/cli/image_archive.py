@@ -61,6 +61,7 @@ def read_archive(path: Path) -> tuple[ArchivedImage, ...]:
             head = file.read(6)
             if head.startswith((_GZIP, _ZSTD, b"BZh", b"\xfd7zXZ")):
                 return ()
+            file.seek(0)
             with tarfile.open(fileobj=file, mode="r:") as tar:
                 members = {m.name.removeprefix("./"): m for m in tar.getmembers()}
                 return tuple(_images(tar, members))

@@ -34,12 +34,12 @@ class Message:
     refusal: ApiError | None = None
 
 
-_PROXIED = re.compile(r"/api/v1/(nodes|namespaces/[^/?]+/(pods|services))/[^/?]+/proxy[/?]")
+_PROXIED = re.compile(r"/api/v1/namespaces/[^/?]+/(pods|services)/[^/?]+/proxy[/?]")
 
 
 def is_proxied(target: str) -> bool:
     """Whether another server answers: an upgrade is then agreed with that one, and the bytes
-    after it are passed on unread."""
+    after it are passed on unread. What a node's agent answers itself is ours."""
     return _PROXIED.match(target) is not None
 
 
