@@ -13,6 +13,7 @@ import re
 import secrets
 import shutil
 import signal
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -30,6 +31,9 @@ log = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 30.0
 BACKOFF = (0.2, 1.0, 5.0, 15.0)
+LARGE_FILES = Path("/var/tmp")
+LITTER_SECONDS = 3600.0
+"""Younger ones there may be somebody's at work."""
 STEADY_SECONDS = 60.0
 """A service that ran this long starts over with the shortest wait."""
 
@@ -206,6 +210,7 @@ class PodmanService:
             os.unlink(self.socket)
         # What a service that was killed was about to unpack.
         await asyncio.to_thread(_empty, self.landing)
+        await asyncio.to_thread(_sweep, LARGE_FILES, older=time.time() - LITTER_SECONDS)
         try:
             self._process = await asyncio.create_subprocess_exec(
                 *self.enter, "podman", "system", "service", "--log-level=error", "--time=0",
@@ -226,11 +231,14 @@ class PodmanService:
     def _environment(self) -> dict[str, str]:
         """Nothing of our settings (a token!) may show in another program's environment. Podman
         would give systemd's socket on to containers, and where it takes itself for a service of
-        systemd (INVOCATION_ID) it leaves conmon in our unit and not in the pod's cgroup."""
-        ours = ("EDGEK_", "NOTIFY_SOCKET", "INVOCATION_ID")
+        systemd (INVOCATION_ID) it leaves conmon in our unit and not in the pod's cgroup.
+        Layers land where containers.conf says. TMPDIR reaches crun too, which makes mount points
+        there that users of a pod's own must be able to reach; what Podman itself puts there are
+        whole archives, which are too large for a /tmp in memory."""
+        ours = ("EDGEK_", "NOTIFY_SOCKET", "INVOCATION_ID", "TMPDIR")
         environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
         conf = str(self._run / "containers.conf")
-        return environment | {"CONTAINERS_CONF": conf, "TMPDIR": str(self.landing)}
+        return environment | {"CONTAINERS_CONF": conf, "TMPDIR": str(LARGE_FILES)}
 
     async def _answers(self, process: asyncio.subprocess.Process) -> None:
         raw = Libpod(self.socket)
@@ -295,6 +303,18 @@ def _empty(directory: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+def _sweep(directory: Path, *, older: float) -> None:
+    """Archives that a service was reading when it was killed, by the names Podman gives them."""
+    for path in (*directory.glob("libpod-images-load.tar*"), *directory.glob("oci[0-9]*")):
+        with contextlib.suppress(OSError):
+            if path.lstat().st_mtime > older or path.is_symlink():
+                continue
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
 
 
 def _end_stale(pid_file: Path, socket: str) -> None:
