@@ -131,7 +131,7 @@ class Actions:
         if launched.not_there is not None:
             memory.waiting[own] = launched.not_there.waiting
             if launched.not_there.waiting.reason.startswith("CreateContainer"):
-                self._ground.doubt(memory)
+                memory.doubt_at = launched.not_there.retry_at
             memory.retry(launched.not_there.retry_at)
             return
         memory.waiting.pop(own, None)

@@ -53,17 +53,15 @@ class Ground:
 
     async def ready(self, pod: Obj, memory: Memory) -> bool:
         """Whether containers may start now. An earlier life may have died half way through
-        making the sandbox: making it again changes nothing of what is there."""
+        making the sandbox: making it again changes nothing of what is there. The same where a
+        container could not be made, because somebody may have taken files away."""
+        if memory.doubt_at is not None and self.parts.clock.now() >= memory.doubt_at:
+            memory.doubt_at, memory.sandbox_made, memory.prepared = None, False, None
         if not self.volumes_ready(pod, memory):
             return False
         if not memory.sandbox_made:
             await self.create_sandbox(pod, memory)
         return True
-
-    def doubt(self, memory: Memory) -> None:
-        """A container could not be made of what is there, some of which may have been taken
-        away: before the next try all of it is made sure of."""
-        memory.sandbox_made, memory.prepared = False, None
 
     async def create_sandbox(self, pod: Obj, memory: Memory) -> None:
         p, pod_uid = self.parts, uid(pod)
@@ -210,7 +208,8 @@ class Ground:
     async def _prepare(self, pod: Obj, memory: Memory, made_from: object) -> None:
         p = self.parts
         try:
-            await p.volumes.prepare(pod, self.around(pod, memory))
+            had = bool(p.containers.of(uid(pod)))
+            await p.volumes.prepare(pod, self.around(pod, memory), owned=had)
             memory.prepared = made_from
             memory.volume_retry, memory.volume_retry_at = 0.0, None
             _tell_waiting(pod, memory, None)

@@ -5,6 +5,7 @@ None where a change will tell.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -26,13 +27,23 @@ from agent.pods.state import SandboxError, Waiting
 from agent.pods.store import Containers
 from agent.pods.termination import make_message_file, message_file
 from agent.pods.volumes.plugin import VolumeError
-from agent.runtime.runtime import Image, ImageMissing, Runtime, RuntimeFailure, RuntimeUnavailable
+from agent.runtime.runtime import (
+    ContainerSpec,
+    Image,
+    ImageMissing,
+    Runtime,
+    RuntimeFailure,
+    RuntimeUnavailable,
+)
 from edgek.aio.clock import Clock
 from edgek.api.meta import Obj, uid
 from edgek.control.events import Source
 from edgek.kinds.pods import ephemeral_containers, init_containers
 
+log = logging.getLogger(__name__)
+
 RETRY = timedelta(seconds=10)
+NAME_IN_USE = "is already in use"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,11 +135,11 @@ class Launcher:
             spec = self.devices.add(pod, container, spec)
         Path(spec.log_path).parent.mkdir(parents=True, exist_ok=True)
         make_message_file(message_file(where.pod_dir, container["name"], start.number))
-        container_id = await self.runtime.create(spec)
+        container_id = await self._create(spec)
         path = field_path(pod, container["name"])
         self.events.normal(pod, "Created", "Container created", field_path=path)
         try:
-            await self.runtime.start(container_id)
+            started = await self.runtime.start(container_id)
         except RuntimeUnavailable:
             raise
         except RuntimeFailure as err:
@@ -137,8 +148,20 @@ class Launcher:
             return Launched(container_id=container_id, start_error=str(err))
         self.events.normal(pod, "Started", "Container started", field_path=path)
         self.told.pop((uid(pod), container["name"]), None)
-        await self.containers.look(container_id)
+        self.containers.saw(container_id, started)
         return Launched(container_id=container_id)
+
+    async def _create(self, spec: ContainerSpec) -> str:
+        try:
+            return await self.runtime.create(spec)
+        except RuntimeFailure as err:
+            if NAME_IN_USE not in str(err):
+                raise
+        # Nobody heard the answer to an earlier try. What it made is taken away, also where it is
+        # not even a whole container (the storage knows it, Podman does not).
+        log.warning("a container is made again, an earlier try was lost name=%s", spec.name)
+        await self.runtime.remove(spec.name)
+        return await self.runtime.create(spec)
 
     def _failed(self, pod: Obj, container: Obj, reason: str, message: str) -> Launched:
         key = (uid(pod), container["name"])

@@ -44,7 +44,8 @@ class Host:
 @dataclass
 class Memory:
     """``sandbox_made``: this life of the agent has seen to all of the sandbox, which it may have
-    found half made. ``messages``: id of an ended container -> its termination message, "" for none.
+    found half made. ``doubt_at``: when to make sure of it and of the volumes again.
+    ``messages``: id of an ended container -> its termination message, "" for none.
     ``hooking``, ``hook_failed`` and ``pre_stops``: containers whose postStart is under way or
     went wrong, and whose preStop was begun. ``ending``: since when all is stopped, and with what
     grace. ``allocation``: what the pod was given of what it asks for; ``actual``: container id ->
@@ -56,6 +57,7 @@ class Memory:
 
     sandbox: Sandbox | None = None
     sandbox_made: bool = False
+    doubt_at: datetime | None = None
     admitted: bool = False
     failure: Failure | None = None
     grace: int | None = None

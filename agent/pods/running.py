@@ -13,7 +13,7 @@ from agent.pods.parts import Parts
 from agent.pods.probe_attempt import Target
 from agent.pods.state import ATTEMPT, CONTAINER_NAME, Attempt
 from agent.pods.termination import message_file, read_message
-from edgek.api.meta import Obj, uid
+from edgek.api.meta import Obj, is_deleting, uid
 from edgek.kinds.pods import all_containers, containers, init_containers
 
 
@@ -23,9 +23,10 @@ class Running:
         self._ground = ground
 
     def follow(self, pod: Obj, memory: Memory, running: Iterable[Attempt]) -> None:
-        if memory.prepared is not None:
-            self._ground.volumes_ready(pod, memory)
         probes, by_id = self.parts.probes, {a.id: a for a in running}
+        # Those of pods from before too: an earlier life of the agent made their volumes.
+        if memory.prepared is not None or (by_id and not is_deleting(pod)):
+            self._ground.volumes_ready(pod, memory)
         for container_id in probes.watched(uid(pod)):
             if container_id not in by_id:
                 probes.forget(container_id)

@@ -9,9 +9,10 @@ the final clean-up. Containers are left running when this ends and are found aga
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import TypeVar
 
 from agent.network import NetworkFailure, Sandbox
 from agent.pods.actions import Actions
@@ -52,6 +53,7 @@ from edgek.kinds.pods import is_terminal
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 WORKERS = 8
 MAX_RETRY = 60.0
 RUNTIME_RETRY = 2.0
@@ -90,21 +92,21 @@ class PodSync:
     async def _find(self) -> None:
         """What an earlier life of this agent left."""
         p = self.parts
-        await self._list()
-        self._sandboxes = await p.network.sandboxes()
+        await self._insist("list of containers", p.containers.list)
+        self._sandboxes = await self._insist("list of sandboxes", p.network.sandboxes)
         self._found = frozenset(c.id for u in p.containers.uids() for c in p.containers.of(u))
         left = await asyncio.to_thread(p.volumes.left_over)
         for pod_uid in {*p.containers.uids(), *self._sandboxes, *left, *p.cgroups.pods()}:
             p.queue.add(pod_uid)
 
-    async def _list(self) -> None:
-        outage = Outage(log, "list of containers")
+    async def _insist(self, what: str, ask: Callable[[], Awaitable[T]]) -> T:
+        outage = Outage(log, what)
         while True:
             try:
-                await self.parts.containers.list()
+                answer = await ask()
                 outage.over()
-                return
-            except RuntimeFailure as err:
+                return answer
+            except (RuntimeFailure, NetworkFailure) as err:
                 outage.failed(err)
                 await asyncio.sleep(RUNTIME_RETRY)
 
@@ -117,7 +119,7 @@ class PodSync:
                     continue
             except RuntimeFailure:
                 log.debug("cannot inspect, listing all id=%s", container_id)
-            await self._list()
+            await self._insist("list of containers", p.containers.list)
             self.look_at_all()
 
     def look_at_all(self) -> None:
@@ -151,6 +153,10 @@ class PodSync:
         """What this node gave a pod, "" where it has none."""
         memory = self._memory.get(pod_uid)
         return memory.sandbox.ip if memory is not None and memory.sandbox is not None else ""
+
+    def known(self) -> list[str]:
+        """Uids of the pods that this node runs, or has not done away with yet."""
+        return list(self._memory)
 
     async def ended(self, pod_uid: str) -> None:
         """Returns when nothing of the pod runs any more, after ``fail`` or a deletion."""

@@ -158,7 +158,7 @@ class FakeRuntime:
         )  # fmt: skip
         return container_id
 
-    async def start(self, container_id: str) -> None:
+    async def start(self, container_id: str) -> Container | None:
         container = self._containers.get(container_id)
         await self._enter("start", container.name if container else container_id)
         if container is None:
@@ -167,7 +167,7 @@ class FakeRuntime:
         if script.start_error is not None:
             raise script.start_error
         if container.state != "created":
-            return
+            return container
         self._containers[container_id] = replace(
             container, state="running", pid=1000 + self._made, started_at=self.clock.now()
         )
@@ -176,6 +176,7 @@ class FakeRuntime:
             self._timers[container_id] = asyncio.get_running_loop().call_later(
                 script.after, lambda: self.end(container_id, exit_code=code)
             )
+        return self._containers.get(container_id)
 
     async def update(self, container_id: str, resources: Resources) -> None:
         container = self._containers.get(container_id)
@@ -199,6 +200,8 @@ class FakeRuntime:
             self.end(container_id, exit_code=143)
 
     async def remove(self, container_id: str) -> None:
+        by_name = (c.id for c in self._containers.values() if c.name == container_id)
+        container_id = next(by_name, container_id)
         container = self._containers.get(container_id)
         await self._enter("remove", container.name if container else container_id)
         if container is not None:

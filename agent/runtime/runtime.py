@@ -225,7 +225,8 @@ class Runtime(Protocol):
     async def create(self, spec: ContainerSpec) -> str:
         """The id. Raises ImageMissing where the image is not local."""
 
-    async def start(self, container_id: str) -> None: ...
+    async def start(self, container_id: str) -> Container | None:
+        """The container as it is right after; None where it is gone already."""
 
     async def update(self, container_id: str, resources: Resources) -> None:
         """Changes cpu and memory of a running container; what is 0 stays as it is."""
@@ -235,7 +236,7 @@ class Runtime(Protocol):
         A container that is gone or has exited is no error."""
 
     async def remove(self, container_id: str) -> None:
-        """Kills if need be. Removing what is gone is no error."""
+        """Kills if need be. Removing what is gone is no error. A name will do for the id."""
 
     def exits(self) -> AsyncIterator[str]:
         """Ids of containers as they exit, at once; may repeat an id, never loses one that was

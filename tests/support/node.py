@@ -27,7 +27,7 @@ from edgek.kinds import EVENT, POD
 from tests.support.memory_api import MemoryApi
 
 
-async def _no_mount(
+async def no_mount(
     source: str, target: Path, *, kind: str,
     options: tuple[str, ...] = (), enter: tuple[str, ...] = (),
 ) -> None:  # fmt: skip
@@ -117,7 +117,8 @@ async def running_node(
     restored: list[Obj] | None = None,
     security: NodeSecurity | None = None,
     node: Obj | None = None,
-    mount: Mounter = _no_mount,
+    mount: Mounter = no_mount,
+    holders: FakeHolders | None = None,
     **allocatable: str,
 ) -> AsyncIterator[Node]:
     """``restored`` pods come from a checkpoint. The rest may be handed on from one life of the
@@ -135,7 +136,7 @@ async def running_node(
         security=security or NodeSecurity(),
         node=lambda: node,
     )
-    holders = FakeHolders()
+    holders = holders or FakeHolders()
     bare = Machine(cgroup_v2=False, controllers=frozenset())
     async with Tasks("node") as tasks:
         recorder = EventRecorder(api.client, clock)

@@ -85,13 +85,16 @@ class Volumes:
         volume = self.get(pod_uid, volume_name).path
         return bind_sub_path(volume, relative, target, bind=self._bind, read_only=read_only)
 
-    async def prepare(self, pod: Obj, around: Surroundings) -> None:
-        """Raises VolumeError with what is wrong with the first volume that cannot be had."""
+    async def prepare(self, pod: Obj, around: Surroundings, *, owned: bool = False) -> None:
+        """Raises VolumeError with what is wrong with the first volume that cannot be had.
+        ``owned``: the pod has had its volumes, whose files are its own since then."""
         for volume in get_path(pod, "spec", "volumes", default=[]):
-            provided = await self._prepare(pod, volume, around)
+            provided = await self._prepare(pod, volume, around, owned=owned)
             self._provided.setdefault(uid(pod), {})[volume["name"]] = provided
 
-    async def _prepare(self, pod: Obj, volume: Obj, around: Surroundings) -> Provided:
+    async def _prepare(
+        self, pod: Obj, volume: Obj, around: Surroundings, *, owned: bool
+    ) -> Provided:
         try:
             wanted = self._wanted(pod, volume, around)
         except (VolumeError, NotSynced) as err:
@@ -107,7 +110,8 @@ class Volumes:
         self._check_affinity(wanted, around)
         try:
             provided = await plugin.set_up(wanted)
-            await self._own(wanted, provided)
+            if not owned:
+                await self._own(wanted, provided)
         except Pending:
             raise
         except NotSynced:
