@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from agent.stats.volumes import VolumeAt
 
 IMAGES = Path("/var/lib/containers")
+MACHINE_IDS = {"boot_id": "bootID", "machine_id": "machineID", "system_uuid": "systemUUID"}
 """The system's own storage, which the agent's Podman uses too."""
 
 
@@ -125,6 +126,8 @@ def make_kubelet(node: Node, logs: Handler) -> Handler:
             version=KUBELET_VERSION,
             cpus=node.facts.cpus,
             memory=node.facts.memory,
+            swap=int(get_path(node.facts.info, "swap", "capacity", default=0)),
+            ids={label: str(node.facts.info[key]) for label, key in MACHINE_IDS.items()},
             desired_pods=len(parts.pods.all()),
             pods=sum(any(c.state == "running" for c in each) for each in held),
             containers=states,

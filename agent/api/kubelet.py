@@ -16,6 +16,7 @@ from typing import Any
 from agent.api.http import Ask, Endpoint, Reply, integer, json_reply
 from agent.api.stream import Handler
 from agent.runtime.runtime import Container
+from agent.stats.cadvisor_details import Machine
 from agent.stats.cadvisor_metrics import cadvisor_families
 from agent.stats.disk import Disks
 from agent.stats.exposition import CONTENT_TYPE, Family, exposition
@@ -100,8 +101,16 @@ class Kubelet:
         return _text(resource_families(await self._snapshot()))
 
     async def cadvisor(self, ask: Ask) -> Reply:
-        snapshot, own = await self._snapshot(), self.own()
-        return _text(cadvisor_families(snapshot, cpus=own.cpus, memory=own.memory))
+        own = self.own()
+        snapshot = await asyncio.to_thread(
+            self.collector.take, self.collector.known(), detailed=True
+        )
+        filesystems = [await _filesystem(path) for path in (self.data_dir, self.image_dir)]
+        about = Machine(
+            cpus=own.cpus, memory=own.memory, swap=own.swap, ids=own.ids,
+            filesystems=[found for found in filesystems if found is not None],
+        )  # fmt: skip
+        return _text(await asyncio.to_thread(cadvisor_families, snapshot, about))
 
     async def usage(self, ask: Ask) -> Reply:
         """Ours alone: what the server makes metrics.k8s.io from."""

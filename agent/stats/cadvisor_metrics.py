@@ -8,6 +8,14 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from agent.stats.cadvisor_details import (
+    Machine,
+    disk_families,
+    filesystem_families,
+    limit_families,
+    machine_families,
+    pressure_families,
+)
 from agent.stats.exposition import Family
 from agent.stats.snapshot import PodStats, Snapshot
 from agent.stats.usage import Network, Usage
@@ -40,12 +48,7 @@ def _memory(of: str) -> Read:
     return lambda usage: getattr(usage.memory, of) if usage.memory is not None else None
 
 
-def _io(of: str) -> Read:
-    return lambda usage: getattr(usage.io, of) if usage.io is not None else None
-
-
 _FAULTS = "Cumulative count of memory allocation failures."
-_DEVICE = {"device": ""}
 METRICS = (
     _Metric("container_cpu_usage_seconds_total", "counter",
             "Cumulative cpu time consumed in seconds.", _cpu("usage_ns", 1e9), {"cpu": "total"}),
@@ -60,14 +63,6 @@ METRICS = (
     _Metric("container_cpu_cfs_throttled_seconds_total", "counter",
             "Total time duration the container has been throttled.",
             _limited("throttled_ns", 1e9)),
-    _Metric("container_fs_reads_bytes_total", "counter",
-            "Cumulative count of bytes read", _io("read_bytes"), _DEVICE),
-    _Metric("container_fs_reads_total", "counter",
-            "Cumulative count of reads completed", _io("reads"), _DEVICE),
-    _Metric("container_fs_writes_bytes_total", "counter",
-            "Cumulative count of bytes written", _io("write_bytes"), _DEVICE),
-    _Metric("container_fs_writes_total", "counter",
-            "Cumulative count of writes completed", _io("writes"), _DEVICE),
     _Metric("container_last_seen", "gauge",
             "Last time a container was seen by the exporter", lambda usage: int(usage.time)),
     _Metric("container_memory_cache", "gauge",
@@ -116,8 +111,7 @@ _NETWORK = {
 }
 
 
-def cadvisor_families(snapshot: Snapshot, *, cpus: int, memory: int) -> list[Family]:
-    """``cpus`` and ``memory`` are the machine's."""
+def cadvisor_families(snapshot: Snapshot, about: Machine) -> list[Family]:
     rows = list(_rows(snapshot))
     found: dict[str, Family] = {}
     for metric in METRICS:
@@ -127,7 +121,11 @@ def cadvisor_families(snapshot: Snapshot, *, cpus: int, memory: int) -> list[Fam
         for labels, usage in rows:
             if (value := metric.read(usage)) is not None:
                 family.add(value, _sorted({**labels, **metric.more}), at=usage.time)
-    return [*found.values(), _started(snapshot), *_network(snapshot), *_machine(cpus, memory)]
+    return [
+        *found.values(), _started(snapshot), *_network(snapshot), *disk_families(rows),
+        *filesystem_families(rows[0], about.filesystems), *limit_families(rows),
+        *pressure_families(rows), *machine_families(about),
+    ]  # fmt: skip
 
 
 def _rows(snapshot: Snapshot) -> Iterable[tuple[dict[str, str], Usage]]:
@@ -179,14 +177,4 @@ def _network(snapshot: Snapshot) -> Iterable[Family]:
         family = Family(name=f"container_network_{key}_total", type="counter", help=text)
         for labels, link, time in links:
             family.add(getattr(link, field), _sorted(labels | {"interface": link.name}), at=time)
-        yield family
-
-
-def _machine(cpus: int, memory: int) -> Iterable[Family]:
-    for key, text, value in (
-        ("machine_cpu_cores", "Number of logical CPU cores.", cpus),
-        ("machine_memory_bytes", "Amount of memory installed on the machine.", memory),
-    ):
-        family = Family(name=key, help=text)
-        family.add(value, {})
         yield family

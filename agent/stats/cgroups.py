@@ -11,7 +11,9 @@ from pathlib import Path
 
 from agent.runtime.machine import CGROUP, Machine
 from agent.stats import parse
-from agent.stats.usage import Cpu, Io, Memory, Usage
+from agent.stats.usage import Cpu, Details, Io, Memory, Usage
+
+PRESSURES = ("cpu", "memory", "io")
 
 
 def container_path(pod_path: str, container_id: str) -> str:
@@ -28,7 +30,7 @@ class CgroupReader:
         memory = self._memory(path)
         return memory.working_set if memory is not None else None
 
-    def usage(self, path: str) -> Usage | None:
+    def usage(self, path: str, *, detailed: bool = False) -> Usage | None:
         """None where the cgroup is gone."""
         cpu, memory = self._cpu(path), self._memory(path)
         pids = self._read("pids", path, "pids.current")
@@ -41,6 +43,7 @@ class CgroupReader:
             io=self._io(path),
             pids=parse.parse_number(pids) if pids is not None else None,
             oom_kills=self._oom_kills(path),
+            details=self._details(path) if detailed else None,
         )
 
     def _cpu(self, path: str) -> Cpu | None:
@@ -78,7 +81,21 @@ class CgroupReader:
             swap=swapped,
         )
 
-    def _io(self, path: str) -> Io | None:
+    def _details(self, path: str) -> Details:
+        if not self._machine.cgroup_v2:
+            cpu = ("cpu.shares", "cpu.cfs_quota_us", "cpu.cfs_period_us")
+            memory = ("memory.soft_limit_in_bytes", "memory.memsw.limit_in_bytes")
+            files = [*(("cpu", f) for f in cpu), *(("memory", f) for f in memory)]
+            return parse.limits_v1(*(self._read(kind, path, f) or "" for kind, f in files))
+        names = ("cpu.weight", "cpu.max", "memory.low", "memory.swap.max")
+        limits = parse.limits_v2(*(self._read("", path, name) or "" for name in names))
+        waits = {kind: self._read("", path, f"{kind}.pressure") for kind in PRESSURES}
+        return replace(
+            limits,
+            pressure={k: parse.parse_pressure(text) for k, text in waits.items() if text},
+        )
+
+    def _io(self, path: str) -> tuple[Io, ...] | None:
         if self._machine.cgroup_v2:
             stat = self._read("io", path, "io.stat")
             return parse.io_v2(stat) if stat is not None else None

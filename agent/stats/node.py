@@ -3,15 +3,17 @@ a container it is not the machine's."""
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from agent.stats import parse
-from agent.stats.usage import Filesystem, Network, Usage
+from agent.stats.usage import Details, Filesystem, Network, Usage
 
 PROC = Path("/proc")
 
 
-def node_usage(*, proc: Path = PROC) -> Usage:
+def node_usage(*, detailed: bool = False, proc: Path = PROC) -> Usage:
     meminfo = parse.parse_meminfo((proc / "meminfo").read_text())
     vmstat = parse.parse_pairs((proc / "vmstat").read_text())
     return Usage(
@@ -20,7 +22,14 @@ def node_usage(*, proc: Path = PROC) -> Usage:
         memory=parse.node_memory(meminfo, vmstat),
         pids=running_processes((proc / "loadavg").read_text()),
         oom_kills=vmstat.get("oom_kill", 0),
+        details=Details(pressure=dict(_pressure(proc))) if detailed else None,
     )
+
+
+def _pressure(proc: Path) -> Iterator[tuple[str, tuple[int, int]]]:
+    for kind in ("cpu", "memory", "io"):
+        with suppress(OSError):  # a kernel without PSI
+            yield kind, parse.parse_pressure((proc / "pressure" / kind).read_text())
 
 
 def running_processes(loadavg: str) -> int:
@@ -48,8 +57,9 @@ def filesystem(path: Path) -> Filesystem:
     """Of the filesystem that ``path`` is on. May block where that is a network's: not in the
     event loop then. Raises OSError."""
     found = os.statvfs(path)
-    unit = found.f_frsize
+    unit, number = found.f_frsize, os.stat(path).st_dev
     return Filesystem(
+        device=device_name(f"{os.major(number)}:{os.minor(number)}"),
         capacity=found.f_blocks * unit,
         available=found.f_bavail * unit,
         used=(found.f_blocks - found.f_bfree) * unit,
@@ -57,3 +67,11 @@ def filesystem(path: Path) -> Filesystem:
         inodes_free=found.f_ffree,
         inodes_used=found.f_files - found.f_ffree,
     )
+
+
+def device_name(number: str, *, sys: Path = Path("/sys")) -> str:
+    """``/dev/sda1`` for "8:1"; the number itself where no such disk is known."""
+    try:
+        return f"/dev/{(sys / 'dev/block' / number).resolve(strict=True).name}"
+    except OSError:
+        return number

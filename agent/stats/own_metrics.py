@@ -10,12 +10,15 @@ from agent.stats.exposition import Family
 
 @dataclass(frozen=True, kw_only=True)
 class Own:
-    """``containers``: how many there are by state. ``pods``: those that run."""
+    """``containers``: how many there are by state. ``pods``: those that run. ``ids``: what tells
+    the machine and its boot from others, as cadvisor names them."""
 
     node_name: str
     version: str
     cpus: int
     memory: int
+    swap: int = 0
+    ids: Mapping[str, str] = field(default_factory=dict)
     desired_pods: int = 0
     pods: int = 0
     containers: Mapping[str, int] = field(default_factory=dict)

@@ -3,7 +3,7 @@ Documentation/admin-guide/cgroup-v1/memory.rst, cgroup-v2.rst and filesystems/pr
 
 from collections.abc import Mapping
 
-from agent.stats.usage import Cpu, Io, Memory, Network
+from agent.stats.usage import Cpu, Details, Io, Memory, Network
 
 _UNLIMITED = 1 << 62
 """v1 says "no limit" as the largest multiple of a page."""
@@ -52,20 +52,44 @@ def memory_v2(current: str, stat: str) -> Memory:
     )
 
 
-def io_v2(stat: str) -> Io:
+def io_v2(stat: str) -> tuple[Io, ...]:
     """``8:0 rbytes=1 wbytes=2 rios=3 ...``, one line a device."""
-    sums: dict[str, int] = {}
+    found = []
     for line in stat.splitlines():
-        for word in line.split()[1:]:
-            key, _, value = word.partition("=")
-            if value.isdecimal():
-                sums[key] = sums.get(key, 0) + int(value)
-    return Io(
-        read_bytes=sums.get("rbytes", 0),
-        write_bytes=sums.get("wbytes", 0),
-        reads=sums.get("rios", 0),
-        writes=sums.get("wios", 0),
+        device, *words = line.split() or [""]
+        pairs = (word.partition("=") for word in words)
+        sums = {key: int(value) for key, _, value in pairs if value.isdecimal()}
+        if sums:
+            found.append(
+                Io(
+                    device=device,
+                    read_bytes=sums.get("rbytes", 0), write_bytes=sums.get("wbytes", 0),
+                    reads=sums.get("rios", 0), writes=sums.get("wios", 0),
+                )
+            )  # fmt: skip
+    return tuple(found)
+
+
+def limits_v2(weight: str, cpu_max: str, memory_low: str, swap_max: str) -> Details:
+    """cpu.weight is told as the shares it was made of, as cadvisor does."""
+    quota, _, period = cpu_max.strip().partition(" ")
+    number = parse_number(weight)
+    return Details(
+        cpu_shares=2 + (number - 1) * 262142 // 9999 if number else 0,
+        cpu_quota_us=parse_number(quota),
+        cpu_period_us=parse_number(period),
+        memory_reservation=parse_number(memory_low),
+        swap_limit=parse_number(swap_max),
     )
+
+
+def parse_pressure(text: str) -> tuple[int, int]:
+    """``some avg10=0.00 avg60=0.00 avg300=0.00 total=12`` and ``full ...``: the totals."""
+    totals = {}
+    for line in text.splitlines():
+        kind, _, rest = line.partition(" ")
+        totals[kind] = parse_number(rest.rpartition("total=")[2])
+    return totals.get("some", 0), totals.get("full", 0)
 
 
 # -- cgroup v1 ---------------------------------------------------------------------------------
@@ -100,24 +124,37 @@ def memory_v1(usage_in_bytes: str, stat: str) -> Memory:
     )
 
 
-def io_v1(service_bytes: str, serviced: str) -> Io:
+def io_v1(service_bytes: str, serviced: str) -> tuple[Io, ...]:
     """``8:0 Read 4096`` lines and a total, of blkio.throttle.io_service*_recursive."""
     moved, times = _by_operation(service_bytes), _by_operation(serviced)
-    return Io(
-        read_bytes=moved.get("Read", 0),
-        write_bytes=moved.get("Write", 0),
-        reads=times.get("Read", 0),
-        writes=times.get("Write", 0),
-    )
+    return tuple(
+        Io(
+            device=device,
+            read_bytes=sums.get("Read", 0), write_bytes=sums.get("Write", 0),
+            reads=times.get(device, {}).get("Read", 0),
+            writes=times.get(device, {}).get("Write", 0),
+        )
+        for device, sums in moved.items()
+    )  # fmt: skip
 
 
-def _by_operation(text: str) -> dict[str, int]:
-    sums: dict[str, int] = {}
+def _by_operation(text: str) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
     for line in text.splitlines():
         words = line.split()
         if len(words) == 3 and words[2].isdecimal():
-            sums[words[1]] = sums.get(words[1], 0) + int(words[2])
-    return sums
+            found.setdefault(words[0], {})[words[1]] = int(words[2])
+    return found
+
+
+def limits_v1(shares: str, quota: str, period: str, soft: str, memsw: str) -> Details:
+    return Details(
+        cpu_shares=parse_number(shares),
+        cpu_quota_us=parse_number(quota),
+        cpu_period_us=parse_number(period),
+        memory_reservation=parse_number(soft),
+        swap_limit=parse_number(memsw),
+    )
 
 
 def working_set(usage: int, inactive_file: int) -> int:

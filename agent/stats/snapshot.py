@@ -80,12 +80,17 @@ class Collector:
         """What a snapshot is of; for the event loop, where it does not change meanwhile."""
         return [(pod, list(self.containers(uid(pod)))) for pod in self.pods()]
 
-    def take(self, known: Iterable[tuple[Obj, list[Container]]]) -> Snapshot:
-        """For a thread."""
+    def take(
+        self, known: Iterable[tuple[Obj, list[Container]]], *, detailed: bool = False
+    ) -> Snapshot:
+        """For a thread. ``detailed``: with limits and waits, which few ask for."""
         paths, links = self.paths(), node.interfaces()
-        found = (self._pod(pod, held, paths.get(uid(pod), ""), links) for pod, held in known)
+        found = (
+            self._pod(pod, held, paths.get(uid(pod), ""), links, detailed=detailed)
+            for pod, held in known
+        )
         return Snapshot(
-            node=node.node_usage(),
+            node=node.node_usage(detailed=detailed),
             pods=tuple(stats for stats in found if stats is not None),
             interfaces=links,
             link=node.default_interface(),
@@ -93,9 +98,10 @@ class Collector:
         )
 
     def _pod(
-        self, pod: Obj, containers: list[Container], path: str, links: Mapping[str, Network]
-    ) -> PodStats | None:
-        usage = self.reader.usage(path) if path else None
+        self, pod: Obj, containers: list[Container], path: str, links: Mapping[str, Network],
+        *, detailed: bool,
+    ) -> PodStats | None:  # fmt: skip
+        usage = self.reader.usage(path, detailed=detailed) if path else None
         if usage is None:
             return None
         host = links.get(self.link(uid(pod)))
@@ -103,15 +109,17 @@ class Collector:
             pod=pod,
             path=path,
             usage=usage,
-            containers=tuple(self._containers(containers, path)),
+            containers=tuple(self._containers(containers, path, detailed=detailed)),
             network=parse.from_inside(host) if host is not None else None,
         )
 
-    def _containers(self, containers: list[Container], path: str) -> Iterable[ContainerStats]:
+    def _containers(
+        self, containers: list[Container], path: str, *, detailed: bool
+    ) -> Iterable[ContainerStats]:
         for container in containers:
             if container.state != "running":
                 continue
             own = container_path(path, container.id)
-            if (usage := self.reader.usage(own)) is not None:
+            if (usage := self.reader.usage(own, detailed=detailed)) is not None:
                 name = container.labels.get(CONTAINER_NAME, "")
                 yield ContainerStats(name=name, container=container, path=own, usage=usage)

@@ -1,6 +1,7 @@
 """Usage: what a cgroup has used, as the kernel counts it. None: this machine does not count it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +35,9 @@ class Memory:
 
 @dataclass(frozen=True, kw_only=True)
 class Io:
-    """Since the cgroup was made, over all devices."""
+    """Since the cgroup was made, of one device ("8:0")."""
 
+    device: str
     read_bytes: int = 0
     write_bytes: int = 0
     reads: int = 0
@@ -43,13 +45,27 @@ class Io:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Details:
+    """What a cgroup is allowed, 0 where there is no limit, and how long it had to wait: resource ->
+    (microseconds in which some of it waited, in which all of it stood)."""
+
+    cpu_shares: int = 0
+    cpu_quota_us: int = 0
+    cpu_period_us: int = 0
+    memory_reservation: int = 0
+    swap_limit: int = 0
+    pressure: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Usage:
-    """``time`` is when it was read, seconds of the epoch."""
+    """``time`` is when it was read, seconds of the epoch. ``details`` only where asked for."""
 
     time: float
     cpu: Cpu | None = None
     memory: Memory | None = None
-    io: Io | None = None
+    io: tuple[Io, ...] | None = None
+    details: Details | None = None
     pids: int | None = None
     oom_kills: int | None = None
 
@@ -79,3 +95,4 @@ class Filesystem:
     inodes: int = 0
     inodes_free: int = 0
     inodes_used: int = 0
+    device: str = ""

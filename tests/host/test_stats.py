@@ -156,6 +156,12 @@ def test_prometheus_can_scrape_the_kubelet(cluster: RealCluster) -> None:
     assert 0 < used < 1 << 30
     [received] = samples(cadvisor, "container_network_receive_bytes_total", pod="web")
     assert received > 0
+    assert samples(cadvisor, "container_spec_cpu_shares", **own) == [2]
+    full = samples(cadvisor, "container_fs_usage_bytes", id="/")
+    assert full
+    assert max(full) > 1 << 20
+    [total] = samples(cadvisor, "machine_memory_bytes")
+    assert total > 1 << 28
     resource = raw(cluster, "nodes/node1/proxy/metrics/resource")
     assert samples(resource, "pod_memory_working_set_bytes", pod="web")
     assert samples(resource, "resource_scrape_error") == [0]

@@ -9,6 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from agent.runtime.runtime import Container
+from agent.stats.cadvisor_details import Machine
 from agent.stats.cadvisor_metrics import cadvisor_families
 from agent.stats.disk import PodDisk
 from agent.stats.exposition import Family, exposition
@@ -18,7 +19,7 @@ from agent.stats.report import report
 from agent.stats.resource_metrics import resource_families
 from agent.stats.snapshot import ContainerStats, PodStats, Snapshot
 from agent.stats.summary import About, summary
-from agent.stats.usage import Cpu, Filesystem, Io, Memory, Network, Usage
+from agent.stats.usage import Cpu, Details, Filesystem, Io, Memory, Network, Usage
 from agent.stats.volumes import VolumeAt, measure, volume_families
 
 NOW = 1_767_225_600.5
@@ -36,7 +37,9 @@ FULL = Filesystem(capacity=1000, available=1, used=999)
 def usage(cpu_ns: int, *, limit: int = 0) -> Usage:
     memory = Memory(usage=300, working_set=200, rss=100, limit=limit)
     cpu = Cpu(usage_ns=cpu_ns)
-    return Usage(time=NOW, cpu=cpu, memory=memory, io=Io(), pids=3, oom_kills=1)
+    return Usage(
+        time=NOW, cpu=cpu, memory=memory, io=(Io(device="8:0", reads=5),), pids=3, oom_kills=1
+    )
 
 
 def snapshot() -> Snapshot:
@@ -107,7 +110,7 @@ def test_the_short_summary_has_cpu_and_memory_alone() -> None:
 
 
 def test_prometheus_reads_what_cadvisor_would_write() -> None:
-    found = parsed(cadvisor_families(snapshot(), cpus=4, memory=1 << 30))
+    found = parsed(cadvisor_families(snapshot(), Machine(cpus=4, memory=1 << 30)))
     pod = {"namespace": "shop", "pod": "web"}
     main = {**pod, "container": "main", "id": MAIN, "image": "i:1", "name": "abc"}
     own = {**pod, "container": "", "id": POD, "image": "", "name": ""}
@@ -119,6 +122,30 @@ def test_prometheus_reads_what_cadvisor_would_write() -> None:
     assert found["machine_cpu_cores", frozenset()] == 4
     started = found["container_start_time_seconds", frozenset(main.items())]
     assert started == NOW - 100
+
+
+def test_dashboards_find_disks_limits_and_waits() -> None:
+    seen = snapshot()
+    waits = Details(cpu_shares=2, cpu_period_us=100000, pressure={"memory": (3_000_000, 500_000)})
+    seen = replace(seen, node=replace(seen.node, details=waits), pods=(
+        replace(seen.pods[0], usage=replace(seen.pods[0].usage, details=waits)),))  # fmt: skip
+    ids = {"boot_id": "b", "machine_id": "m", "system_uuid": "s"}
+    disk = replace(FULL, device="/dev/sda1")
+    found = parsed(cadvisor_families(
+        seen, Machine(cpus=4, memory=1, ids=ids, filesystems=(disk, disk))))  # fmt: skip
+    node = {"container": "", "id": "/", "image": "", "name": "", "namespace": "", "pod": ""}
+    own = frozenset({**node, "id": POD, "namespace": "shop", "pod": "web"}.items())
+    on_disk = frozenset({**node, "device": "/dev/sda1"}.items())
+    assert found["container_fs_limit_bytes", on_disk] == 1000
+    assert found["container_spec_cpu_shares", own] == 2
+    assert ("container_spec_cpu_quota", own) not in found
+    assert ("container_spec_cpu_shares", frozenset(node.items())) not in found
+    assert found["container_pressure_memory_waiting_seconds_total", own] == 3
+    assert found["container_pressure_memory_stalled_seconds_total", frozenset(node.items())] == 0.5
+    assert found["machine_memory_bytes", frozenset(ids.items())] == 1
+    reads = [labels for name, labels in found if name == "container_fs_reads_total"]
+    assert len(reads) == 3
+    assert all(dict(labels)["device"] for labels in reads)
 
 
 def test_prometheus_reads_the_resource_metrics() -> None:

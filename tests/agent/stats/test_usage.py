@@ -7,7 +7,7 @@ import pytest
 from agent.runtime.machine import Machine
 from agent.stats import node, parse
 from agent.stats.cgroups import CgroupReader, container_path
-from agent.stats.usage import Cpu, Io, Memory, Network
+from agent.stats.usage import Cpu, Details, Io, Memory, Network
 
 POD = "/edgek/burstable/pod1"
 CONTROLLERS = frozenset({"cpu", "cpuacct", "memory", "pids", "blkio"})
@@ -25,6 +25,12 @@ V2 = {
     "inactive_file 6291456\nactive_file 2097152\npgfault 900\npgmajfault 3\n",
     "memory.events": "low 0\nhigh 0\nmax 4\noom 1\noom_kill 1\noom_group_kill 0\n",
     "pids.current": "5\n",
+    "cpu.weight": "100\n",
+    "cpu.max": "20000 100000\n",
+    "memory.low": "0\n",
+    "memory.swap.max": "1024\n",
+    "cpu.pressure": "some avg10=0.00 avg60=0.00 avg300=0.00 total=1500000\n"
+    "full avg10=0.00 avg60=0.00 avg300=0.00 total=250000\n",
     "io.stat": "8:0 rbytes=8192 wbytes=4096 rios=2 wios=1 dbytes=0 dios=0\n"
     "259:0 rbytes=100 wbytes=0 rios=1 wios=0 dbytes=0 dios=0\n7:0 \n",
 }
@@ -32,6 +38,9 @@ V1 = {
     "cpuacct/cpuacct.usage": "2500000000\n",
     "cpuacct/cpuacct.stat": "user 200\nsystem 50\n",
     "cpu/cpu.stat": "nr_periods 40\nnr_throttled 7\nthrottled_time 300000000\n",
+    "cpu/cpu.shares": "1024\n",
+    "cpu/cpu.cfs_quota_us": "-1\n",
+    "cpu/cpu.cfs_period_us": "100000\n",
     "memory/memory.usage_in_bytes": "12582912\n",
     "memory/memory.limit_in_bytes": "9223372036854771712\n",
     "memory/memory.max_usage_in_bytes": "13000000\n",
@@ -80,8 +89,23 @@ def test_both_versions_of_cgroups_tell_the_same_usage(tmp_path: Path, v2: bool) 
         page_faults=900,
         major_page_faults=3,
     )
-    assert usage.io == Io(read_bytes=8292, write_bytes=4096, reads=3, writes=1)
+    assert usage.io is not None
+    first, *others = usage.io
+    assert first == Io(device="8:0", read_bytes=8192, write_bytes=4096, reads=2, writes=1)
+    assert [(io.device, io.read_bytes, io.reads) for io in others] == [("259:0", 100, 1)]
     assert (usage.pids, usage.oom_kills) == (5, 1)
+
+
+def test_limits_and_waits_are_read_where_they_are_asked_for(tmp_path: Path) -> None:
+    found = reader(tmp_path, v2=True).usage(POD, detailed=True)
+    assert found is not None
+    assert found.details == Details(
+        cpu_shares=2597, cpu_quota_us=20000, cpu_period_us=100000, swap_limit=1024,
+        pressure={"cpu": (1_500_000, 250_000)},
+    )  # fmt: skip
+    old = reader(tmp_path / "v1", v2=False).usage(POD, detailed=True)
+    assert old is not None
+    assert old.details == Details(cpu_shares=1024, cpu_period_us=100000)
 
 
 @pytest.mark.parametrize("v2", [True, False])
