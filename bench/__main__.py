@@ -3,11 +3,12 @@
 import sys
 from collections.abc import Callable, Sequence
 
-from bench import agent, api, change, memory, scale, scheduler
+from bench import agent, api, change, memory, scale, scheduler, start
 
 BENCHMARKS: tuple[tuple[str, Callable[[Sequence[str]], None]], ...] = (
     ("memory", memory.main),
     ("agent", agent.main),
+    ("start", start.main),
     ("api", api.main),
     ("scale", scale.main),
     ("change", change.main),

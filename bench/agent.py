@@ -68,7 +68,7 @@ def idle(cluster: RealCluster, what: str, *, seconds: float) -> float:
     children = (after.children_cpu - before.children_cpu) / seconds * 100
     changed = sorted({str(p.relative_to(node.dir)) for p in changed_files(node.dir, since=began)})
     print(
-        f"agent {what}, {seconds:.0f} s: {share:.2f} % of a core (programs it ran {children:.2f} %),"
+        f"agent {what}, {seconds:.0f} s: {share:.2f} % of a core (its programs {children:.2f} %),"
         f" {(after.wakeups - before.wakeups) / seconds:.1f} wakeups/s,"
         f" {after.written - before.written} bytes written,"
         f" files changed: {', '.join(changed) or 'none'}"

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from agent.pods.image_credentials import OWN, Auth, credentials_for
@@ -113,6 +114,7 @@ class Images:
         self._held: set[str] | None = None
         """Pods that wait for archives to be loaded, while they are."""
         self._slots = asyncio.Semaphore(parallel)
+        self._looking: dict[str, asyncio.Future[Image | None]] = {}
         self.records = records or PullRecords()
 
     async def ensure(
@@ -127,7 +129,7 @@ class Images:
         if not is_reference(reference):
             return self._refuse_name(want, reference)
         policy = pull_policy(container)
-        present = await self._runtime.find_image(reference)
+        present = await self._find(reference)
         # One who may not pull it must not make another wait who may.
         key = (normalize_reference(reference), tuple(tuple(a.items()) for a in auths))
         pull = self._pulls.setdefault(key, _Pull(reference))
@@ -147,6 +149,20 @@ class Images:
             self._let_go(key, want)
             return self._refuse_pull(want, reference, here=present is not None)
         return self._pull(pull, want, auths)
+
+    async def _find(self, reference: str) -> Image | None:
+        """One look for all who want to know at this moment."""
+        looking = self._looking.get(reference)
+        if looking is None:
+            looking = asyncio.ensure_future(self._runtime.find_image(reference))
+            self._looking[reference] = looking
+            looking.add_done_callback(partial(self._found, reference))
+        return await asyncio.shield(looking)
+
+    def _found(self, reference: str, looking: "asyncio.Future[Image | None]") -> None:
+        del self._looking[reference]
+        if not looking.cancelled():
+            looking.exception()  # told to those who wait, if any still do
 
     def forget(self, uid: str) -> None:
         """The pod is gone: nobody waits for its images any more."""

@@ -20,6 +20,10 @@ from edgek.kinds.pods import TERMINAL_PHASES
 log = logging.getLogger(__name__)
 
 WORKERS = 4
+BEGUN_SECONDS = 0.5
+"""How long it may wait to be told that a pod begins: most run by then, and the server is spared a
+write to its disk for each."""
+_BEGINS = ("ContainerCreating", "PodInitializing")
 MAX_RETRY = 30.0
 OWN_FIELDS = (
     "phase", "reason", "message", "hostIP", "hostIPs", "podIP", "podIPs", "startTime", "qosClass",
@@ -42,7 +46,7 @@ class StatusWriter:
         shown = self._pods.shown(uid(pod)) or pod
         if plan_patch(shown, status) or uid(pod) in self._wanted:
             self._wanted[uid(pod)] = status
-            self._queue.add(uid(pod))
+            self._queue.add_after(uid(pod), BEGUN_SECONDS if only_begins(shown, status) else 0)
 
     def latest(self, pod: Obj) -> Obj:
         """The pod with what we know of its status, heard by a server or not."""
@@ -110,6 +114,17 @@ class StatusWriter:
             raise
         except NotFound:  # gone, or another pod has its name: the informer will say so
             self.forget(pod_uid)
+
+
+def only_begins(pod: Obj, status: Obj) -> bool:
+    """Whether a first status says no more than that the pod is being worked on."""
+    if (pod.get("status") or {}).get("startTime") or status.get("phase") != "Pending":
+        return False
+    found = (status.get(f"{which}tatuses") or () for which in ("containerS", "initContainerS"))
+    states = [c.get("state") or {} for some in found for c in some]
+    return not status.get("reason") and all(
+        (s.get("waiting") or {}).get("reason") in _BEGINS for s in states
+    )
 
 
 def last_status(pod: Obj, status: Obj | None) -> Obj | None:

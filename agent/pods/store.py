@@ -209,7 +209,10 @@ class Containers:
 
     async def look(self, container_id: str) -> str:
         """One container anew; the uid of its pod, "" where it is nobody's."""
-        found = await self._runtime.inspect(container_id)
+        return self.saw(container_id, await self._runtime.inspect(container_id))
+
+    def saw(self, container_id: str, found: Container | None) -> str:
+        """That is what one container is now; the uid of its pod, "" where it is nobody's."""
         known = self.pod_of(container_id)
         pod_uid = known or (found.labels.get(POD_UID, "") if found else "")
         if found is None:

@@ -152,7 +152,7 @@ class PodmanRuntime:
         with translated(f"POST {path} for {handler}"):
             return await self._handlers.create(handler, body)
 
-    async def start(self, container_id: str) -> None:
+    async def start(self, container_id: str) -> Container | None:
         try:
             await self._call("POST", f"/containers/{container_id}/start")
         except RuntimeFailure as err:
@@ -160,6 +160,7 @@ class PodmanRuntime:
         container = await self.inspect(container_id)
         if container is not None and container.state == "exited":
             self._exits.publish(container_id)
+        return container
 
     async def update(self, container_id: str, resources: Resources) -> None:
         body = plan_update(resources, machine=self._machine)
