@@ -4,6 +4,7 @@ A test that needs what a machine cannot give is skipped by name with the reason.
 the skips are counted: one more than ``ALLOWED_SKIPS`` fails the run, so that none joins unnoticed.
 """
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,6 +17,11 @@ from server.app import Api
 from tests.support.api import admin, open_api
 
 ALLOWED_SKIPS = 0
+
+
+def pytest_configure() -> None:
+    # Else pytest-asyncio makes one by asking for it, and nobody closes that.
+    asyncio.set_event_loop(None)
 
 
 @pytest.hookimpl(trylast=True)

@@ -100,6 +100,7 @@ class Space:
         self.bed, self.name, self.ip = bed, name, address
         self.dir = bed.dir / name
         self.cgroup = f"/{bed.tag}/{name}"
+        self._booted: subprocess.Popen[bytes] | None = None
 
     @property
     def pid(self) -> int | None:
@@ -114,7 +115,7 @@ class Space:
             (self.dir / place).mkdir(parents=True, exist_ok=True)
         (self.dir / "etc/containers/policy.json").write_text(POLICY)
         with (self.dir / "init.log").open("a") as log:
-            subprocess.Popen(
+            self._booted = subprocess.Popen(
                 ["unshare", "-mnpiu", "--mount-proc", "--fork", "--kill-child=KILL",
                  "bash", "-c", INIT, "init", self.dir, self.name, str(self.bed.hide_v2), *PRIVATE],
                 start_new_session=True, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
@@ -132,6 +133,9 @@ class Space:
         for pid, argv in list(_processes()):
             if argv[0] == me or (argv[0] == b"unshare" and me in argv):
                 _kill_and_wait(pid)
+        if self._booted is not None:
+            self._booted.wait(10)
+            self._booted = None
 
     def unplug(self) -> None:
         """The cable is out: peers time out, eth0 has no carrier."""
