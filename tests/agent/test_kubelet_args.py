@@ -68,6 +68,7 @@ def test_what_is_reserved_for_system_and_kube_adds_up() -> None:
         ({"system_reserved": "memory=-1"}, "is negative"),
         ({"image_gc_high_threshold": 10}, "--image-gc-low-threshold must be below"),
         ({"enforce_node_allocatable": "all"}, "must be pods or none"),
+        ({"max_parallel_image_pulls": 0}, "--max-parallel-image-pulls must be from 1"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(settings: dict[str, Any], message: str) -> None:
@@ -89,3 +90,9 @@ def test_crashing_containers_may_be_started_again_sooner_but_not_later() -> None
     for wrong in ("0s", "6m"):
         with pytest.raises(UsageError, match="must be from 1s to 5m"):
             parse(max_container_restart_period=wrong)
+
+
+def test_pulls_are_two_at_a_time_as_many_as_is_said_or_one() -> None:
+    assert parse().parallel_pulls == 2
+    assert parse(max_parallel_image_pulls=5).parallel_pulls == 5
+    assert parse(max_parallel_image_pulls=5, serialize_image_pulls=True).parallel_pulls == 1
