@@ -93,8 +93,10 @@ class World:
 
     async def is_gone(self, node: Node, *, within: float = 150) -> None:
         deadline = self.clock.monotonic() + within
-        while (left := await self.left(node)) and self.clock.monotonic() < deadline:
-            await asyncio.sleep(0.5)  # noqa: ASYNC110 - of many kinds of things
+        left = ["not looked yet"]
+        while left and self.clock.monotonic() < deadline:
+            await asyncio.sleep(0.5)
+            left = await self.left(node)
         assert left == []
 
     async def left(self, node: Node) -> list[str]:
