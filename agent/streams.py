@@ -161,13 +161,15 @@ def claimed_volumes(sync: PodSync) -> Iterator["VolumeAt"]:
                 continue
             with suppress(VolumeError):
                 provided = sync.parts.volumes.get(uid(pod), volume["name"])
-                if not provided.device:
+                if not provided.device or provided.measure is not None:
                     yield VolumeAt(
                         pod_uid=uid(pod),
                         namespace=claim.namespace,
                         volume=volume["name"],
                         claim=claim.name,
                         path=provided.path,
+                        raw=provided.device,
+                        ask=provided.measure,
                     )
 
 

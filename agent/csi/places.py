@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 CSI = "kubernetes.io~csi"
 VOL_DATA = "vol_data.json"
 RECORD = "csi.json"
+ATTACHMENT = "attachment.json"
+"""Beside the record: what the attacher says of the volume, which may be a secret."""
 ATTACHED = "edgekAttachedAs"
 """In a staged volume's vol_data.json, beside upstream's keys."""
 
@@ -118,6 +120,11 @@ def read_record(directory: Path) -> Record | None:
         return Record(**data) if data else None
     except TypeError:  # written by another version
         return None
+
+
+def read_attachment(directory: Path) -> dict[str, str] | None:
+    file = directory / ATTACHMENT
+    return _read(file) if file.exists() else None
 
 
 def write_record(directory: Path, record: Record) -> None:

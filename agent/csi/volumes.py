@@ -8,18 +8,22 @@ away without it, and what stays staged is unstaged when it comes back.
 
 import asyncio
 import logging
+from functools import partial
 from pathlib import Path
 
 from agent.csi.alone import Alone
 from agent.csi.csi_node import NodeReport
 from agent.csi.driver import Driver, Drivers
+from agent.csi.measure import measure
 from agent.csi.messages import EXPAND, MOUNT_GROUP, SINGLE_NODE_MULTI_WRITER, STAGE_UNSTAGE
 from agent.csi.places import (
     ATTACHED,
+    ATTACHMENT,
     RECORD,
     VOL_DATA,
     Places,
     Record,
+    read_attachment,
     read_record,
     remove_empty,
     remove_target,
@@ -43,6 +47,7 @@ from agent.pods.mounts import MountError, mounts_below, unmount_below
 from agent.pods.volumes.objects import fs_group
 from agent.pods.volumes.plugin import Provided, VolumeError, Wanted, in_thread
 from edgek.aio.tasks import Tasks
+from edgek.api.errors import ServiceUnavailable
 from edgek.control.events import Source
 from edgek.kinds import CSI_DRIVER, SECRET
 
@@ -95,6 +100,7 @@ class CsiVolumes:
             read_only=volume.read_only,
             device=record.block,
             owned=owned_by_group(volume) and not mount_group,
+            measure=partial(measure, self._drivers, record),
         )
 
     def _is_published(self, record: Record) -> bool:
@@ -112,9 +118,7 @@ class CsiVolumes:
         """Whether the driver itself sees to the fsGroup."""
         record = volume.record
         await in_thread(lambda: self._write_down(wanted.directory, record))
-        if record.attached:
-            await self._report.tell_in_use(await self._in_use())
-        context = await self._server.attachment(record, self._node) if record.attached else {}
+        context = await self._attachment(record, wanted.directory) if record.attached else {}
         group = fs_group(wanted.pod) if await driver.can(MOUNT_GROUP) else None
         single = await driver.can(SINGLE_NODE_MULTI_WRITER)
         asked = capability(volume, single=single, mount_group=group)
@@ -142,6 +146,22 @@ class CsiVolumes:
         await in_thread(lambda: check_published(Path(record.target)))
         self._published.add(record.target)
         return group is not None
+
+    async def _attachment(self, record: Record, directory: Path) -> dict[str, str]:
+        """With no server in reach, what it was when the pod came here: the node may have booted
+        since, but nobody can have moved the pod."""
+        used = await self._in_use()
+        try:
+            await self._report.tell_in_use(used)
+            found = await self._server.attachment(record, self._node)
+        except ServiceUnavailable:
+            kept = await asyncio.to_thread(read_attachment, directory)
+            if kept is None:
+                raise
+            self._report.in_use(used)  # when the server is back
+            return kept
+        await in_thread(lambda: write_json(directory / ATTACHMENT, found))
+        return found
 
     def _write_down(self, directory: Path, record: Record) -> None:
         target = Path(record.target)
@@ -239,6 +259,7 @@ class CsiVolumes:
         (target.parent / VOL_DATA).unlink(missing_ok=True)
         up_to = self._places.plugins if record.block else self._places.pods
         remove_empty(target.parent, up_to=up_to)
+        (directory / ATTACHMENT).unlink(missing_ok=True)
         (directory / RECORD).unlink(missing_ok=True)
 
     # -- beside ----------------------------------------------------------------------------

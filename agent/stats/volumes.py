@@ -7,7 +7,7 @@ limit, a few at once; one that hangs has no figures.
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,13 +22,16 @@ _FORMAT = "%S %b %f %a %c %d"
 
 @dataclass(frozen=True, kw_only=True)
 class VolumeAt:
-    """``volume`` is its name in the pod, ``claim`` that of the PersistentVolumeClaim."""
+    """``volume`` is its name in the pod, ``claim`` that of the PersistentVolumeClaim. ``ask``: who
+    knows better than the file system; ``raw``: there is none."""
 
     pod_uid: str
     namespace: str
     volume: str
     claim: str
     path: Path
+    raw: bool = False
+    ask: Callable[[], Awaitable[Filesystem | None]] | None = field(default=None, compare=False)
 
 
 Found = Mapping[VolumeAt, Filesystem]
@@ -56,12 +59,13 @@ async def measure(volumes: Iterable[VolumeAt]) -> dict[VolumeAt, Filesystem]:
     wanted = list(volumes)
     slots = asyncio.Semaphore(AT_ONCE)
 
-    async def one(path: Path) -> Filesystem | None:
+    async def one(volume: VolumeAt) -> Filesystem | None:
         async with slots:
-            return await stat_filesystem(path)
+            told = await volume.ask() if volume.ask is not None else None
+            return told if told is not None or volume.raw else await stat_filesystem(volume.path)
 
-    paths = list(dict.fromkeys(volume.path for volume in wanted))
-    answers = dict(zip(paths, await asyncio.gather(*map(one, paths)), strict=True))
+    paths = {volume.path: volume for volume in wanted}
+    answers = dict(zip(paths, await asyncio.gather(*map(one, paths.values())), strict=True))
     found = {volume: answers[volume.path] for volume in wanted}
     return {volume: filesystem for volume, filesystem in found.items() if filesystem is not None}
 

@@ -76,7 +76,7 @@ class CsiDriver:
         *,
         mounter: Any = None,
         name: str = NAME,
-        capabilities: tuple[int, ...] = (1, 3),
+        capabilities: tuple[int, ...] = (1, 2, 3),
         topology: dict[str, str] | None = None,
     ) -> None:
         self.name, self.store = name, store
@@ -134,7 +134,7 @@ class CsiDriver:
     def _node(self) -> Iterator[tuple[str, Callable[[bytes], bytes]]]:
         for method in ("NodeGetInfo", "NodeGetCapabilities", "NodeStageVolume",
                        "NodeUnstageVolume", "NodePublishVolume", "NodeUnpublishVolume",
-                       "NodeExpandVolume"):  # fmt: skip
+                       "NodeExpandVolume", "NodeGetVolumeStats"):  # fmt: skip
             yield f"/csi.v1.Node/{method}", lambda request, m=method: self._answer(m, request)
 
     def _answer(self, method: str, request: bytes) -> bytes:
@@ -164,6 +164,10 @@ class CsiDriver:
 
     def _NodeGetCapabilities(self, message: Message) -> Message:
         return {"capabilities": [{"rpc": {"type": kind}} for kind in self._capabilities]}
+
+    def _NodeGetVolumeStats(self, message: Message) -> Message:
+        size = {"total": 1 << 30, "used": 1 << 20, "available": (1 << 30) - (1 << 20), "unit": 1}
+        return {"usage": [size, {"total": 100, "used": 3, "available": 97, "unit": 2}]}
 
     def _NodeStageVolume(self, message: Message) -> None:
         if "block" in message["volume_capability"]:

@@ -7,7 +7,7 @@ Both may take as long as they need, but never for ever; cancelling them must be 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Protocol
 
 from agent.pods.environment import Surroundings
 from agent.pods.state import Waiting
+from agent.stats.usage import Filesystem
 from edgek.api.meta import Obj, get_path
 
 THREAD_SECONDS = 20.0
@@ -84,7 +85,8 @@ class Wanted:
 @dataclass(frozen=True, kw_only=True)
 class Provided:
     """A volume that is there. ``path`` is what containers mount (``device``: the device node).
-    ``no_exec``: nothing in it may be run.
+    ``no_exec``: nothing in it may be run. ``measure``: who knows better than the file system how
+    full it is; None where that cannot be said now.
     ``owned``: the pod's fsGroup is to own what is in it, as upstream has it for this type."""
 
     path: Path
@@ -92,6 +94,7 @@ class Provided:
     device: bool = False
     owned: bool = False
     no_exec: bool = False
+    measure: Callable[[], Awaitable[Filesystem | None]] | None = None
 
 
 class VolumePlugin(Protocol):

@@ -24,7 +24,9 @@ from agent.pods.environment import Surroundings
 from agent.pods.mounts import MountError
 from agent.pods.tokens import Tokens
 from agent.pods.volumes.plugin import VolumeError, Wanted
+from agent.stats.volumes import VolumeAt, measure
 from edgek.aio.clock import FakeClock
+from edgek.api.errors import ServiceUnavailable
 from edgek.api.meta import Key, Obj
 from edgek.control.events import EventRecorder
 from edgek.kinds import (
@@ -37,7 +39,7 @@ from edgek.kinds import (
 )  # fmt: skip
 from edgek.kinds.kind import Kind
 from tests.support.csi_driver import NAME, CsiDriver, Links
-from tests.support.memory_api import MemoryApi
+from tests.support.memory_api import MemoryApi, fail
 from tests.support.pods import make_pod
 
 DRIVER_NODE = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node1", "uid": "u1"}}
@@ -338,6 +340,50 @@ async def test_an_attached_volume_waits_for_its_attachment_and_is_in_use_till_it
         assert in_use()
         (driver.store / "fail").unlink()
         await until(lambda: not in_use())
+
+
+async def test_with_no_server_in_reach_an_attached_volume_is_mounted_as_it_was(
+    place: Path, driver: CsiDriver
+) -> None:
+    name = "csi-" + hashlib.sha256(f"disk1{NAME}node1".encode()).hexdigest()
+    context = {"path": "/dev/x"}
+    async with bed(place) as b:
+        b.driver_object(attachRequired=True)
+        wanted = b.persistent(make_pod())
+        status = {"attached": True, "attachmentMetadata": context}
+        b.api.put(VOLUME_ATTACHMENT, {"metadata": {"name": name}, "status": status})
+        await b.csi.volumes.set_up(wanted)
+        assert (wanted.directory / "attachment.json").stat().st_mode & 0o777 == 0o600
+    driver.calls.clear()
+    gone = ServiceUnavailable("no server in reach")
+    b.api.before += [fail("GET", "volumeattachments", gone, times=99),
+                     fail("PATCH", "nodes", gone, times=99)]  # fmt: skip
+    async with bed(place, b.api) as b:  # links are no mounts: as after a reboot
+        b.driver_object(attachRequired=True)
+        await b.csi.volumes.set_up(wanted)
+        assert last(driver, "NodeStageVolume")["publish_context"] == context
+        assert last(driver, "NodePublishVolume")["publish_context"] == context
+        other = b.persistent(make_pod("other"))
+        with pytest.raises(ServiceUnavailable):
+            await b.csi.volumes.set_up(other)  # it never was here
+
+
+async def test_a_driver_that_can_says_how_full_its_volume_is(
+    place: Path, driver: CsiDriver
+) -> None:
+    async with bed(place) as b:
+        b.driver_object()
+        provided = await b.csi.volumes.set_up(b.persistent(make_pod()))
+        assert provided.measure is not None
+        ask = {"namespace": "n", "volume": "v", "claim": "c", "path": provided.path}
+        volume = VolumeAt(pod_uid="u", ask=provided.measure, **ask)
+        (found,) = (await measure([volume])).values()
+        assert (found.capacity, found.used, found.inodes_used) == (1 << 30, 1 << 20, 3)
+        assert last(driver, "NodeGetVolumeStats")["volume_path"] == str(provided.path)
+        (driver.store / "fail").write_text("NodeGetVolumeStats")
+        assert await provided.measure() is None
+        (of_disk,) = (await measure([volume])).values()
+        assert of_disk.capacity != 1 << 30
 
 
 async def test_what_the_driver_refuses_is_said_in_its_words(place: Path, driver: CsiDriver) -> None:
