@@ -23,6 +23,31 @@ pytestmark = [
 ]
 
 OPEN, LOCKED = "10.98.0.1:5000", "10.98.0.1:5001"
+CONF = f"""
+[[registry]]
+location = "{OPEN}"
+insecure = true
+[[registry]]
+location = "{LOCKED}"
+insecure = true
+[[registry]]
+location = "mirrored.example"
+[[registry.mirror]]
+location = "{OPEN}"
+insecure = true
+[[registry]]
+location = "untrusted.example"
+[[registry.mirror]]
+location = "{OPEN}"
+insecure = true
+[[registry]]
+location = "blocked.example"
+blocked = true
+"""
+POLICY = {
+    "default": [{"type": "insecureAcceptAnything"}],
+    "transports": {"docker": {"untrusted.example": [{"type": "reject"}]}},
+}
 USER, PASSWORD = "ali", "open sesame"
 # bcrypt, made with: htpasswd -nbB
 HTPASSWD = f"{USER}:$2b$04$Pz6KWxaH7eXp0OeVaT0bcemYeT6CmDPZpvqEv8vs2ThT1R0mhCbiG\n"
@@ -65,11 +90,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
         for node in up.bed.nodes:
             conf = node.dir / "etc/containers/registries.conf.d"
             conf.mkdir()
-            (conf / "test.conf").write_text(
-                "".join(
-                    f'[[registry]]\nlocation = "{r}"\ninsecure = true\n' for r in (OPEN, LOCKED)
-                )
-            )
+            (conf / "test.conf").write_text(CONF)
+            (node.dir / "etc/containers/policy.json").write_text(json.dumps(POLICY))
             up.stop(node)
             up.start_agent(node)  # Podman reads it once
         for address in (OPEN, LOCKED):
@@ -77,13 +99,15 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
         yield up
 
 
-def run_pod(cluster: RealCluster, name: str, image: str, *, secret: str = "") -> None:
+def run_pod(
+    cluster: RealCluster, name: str, image: str, *, secret: str = "", policy: str = "Always"
+) -> None:
     spec = {
         "nodeName": "node2",
         "terminationGracePeriodSeconds": 0,
         "imagePullSecrets": [{"name": secret}] if secret else [],
         "containers": [
-            {"name": "main", "image": image, "imagePullPolicy": "Always",
+            {"name": "main", "image": image, "imagePullPolicy": policy,
              "command": ["sleep", "1000"]},
         ],
     }  # fmt: skip
@@ -108,6 +132,7 @@ def test_an_image_is_pulled_from_a_registry(cluster: RealCluster) -> None:
     text = described(cluster, "pulled")
     assert f'Pulling image "{OPEN}/app:1"' in text
     assert f'Successfully pulled image "{OPEN}/app:1" in ' in text
+    assert " including waiting). Image size: " in text
 
 
 def test_a_tag_that_is_not_there_is_named(cluster: RealCluster) -> None:
@@ -146,3 +171,21 @@ def test_a_password_is_taken_from_the_pull_secret(cluster: RealCluster) -> None:
     for name in ("stranger", "known"):
         assert PASSWORD not in described(cluster, name)
     assert PASSWORD not in (cluster.bed.nodes[1].dir / "edgek.log").read_text()
+    run_pod(cluster, "thief", f"{LOCKED}/app:1", policy="Never")
+    cluster.wait(
+        "it is somebody else's", lambda: "ErrImageNeverPull" in described(cluster, "thief")
+    )
+    assert "does not have the proper auth (image secret)" in described(cluster, "thief")
+
+
+def test_the_files_of_podman_on_the_node_count(cluster: RealCluster) -> None:
+    run_pod(cluster, "mirrored", "mirrored.example/app:1")
+    run_pod(cluster, "blocked", "blocked.example/app:1")
+    run_pod(cluster, "untrusted", "untrusted.example/app:1")
+    runs(cluster, "mirrored")
+    for name, words in (
+        ("blocked", "is blocked in"),
+        ("untrusted", "because the signature validation failed: Source image rejected"),
+        ("untrusted", "Error: SignatureValidationFailed"),
+    ):
+        cluster.wait(f"{name}: {words}", lambda n=name, w=words: w in described(cluster, n))

@@ -46,7 +46,7 @@ class ImageVolume:
     async def _find(self, wanted: Wanted) -> str:
         """The image's id, when it has come. Raises Pending where it could not be pulled."""
         reference, pod_uid = str(wanted.source["reference"]), uid(wanted.pod)
-        as_container = {"name": wanted.name, "image": reference}
+        as_container = {"name": f"volume/{wanted.name}", "image": reference}
         if policy := wanted.source.get("pullPolicy"):
             as_container["imagePullPolicy"] = policy
         auths = credentials_for(wanted.pod, reference, wanted.around.lookup)
