@@ -4,6 +4,7 @@ As pkg/kubelet/token: with the server gone a pod keeps the token it has, which i
 of earlier tokens are read back after a restart of the agent.
 """
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -17,6 +18,9 @@ from edgek.kinds import SERVICE_ACCOUNT
 DEFAULT_SECONDS = 3600
 MAX_AGE = timedelta(hours=24)
 RETRY = timedelta(seconds=30)
+FIRST_SECONDS = 2.0
+"""How long a pod that has a token of before waits to begin: a server that is out of reach may give
+no answer at all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,16 +42,17 @@ class Tokens:
         mine = self._held.setdefault(uid(pod), {})
         key = (source.get("audience") or "", seconds)
         held = mine.get(key)
-        now = self._clock.now()
-        if held is not None and now < held.renew_at:
+        if held is not None and self._clock.now() < held.renew_at:
             return held.token
+        begins_with_old = held is None and old is not None
         try:
-            held = await self._request(pod, audience=key[0], seconds=seconds)
-        except ApiError:
+            async with asyncio.timeout(FIRST_SECONDS if begins_with_old else None):
+                held = await self._request(pod, audience=key[0], seconds=seconds)
+        except (ApiError, TimeoutError):
             kept = held.token if held is not None else old
             if kept is None:
                 raise
-            held = _Held(token=kept, renew_at=now + RETRY)
+            held = _Held(token=kept, renew_at=self._clock.now() + RETRY)
         mine[key] = held
         return held.token
 
