@@ -158,7 +158,7 @@ class Upkeep:
             tell=self._tell,
             on_conditions=self._conditions,
         )
-        parts.launcher.images.on_pull = images.pulled
+        parts.launcher.images.puller.on_pull = images.pulled
         parts.launcher.images.collect = images.prune
         await evictor.run()
 
