@@ -77,7 +77,7 @@ def build_pod_sync(
         shares=NfsDirectory(pod_root.parent / "shares", mount=mount),
     )  # fmt: skip
     volumes = Volumes(
-        pod_root, (*table, *more_volumes), tokens=tokens, mount=mount,
+        pod_root, (*table, *more_volumes), tokens=tokens, mount=mount, warn=events.warning,
         started=lambda: [p for p in pods.all() if containers.of(uid(p)) and not is_terminal(p)],
     )  # fmt: skip
     sources = Sources(client, tasks, changed=queue.add)

@@ -10,7 +10,16 @@ import asyncio
 import os
 import stat
 import threading
+from collections.abc import Callable
 from pathlib import Path
+
+FIRST_REPORT, REPORT = 30.0, 60.0
+ADVICE = (
+    "https://kubernetes.io/docs/tasks/configure-pod-container/security-context/"
+    "#configure-volume-permission-and-ownership-change-policy-for-pods"
+)
+Tell = Callable[[str], None]
+"""Takes the end of a sentence that begins with the volume."""
 
 READ_WRITE, READ_ONLY, ENTER = 0o660, 0o440, 0o110
 
@@ -22,24 +31,47 @@ def is_owned(path: Path, gid: int, *, read_only: bool) -> bool:
     return found.st_gid == gid and stat.S_IMODE(found.st_mode) & mask == mask
 
 
-async def own(path: Path, gid: int, *, policy: str, read_only: bool = False) -> None:
-    """``policy`` is the pod's fsGroupChangePolicy. Takes as long as it takes; ends when
-    cancelled."""
-    stop = threading.Event()
+class _Walk:
+    """What the event loop and the walk in its thread know of each other."""
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+        self.files = 0
+
+
+async def own(
+    path: Path, gid: int, *, policy: str, read_only: bool = False, tell: Tell | None = None
+) -> None:
+    """``policy`` is the pod's fsGroupChangePolicy. Takes as long as it takes, and tells of it;
+    ends when cancelled."""
+    walk = _Walk()
+    telling = asyncio.create_task(_tell(walk, tell)) if tell is not None else None
     try:
-        await asyncio.to_thread(_own, path, gid, policy, read_only, stop)
+        await asyncio.to_thread(_own, path, gid, policy, read_only, walk)
     finally:
-        stop.set()
+        walk.stop.set()
+        if telling is not None:
+            telling.cancel()
 
 
-def _own(path: Path, gid: int, policy: str, read_only: bool, stop: threading.Event) -> None:
+async def _tell(walk: _Walk, tell: Tell) -> None:
+    """As VolumeOwnership.monitorProgress."""
+    await asyncio.sleep(FIRST_REPORT)
+    tell(f" is taking longer than expected, consider using OnRootMismatch - {ADVICE}")
+    while True:
+        await asyncio.sleep(REPORT)
+        tell(f", processed {walk.files} files.")
+
+
+def _own(path: Path, gid: int, policy: str, read_only: bool, walk: _Walk) -> None:
     if policy == "OnRootMismatch" and is_owned(path, gid, read_only=read_only):
         return
     # Bottom up: the topmost directory is right only when all below it is.
     for _, directories, files, handle in os.fwalk(path, topdown=False, follow_symlinks=False):
         for entry in (*files, *directories):
-            if stop.is_set():
+            if walk.stop.is_set():
                 return
+            walk.files += 1
             _own_one(entry, gid, read_only=read_only, at=handle)
     _own_one(str(path), gid, read_only=read_only)
 

@@ -52,8 +52,11 @@ class Volumes:
         mount: Mounter,
         bind: Bind = bind_handle,
         started: Callable[[], Iterable[Obj]] = tuple,
+        warn: Callable[[Obj, str, str], None] = lambda pod, reason, message: None,
     ) -> None:
-        """``started``: pods that have containers. After a restart they hold what they had."""
+        """``started``: pods that have containers. After a restart they hold what they had.
+        ``warn`` is an event of a pod."""
+        self._warn = warn
         self._started = started
         self._bind = bind
         self.root = root
@@ -135,7 +138,13 @@ class Volumes:
         if group is None or not provided.owned or provided.read_only or done in self._owned:
             return
         policy = get_path(wanted.pod, "spec", "securityContext", "fsGroupChangePolicy")
-        await own(provided.path, group, policy=policy or "Always")
+        where = f"{uid(wanted.pod)}/volumes/{wanted.type}/{wanted.name}"
+
+        def tell(how: str) -> None:
+            text = f"Setting volume ownership for {where}{how}"
+            self._warn(wanted.pod, "VolumePermissionChangeInProgress", text)
+
+        await own(provided.path, group, policy=policy or "Always", tell=tell)
         self._owned.add(done)
 
     def _wanted(self, pod: Obj, volume: Obj, around: Surroundings) -> Wanted:

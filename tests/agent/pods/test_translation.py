@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import os
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -17,7 +18,7 @@ from agent.pods.payload import volume_payload
 from agent.pods.place import Place
 from agent.pods.plan import plan_pod
 from agent.pods.resources import pod_resources
-from agent.pods.volumes.ownership import own
+from agent.pods.volumes.ownership import _own, _tell, _Walk, own
 from agent.pods.volumes.plugin import Provided
 from agent.runtime.runtime import ContainerSpec, Image, Namespaces
 from edgek.api.meta import Obj
@@ -293,6 +294,23 @@ def test_a_failed_probe_may_shorten_the_grace(kind: str) -> None:
     state = state_of(ran("main"), unhealthy={"main-0": f"{kind} probe"})
     (stop,) = plan_pod(pod, state, now=at(5)).stop
     assert stop.grace_seconds == 3
+
+
+@pytest.mark.looptime
+async def test_a_long_change_of_owners_is_told_of_and_can_be_given_up(tmp_path: Path) -> None:
+    told: list[str] = []
+    (tmp_path / "file").touch()
+    walk = _Walk()
+    telling = asyncio.create_task(_tell(walk, told.append))
+    await asyncio.sleep(31)
+    walk.files = 7
+    await asyncio.sleep(60)
+    telling.cancel()
+    assert told[0].startswith(" is taking longer than expected, consider using OnRootMismatch - ht")
+    assert told[1:] == [", processed 7 files."]
+    walk.stop.set()
+    _own(tmp_path, os.getgid(), "Always", False, walk)
+    assert walk.files == 7
 
 
 def test_fsgroupchangepolicy_spares_what_is_owned_already(tmp_path: Path) -> None:
