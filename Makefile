@@ -5,10 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEBIAN := podman crun conmon nftables iptables conntrack catatonit busybox-static iproute2 \
           util-linux procps nfs-common python3-venv
-TEST_DEBIAN := docker-registry curl shellcheck systemd
+TEST_DEBIAN := docker-registry curl shellcheck systemd glusterfs-server glusterfs-client
+CEPH_DEBIAN := ceph-mon ceph-osd ceph-mds ceph-common ceph-fuse
 STAMP := $(VENV)/.installed
 
-.PHONY: help venv up down test lint types unit test-machines bench system test-system
+.PHONY: help venv up down test lint types unit test-fileservers test-machines bench system test-system
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -49,6 +50,10 @@ types: $(VENV)/.test ## mypy --strict
 
 unit: $(VENV)/.test ## pytest, as CI runs it
 	@$(BIN)/pytest -q
+
+test-fileservers: $(VENV)/.test test-system ## CephFS on a real cluster (270 MB of packages)
+	@scripts/debian-packages $(CEPH_DEBIAN)
+	@$(BIN)/pytest -q -m ceph tests/host
 
 test-machines: $(VENV)/.test test-system ## install, reboot and NFS on emulated machines
 	@tests/machines/run

@@ -85,9 +85,10 @@ def test_a_claim_has_its_options_and_outlives_a_killed_agent(
 
 def test_what_is_wrong_with_a_ceph_file_system_is_said(cluster: RealCluster, server: Ceph) -> None:
     wrong = {
-        "key": (share(server, secretRef={"name": "wrong"}), "failed"),
+        "key": (share(server, secretRef={"name": "wrong"}), 'refuse user "pod" with this key'),
+        "host": (share(server, monitors=["10.98.0.99"]), "no monitor answers"),
         "secret": (share(server, secretRef={"name": "none"}), 'secret "none" is not there'),
-        "path": (share(server, path="/none"), "failed"),
+        "path": (share(server, path="/none"), "No such file or directory"),
     }
     for name, (source, _) in wrong.items():
         apply_pod(cluster, name, source)

@@ -1,5 +1,6 @@
 """glusterfs and cephfs volumes on real servers; what happens when those go away."""
 
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -20,10 +21,13 @@ from tests.support.fileservers import VOLUME, FileServer, gluster
 from tests.support.real_cluster import RealCluster, real_cluster
 from tests.support.testbed import missing_need
 
+WHY_NOT = missing_need() or (
+    "" if shutil.which("glusterd") else "needs glusterd (apt-get install glusterfs-server)"
+)
 pytestmark = [
     pytest.mark.host,
     pytest.mark.timeout(240),
-    pytest.mark.skipif(bool(missing_need()), reason=missing_need() or "-"),
+    pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT or "-"),
 ]
 
 
@@ -38,6 +42,8 @@ def server(cluster: RealCluster) -> Iterator[FileServer]:
     with gluster(cluster.bed) as up:
         subsets = [{"addresses": [{"ip": up.ip}], "ports": [{"port": 1}]}]
         apply(cluster, kind="Endpoints", name="files", subsets=subsets)
+        subsets[0]["addresses"] = [{"ip": "10.98.0.99"}]
+        apply(cluster, kind="Endpoints", name="gone", subsets=subsets)
         yield up
 
 
@@ -93,9 +99,10 @@ def test_a_mount_outlives_the_agent_and_ends_with_its_pod(
     [
         (share(path="none"), "failed to fetch volume file"),
         (share(endpoints="nobody"), 'no endpoint address found in endpoints "default/nobody"'),
+        (share(endpoints="gone"), "is glusterd running at 10.98.0.99?"),
         (share(path="vol --log-file=/x"), "is no name of a volume"),
     ],
-    ids=["unknown-volume", "no-endpoints", "odd-name"],
+    ids=["unknown-volume", "no-endpoints", "no-server", "odd-name"],
 )
 def test_what_is_wrong_with_a_gluster_volume_is_said(
     cluster: RealCluster, server: FileServer, source: dict[str, Any], said: str

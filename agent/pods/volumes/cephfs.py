@@ -6,12 +6,13 @@ the moment. mount.fuse.ceph is not used: it hands a pod's words to a shell.
 """
 
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from agent.pods.environment import data_of
-from agent.pods.mounts import missing_helper
+from agent.pods.mounts import MountError, missing_helper
 from agent.pods.volumes.daemons import Daemons
 from agent.pods.volumes.nfs import make_mount_point
 from agent.pods.volumes.plugin import Mounter, Provided, VolumeError, Wanted, in_thread
@@ -68,8 +69,11 @@ class CephFs:
                 *(f"--client_fs={o.partition('=')[2]}" for o in named[-1:]),
                 "--log_file=", "--admin_socket=",  # they would be left behind
             )  # fmt: skip
-            await self._daemons.mount(_where(wanted), wanted.directory, kind="fuse.ceph",
-                                      options=(*arguments, *others))  # fmt: skip
+            try:
+                await self._daemons.mount(_where(wanted), wanted.directory, kind="fuse.ceph",
+                                          options=(*arguments, *others))  # fmt: skip
+            except MountError as err:
+                raise VolumeError(explained(str(err), user)) from err
 
     async def _by_kernel(self, wanted: Wanted, user: str, key: bytes) -> None:
         with _PrivateFile(wanted, key) as file:
@@ -78,6 +82,28 @@ class CephFs:
 
     async def tear_down(self, directory: Path) -> None:
         await self._daemons.end(directory)
+
+
+_STAMP = re.compile(r"^(\d{4}-\S+ \S+ +-?\d+ |ceph-fuse\[\d+\]: )")
+_NOISE = ("config file", "can't open ceph.conf", "starting ceph client", "init, newargv")
+_MEANINGS = {
+    "handle_auth_bad_method": 'the monitors refuse user "{user}" with this key',
+    "failed to fetch mon config": "no monitor answers",
+}
+
+
+def explained(said: str, user: str) -> str:
+    """What ceph-fuse said, on a line and without times (an event that is the same is counted),
+    after what it means. Pure."""
+    lines = [_STAMP.sub("", line).strip() for line in said.splitlines()]
+    told = [line for line in lines if line and not any(word in line for word in _NOISE)]
+    head = said.splitlines()[0].partition(" failed: ")[0] + " failed"
+    meaning = next((m for sign, m in _MEANINGS.items() if sign in said), "")
+    rest = [
+        line.partition(" failed: ")[2] if line.startswith("mount of") else line for line in told
+    ]
+    parts = [meaning.format(user=user), *rest]
+    return f"{head}: {'; '.join(part for part in parts if part)}"
 
 
 def _where(wanted: Wanted) -> str:

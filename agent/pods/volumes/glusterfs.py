@@ -39,7 +39,7 @@ class GlusterFs:
             await self._daemons.mount(f"{servers[0]}:{volume}", path, kind="glusterfs",
                                       options=options)  # fmt: skip
         except MountError as err:
-            raise VolumeError(await _explained(err, log)) from err
+            raise VolumeError(await _explained(err, log, servers)) from err
         return Provided(path=path, read_only=wanted.read_only)
 
     async def tear_down(self, directory: Path) -> None:
@@ -56,9 +56,11 @@ def _options(asked: tuple[str, ...], servers: list[str], log: Path) -> tuple[str
     return (*asked, *(f"{name}={value}" for name, value in own.items() if name not in given))
 
 
-async def _explained(err: MountError, log: Path) -> str:
+async def _explained(err: MountError, log: Path, servers: list[str]) -> str:
     said: list[str] = []
     await in_thread(lambda: said.extend(_errors(log)))
+    if not said and "Invalid option" not in str(err):
+        return f"{err} (it does not say why: is glusterd running at {', '.join(servers)}?)"
     if not said:
         return str(err)
     return (

@@ -8,7 +8,7 @@ import pytest
 from agent.pods.environment import Surroundings
 from agent.pods.mounts import HELPERS, MountError, missing_helper
 from agent.pods.payload import volume_payload
-from agent.pods.volumes.cephfs import CephFs
+from agent.pods.volumes.cephfs import CephFs, explained
 from agent.pods.volumes.daemons import Daemons
 from agent.pods.volumes.empty_dir import EmptyDir
 from agent.pods.volumes.glusterfs import GlusterFs
@@ -151,6 +151,26 @@ async def test_what_is_wrong_with_cephfs_is_said(tmp_path: Path, source: Obj, sa
     able = wanted(tmp_path, "cephfs", {"monitors": ["a"], "secretRef": {"name": "key"}})
     with pytest.raises(VolumeError, match="install the package ceph-fuse or ceph-common"):
         await ceph(tmp_path, Mounts(), has="").set_up(able)
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("2026-11-23T18:36:50.145+0000 7fd5 -1 Errors while parsing config file!\n\n"
+         "2026-11-23T18:36:50.181+0000 7fd5 -1 monclient(hunting): handle_auth_bad_method x\n",
+         'the monitors refuse user "u" with this key; monclient(hunting): '
+         "handle_auth_bad_method x"),
+        ("failed to fetch mon config (--no-mon-config to skip)\n",
+         "no monitor answers; failed to fetch mon config (--no-mon-config to skip)"),
+        ("ceph-fuse[350]: starting ceph client\nceph-fuse[350]: ceph mount failed with (2) No\n",
+         "ceph mount failed with (2) No"),
+        ("no answer within 30 seconds", "no answer within 30 seconds"),
+    ],
+)  # fmt: skip
+def test_what_ceph_says_is_told_in_a_line_without_times(said: str, expected: str) -> None:
+    told = explained(f"mount of a:/ failed: did not load config file, x.\n{said}", "u")
+    assert told == f"mount of a:/ failed: {expected}"
+    assert explained("mount of a:/ failed: no answer", "u") == "mount of a:/ failed: no answer"
 
 
 async def test_glusterfs_asks_the_other_servers_too(tmp_path: Path) -> None:
