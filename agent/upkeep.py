@@ -192,16 +192,23 @@ class Upkeep:
     # -- addresses ----------------------------------------------------------------------------
 
     async def _run_addresses(self) -> None:
-        if self.config.node_ips:
-            return  # given: not ours to follow
         watch = AddressWatch(self._moved.set)
         try:
             while True:
                 await self._moved.wait()
                 self._moved.clear()
-                await self._follow()
+                await self._look_for_lost()
+                if not self.config.node_ips:  # given: not ours to follow
+                    await self._follow()
         finally:
             watch.close()
+
+    async def _look_for_lost(self) -> None:
+        """A link that goes takes its route along, which is a change here too."""
+        try:
+            await self.sync.look_for_lost_sandboxes()
+        except NetworkFailure as err:
+            log.debug("sandboxes not looked at err=%s", err)
 
     async def _follow(self) -> None:
         new = look_for_addresses(self.config, self.facts)

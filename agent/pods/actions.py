@@ -138,6 +138,7 @@ class Actions:
         ended_at = (start.after.ended_at if start.after else None) or now
         if launched.start_error:
             memory.start_errors[launched.container_id] = launched.start_error
+            memory.doubt_at = now
             message = launched.start_error
             memory.waiting[own] = Waiting(reason="RunContainerError", message=message)
         if start.after is not None and changed(container, start.after):

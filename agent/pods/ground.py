@@ -57,11 +57,20 @@ class Ground:
         container could not be made, because somebody may have taken files away."""
         if memory.doubt_at is not None and self.parts.clock.now() >= memory.doubt_at:
             memory.doubt_at, memory.sandbox_made, memory.prepared = None, False, None
+            if await self._is_lost(pod, memory):
+                memory.sandbox = None  # all its containers go with it
+                self.parts.queue.add(uid(pod))
+                return False
         if not self.volumes_ready(pod, memory):
             return False
         if not memory.sandbox_made:
             await self.create_sandbox(pod, memory)
         return True
+
+    async def _is_lost(self, pod: Obj, memory: Memory) -> bool:
+        if memory.sandbox is None or memory.sandbox.net == "host":
+            return False
+        return uid(pod) not in await self.parts.network.sandboxes()
 
     async def create_sandbox(self, pod: Obj, memory: Memory) -> None:
         p, pod_uid = self.parts, uid(pod)

@@ -128,6 +128,17 @@ class PodSync:
         for pod_uid in {*self._memory, *p.containers.uids(), *(uid(x) for x in p.pods.all())}:
             p.queue.add(pod_uid)
 
+    async def look_for_lost_sandboxes(self) -> None:
+        """The node's links have changed: pods whose own was taken away are made anew. Raises
+        NetworkFailure."""
+        held = [(u, m) for u, m in self._memory.items() if m.sandbox and m.sandbox.net != "host"]
+        whole = await self.parts.network.sandboxes()
+        for pod_uid, memory in held:
+            if pod_uid not in whole and not memory.cleaning and not memory.released:
+                log.warning("a pod has lost its network uid=%s", pod_uid)
+                memory.sandbox, memory.sandbox_made = None, False
+                self.parts.queue.add(pod_uid)
+
     def host_moved(self, node_ip: str) -> None:
         """The node has another address, and pods on its network with it."""
         self.parts.host.node_ip = node_ip

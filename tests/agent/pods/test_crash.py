@@ -205,3 +205,34 @@ async def test_files_that_somebody_took_away_are_made_again(tmp_path: Path) -> N
         assert "statfs" in node.messages("Failed")[0]
         await node.until(lambda: node.container()["restartCount"] == 1 and world.is_running(node))
         assert (tmp_path / "pods/uid-web/volumes/configMap/conf/a").read_text() == "1"
+
+
+@pytest.mark.looptime
+async def test_a_pod_whose_network_somebody_took_away_is_made_anew(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    async with world.agent() as node:
+        world.api.put(POD, hard_pod())
+        await world.runs(node)
+        await node.sync.look_for_lost_sandboxes()
+        await asyncio.sleep(5)
+        assert [s["restartCount"] for s in node.status()["containerStatuses"]] == [0, 0]
+        await world.network.detach("uid-web")
+        await node.sync.look_for_lost_sandboxes()
+        await node.until(lambda: "SandboxChanged" in node.reasons())
+        await node.until(lambda: node.container()["restartCount"] == 1)
+        await world.runs(node)
+
+
+@pytest.mark.looptime
+async def test_a_container_that_cannot_join_lost_namespaces_gets_new_ones(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    async with world.agent() as node:
+        world.api.put(POD, hard_pod())
+        await world.runs(node)
+        await world.network.detach("uid-web")
+        error = RuntimeFailure("no network namespace", reason="RunContainerError")
+        world.runtime.fail_next("start", error)
+        world.runtime.end(world.runtime.named("edgek_a_web_default_uid-web_0").id, exit_code=1)
+        await node.until(lambda: "SandboxChanged" in node.reasons(), within=60)
+        await node.until(lambda: world.is_running(node), within=60)
+        await world.runs(node)
