@@ -17,6 +17,7 @@ ETC = "tests/agent/pods/test_etc.py"
 PROBES = "tests/agent/pods/test_probes.py"
 OWNERS = SPEC
 VOLUMES_HOST = "tests/host/test_volumes.py"
+MODES = "tests/host/test_volume_modes.py"
 CLUSTER_FS = "tests/agent/pods/volumes/test_cluster_fs.py"
 ATTEMPTS = "tests/agent/pods/test_probe_attempt.py"
 ADMISSION = "tests/agent/pods/test_admission.py"
@@ -101,7 +102,7 @@ CONTEXTS = (
           "with runAsGroup, those of the image are left out", SECURITY),
     _kept("securityContext", "supplementalGroupsPolicy",
           "Strict needs runAsGroup unless the user is root", SECURITY),
-    _kept("securityContext", "fsGroupChangePolicy", proof=OWNERS),
+    _kept("securityContext", "fsGroupChangePolicy", proof=MODES),
     _kept("securityContext", "sysctls.name sysctls.value",
           "safe ones, others by --allowed-unsafe-sysctls", SECURITY),
     _kept("securityContext", _APPARMOR, "without AppArmor in the kernel: the pod fails", CONTEXT),
@@ -147,11 +148,11 @@ CONTAINER = (
           proof="tests/agent/network/test_translate.py"),
     _kept("containers.resources", "limits requests", proof=SPEC),
     _refused("containers.resources", "claims", "dynamic resource allocation is not supported"),
-    _kept("containers.volumeMounts", "mountPath mountPropagation name readOnly subPath subPathExpr",
-          proof=SPEC),
+    _kept("containers.volumeMounts", "mountPath name readOnly subPath subPathExpr", proof=SPEC),
+    _kept("containers.volumeMounts", "mountPropagation", "on shared mounts of the node", MODES),
     _refused("containers.volumeMounts", "bindMountOptions", OFF),
     _kept("containers.volumeMounts", "recursiveReadOnly",
-          "Enabled is refused: Podman has no such mount", SPEC),
+          "needs Linux 5.12", MODES),
     _kept("containers.volumeDevices", "devicePath name", proof=SPEC),
     *(_kept(at, "exec.command", proof=PODS) for at in _PROBES),
     *(_kept(at, _ASKED, proof=ATTEMPTS) for at in _PROBES),
@@ -198,8 +199,8 @@ VOLUMES = (
     _kept("volumes.nfs", "path readOnly server", proof=CLUSTER_FS),
     _kept("volumes.persistentVolumeClaim", "claimName readOnly",
           proof="tests/host/test_volumes.py"),
-    _server("volumes.ephemeral", "", "a controller makes a claim of it"),
-    _kept("volumes.image", "reference pullPolicy", proof="tests/host/test_volumes.py"),
+    _server("volumes.ephemeral", "", "a controller makes a claim of it", MODES),
+    _kept("volumes.image", "reference pullPolicy", proof=MODES),
     _kept("volumes.cephfs", "monitors path readOnly secretFile secretRef.name user",
           proof="tests/agent/pods/volumes/test_cluster_fs.py"),
     _kept("volumes.glusterfs", "endpoints path readOnly",
