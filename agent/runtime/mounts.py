@@ -9,6 +9,7 @@ shared both ways, because pods may mount there for others (mountPropagation: Bid
 
 import asyncio
 import contextlib
+import os
 from pathlib import Path
 
 from edgek.roles import StartError
@@ -95,7 +96,18 @@ async def pin_mount_namespace(
     shared = tuple(f"{peer}/" for peer in peers)
     slaves = [p for p in points if not f"{p}/".startswith(shared)]
     enter = ("unshare", f"--mount={pin}", "--propagation", "unchanged")
-    await run(*enter, "sh", "-c", script, "sh", hide, behind, *slaves)
+    await _on_any_cpu(*enter, "sh", "-c", script, "sh", hide, behind, *slaves)
+
+
+async def _on_any_cpu(*argv: str | Path) -> None:
+    """Linux 6.18 numbers mount namespaces apart on each CPU, and pins none whose number is below
+    that of the one we are in. Where ours was made, later ones are above it."""
+    cpus = sorted(os.sched_getaffinity(0))
+    for cpu in cpus[:-1]:
+        with contextlib.suppress(StartError):
+            await run("taskset", "-c", str(cpu), *argv)
+            return
+    await run("taskset", "-c", str(cpus[-1]), *argv)
 
 
 async def unmount_below(top: Path) -> None:
