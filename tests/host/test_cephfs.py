@@ -6,6 +6,7 @@ Ceph's packages are large, so ``make test`` does without: ``make test-fileserver
 import base64
 import os
 import signal
+import struct
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -24,6 +25,7 @@ from tests.support.file_pods import (
 from tests.support.fileservers import Ceph, ceph
 from tests.support.real_cluster import RealCluster, real_cluster
 
+ODD_KEY = "dG9vIHNob3J0"
 pytestmark = [pytest.mark.host, pytest.mark.ceph, pytest.mark.timeout(240)]
 
 
@@ -36,7 +38,13 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
 @pytest.fixture(scope="module")
 def server(cluster: RealCluster) -> Iterator[Ceph]:
     with ceph(cluster.bed) as up:
-        for name, key in (("right", up.key), ("wrong", base64.b64encode(os.urandom(28)).decode())):
+        head = struct.pack("<HQH", 1, 0, 16)  # as all keys of Ceph begin
+        keys = {
+            "right": up.key,
+            "wrong": base64.b64encode(head + os.urandom(16)).decode(),
+            "odd": ODD_KEY,
+        }
+        for name, key in keys.items():
             data = {"key": base64.b64encode(key.encode()).decode()}
             apply(cluster, kind="Secret", name=name, data=data)
         yield up
@@ -86,6 +94,7 @@ def test_a_claim_has_its_options_and_outlives_a_killed_agent(
 def test_what_is_wrong_with_a_ceph_file_system_is_said(cluster: RealCluster, server: Ceph) -> None:
     wrong = {
         "key": (share(server, secretRef={"name": "wrong"}), 'refuse user "pod" with this key'),
+        "odd": (share(server, secretRef={"name": "odd"}), "this is no key of Ceph"),
         "host": (share(server, monitors=["10.98.0.99"]), "no monitor answers"),
         "secret": (share(server, secretRef={"name": "none"}), 'secret "none" is not there'),
         "path": (share(server, path="/none"), "No such file or directory"),
@@ -96,6 +105,7 @@ def test_what_is_wrong_with_a_ceph_file_system_is_said(cluster: RealCluster, ser
         message = refusal(cluster, name, seconds=45)
         assert said in message
         assert server.key not in message
+        assert ODD_KEY not in message
     cluster.kubectl("delete", "pod", *wrong, "--timeout=30s")
     wait_for_nothing(cluster)
 

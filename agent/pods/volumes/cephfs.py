@@ -73,20 +73,30 @@ class CephFs:
                 await self._daemons.mount(_where(wanted), wanted.directory, kind="fuse.ceph",
                                           options=(*arguments, *others))  # fmt: skip
             except MountError as err:
-                raise VolumeError(explained(str(err), user)) from err
+                raise VolumeError(explained(_without(key, err), user)) from None
 
     async def _by_kernel(self, wanted: Wanted, user: str, key: bytes) -> None:
         with _PrivateFile(wanted, key) as file:
             options = (*wanted.mount_options, f"name={user}", f"secretfile={file}")
-            await self._mount(_where(wanted), wanted.directory, kind="ceph", options=options)
+            try:
+                await self._mount(_where(wanted), wanted.directory, kind="ceph", options=options)
+            except MountError as err:
+                raise VolumeError(_without(key, err)) from None
 
     async def tear_down(self, directory: Path) -> None:
         await self._daemons.end(directory)
 
 
+def _without(key: bytes, err: MountError) -> str:
+    """Ceph shows a key that it cannot read."""
+    text = key.decode(errors="replace")
+    return str(err).replace(text, "***") if text else str(err)
+
+
 _STAMP = re.compile(r"^(\d{4}-\S+ \S+ +-?\d+ |ceph-fuse\[\d+\]: )")
 _NOISE = ("config file", "can't open ceph.conf", "starting ceph client", "init, newargv")
 _MEANINGS = {
+    "Malformed input": "this is no key of Ceph",
     "handle_auth_bad_method": 'the monitors refuse user "{user}" with this key',
     "failed to fetch mon config": "no monitor answers",
 }

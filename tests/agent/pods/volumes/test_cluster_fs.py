@@ -173,6 +173,22 @@ def test_what_ceph_says_is_told_in_a_line_without_times(said: str, expected: str
     assert explained("mount of a:/ failed: no answer", "u") == "mount of a:/ failed: no answer"
 
 
+@pytest.mark.parametrize("has", ["ceph", "fuse.ceph"])
+async def test_a_key_that_ceph_cannot_read_is_not_shown(tmp_path: Path, has: str) -> None:
+    async def fails(*told: Any, **more: Any) -> None:
+        raise MountError("mount of a:/ failed: error parsing file val=hush: Malformed input")
+
+    plugin = CephFs(
+        Daemons(bare(tmp_path), mount=fails),
+        mount=fails,
+        lacks=lambda kind: "" if kind == has else "a package",
+    )
+    source = {"monitors": ["a"], "secretRef": {"name": "key"}}
+    with pytest.raises(VolumeError, match=r"val=\*\*\*: Malformed") as caught:
+        await plugin.set_up(wanted(tmp_path, "cephfs", source))
+    assert "hush" not in str(caught.value)
+
+
 async def test_glusterfs_asks_the_other_servers_too(tmp_path: Path) -> None:
     mounts = Mounts()
     plugin = GlusterFs(Daemons(bare(tmp_path), mount=mounts))
