@@ -10,6 +10,7 @@ from typing import Any
 
 from agent.api.stream import Handler, Socket, answers
 from agent.node.checkpoint import Checkpoint
+from agent.node.happened import reference
 from agent.node.network_feed import NetworkFeed
 from agent.node.overview import Overview
 from agent.pods.mirrors import Mirrors
@@ -101,7 +102,7 @@ async def start_static_pods(
 ) -> StaticPods:
     """Reads the manifests before anybody could take their containers for orphans."""
     # As the kubelet: events about the node have its name for a uid.
-    about = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": node_name, "uid": node_name}}
+    about = reference(node_name)
 
     def changed(found: list[Obj]) -> None:
         sync.parts.pods.set_static(found)

@@ -17,6 +17,7 @@ from agent.network import NetworkFailure
 from agent.network.watch import AddressWatch
 from agent.node.addresses import Addresses, find_addresses
 from agent.node.facts import Facts
+from agent.node.happened import reference
 from agent.node.register import Registration
 from agent.node.resources import NodeResources, node_resources, pods_cgroup
 from agent.node.status import NodeSpec, node_images
@@ -36,7 +37,6 @@ from agent.runtime.watchdog import Watchdog
 from agent.stats.cgroups import CgroupReader
 from edgek.aio.clock import Clock
 from edgek.control.events import Source
-from edgek.kinds import NODE
 
 log = logging.getLogger(__name__)
 
@@ -62,11 +62,7 @@ class Upkeep:
     move: Callable[[Addresses], Coroutine[Any, Any, None]]
 
     def __post_init__(self) -> None:
-        self._node = {
-            "apiVersion": "v1",
-            "kind": NODE.kind,
-            "metadata": {"name": self.config.node_name, "uid": self.config.node_name},
-        }
+        self._node = reference(self.config.node_name)
         self.facts, self.addresses = self.spec.facts, self.spec.addresses
         parts = self.sync.parts
         self.meter = Meter(
