@@ -105,6 +105,8 @@ def _states(
     kept = {"terminated": _terminated(before)} if before is not None and before.ended else {}
     if latest.running:
         return {"running": {"startedAt": _time(latest.container.started_at)}}, kept or _last(old)
+    if not latest.ended and is_terminal(pod):
+        return _absent(pod, container, state, old)  # why it did not start is only told there
     if not latest.ended:
         return {"waiting": _waiting(pod, container, state)}, kept or _last(old)
     ended = {"terminated": _terminated(latest)}

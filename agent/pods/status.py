@@ -119,8 +119,9 @@ def _phase(pod: Obj, state: PodState, inits: list[Obj], mains: list[Obj], *, now
         failed = any(a.exit_code and not restarts(pod, state, a) for a in ended)
         return "Failed" if failed and not live else "Pending"
     latest = [state.latest(c["name"]) for c in containers(pod)]
-    # One that is gone is made anew.
-    again = any(a is None or (a.ended and restarts(pod, state, a)) for a in latest)
+    # One that is gone is made anew. One that was made and not started, when the agent ended in
+    # between, is still to run: its end before is not the pod's.
+    again = any(a is None or not a.ended or restarts(pod, state, a) for a in latest)
     return _phase_of(mains, again=again, live=live)
 
 

@@ -162,6 +162,17 @@ def test_what_cannot_be_started_is_told_as_that_and_then_as_a_loop() -> None:
         assert container["lastState"]["terminated"]["reason"] == "StartError"
 
 
+def test_a_restart_that_an_ending_agent_left_half_done_ends_no_pod() -> None:
+    pod = make_pod()
+    end = {"terminated": {"exitCode": 1, "reason": "Error"}}
+    pod["status"]["containerStatuses"] = [{"name": "main", "state": {}, "lastState": end}]
+    made = state_of(ran("main", 2, state="created"))
+    assert status(pod, made)["phase"] == "Running"
+    pod["status"] |= {"phase": "Failed", "containerStatuses": [{"name": "main", "state": end}]}
+    (container,) = status(pod, made)["containerStatuses"]
+    assert container["state"] == end
+
+
 def test_phases_are_final_and_a_deleted_pod_ends_by_its_exit_codes() -> None:
     pod = make_pod()
     pod["status"]["phase"] = "Succeeded"
