@@ -230,12 +230,11 @@ class PodmanService:
 
     def _environment(self) -> dict[str, str]:
         """Nothing of our settings (a token!) may show in another program's environment. Podman
-        would give systemd's socket on to containers, and where it takes itself for a service of
-        systemd (INVOCATION_ID) it leaves conmon in our unit and not in the pod's cgroup.
+        would give systemd's socket on to containers.
         Layers land where containers.conf says. TMPDIR reaches crun too, which makes mount points
         there that users of a pod's own must be able to reach; what Podman itself puts there are
         whole archives, which are too large for a /tmp in memory."""
-        ours = ("EDGEK_", "NOTIFY_SOCKET", "INVOCATION_ID", "TMPDIR")
+        ours = ("EDGEK_", "NOTIFY_SOCKET", "TMPDIR")
         environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
         conf = str(self._run / "containers.conf")
         return environment | {"CONTAINERS_CONF": conf, "TMPDIR": str(LARGE_FILES)}
