@@ -123,7 +123,7 @@ class ImageArchives:
         except RuntimeUnavailable:
             raise
         except RuntimeFailure as err:
-            log.warning("image archive is of no use file=%s err=%s", path, err)
+            log.warning("image archive is of no use file=%s err=%s", path, err.__cause__ or err)
             self.tell("Warning", "InvalidImageArchive", f"Could not load {path}: {err}")
             return Loaded(**{**asdict(about), "problem": str(err)})
         for image in images:

@@ -1,6 +1,7 @@
 """One pull: as long as something moves it may take, and what ended it is said."""
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from typing import Any, cast
 import pytest
 
 from agent.runtime.failure import load_failure, pull_failure
+from agent.runtime.image_work import gunzipped
 from agent.runtime.libpod import Libpod, LibpodError
 from agent.runtime.pulls import Activity, Pull
 from agent.runtime.runtime import RuntimeFailure, RuntimeUnavailable
@@ -162,3 +164,24 @@ async def test_an_upload_goes_in_chunks_and_the_answer_comes_back(tmp_path: Path
     assert b"?references=a+b&references=c HTTP/1.1" in head
     assert b"Transfer-Encoding: chunked" in head
     assert b"Content-Length" not in head
+
+
+@pytest.mark.parametrize("pieces", [1, 3, 5000])
+async def test_gzip_is_taken_off_an_archive_and_nothing_else(pieces: int) -> None:
+    async def sent(data: bytes) -> AsyncIterator[bytes]:
+        size = max(len(data) // pieces, 1)
+        for at in range(0, len(data), size):
+            yield data[at : at + size]
+
+    async def got(data: bytes) -> bytes:
+        return b"".join([piece async for piece in gunzipped(sent(data))])
+
+    text = bytes(range(256)) * 20_000  # larger than a piece when unpacked
+    packed = gzip.compress(text)
+    assert await got(packed) == text
+    assert await got(packed + gzip.compress(b"more") + bytes(10)) == text + b"more"
+    assert await got(text) == text
+    with pytest.raises(RuntimeFailure, match="damaged"):
+        await got(packed[:100] + b"x" * 100 + packed[200:])
+    with pytest.raises(RuntimeFailure, match="its end is missing"):
+        await got(packed[:-20])
