@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,11 @@ def measure(cluster: RealCluster, *, apps: int, replicas: int, seconds: float, p
         busy = idle(cluster, f"and {probes} with {kind} probes", seconds=seconds)
         print(f"  one such probe: {(busy - quiet) / probes * 100:.2f} ms of CPU each 10 s")
         cluster.kubectl("delete", "deployment", name)
-        cluster.wait("they are gone", lambda n=name: not cluster.pods(f"app={n}"))
+        cluster.wait("they are gone", partial(_none, cluster, f"app={name}"))
+
+
+def _none(cluster: RealCluster, selector: str) -> bool:
+    return not cluster.pods(selector)
 
 
 def main(argv: Sequence[str]) -> None:
