@@ -4,8 +4,8 @@ One server, two real nodes, real Podman and our own command line; no registry an
 an archive on its disk before its agent starts, and no image in its storage.
 """
 
+import gzip
 import json
-import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,7 +34,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
         up.start_server()
         folder = bed.nodes[0].dir / ARCHIVES
         folder.mkdir(parents=True)
-        shutil.copy(image_archive(), folder / "base.tar")
+        with gzip.open(folder / "base.tar.gz", "wb", compresslevel=1) as packed:
+            packed.write(image_archive().read_bytes())
         (folder / "broken.tar").write_text("no archive\n" * 100)
         for node in bed.nodes:
             up.start_agent(node)
@@ -145,16 +146,14 @@ def test_the_device_does_image_work_itself(cluster: RealCluster, tmp_path: Path)
     saved = node.dir / "app.tar"
     edgek(node, "images", "export", "mine/app:1", "-f", saved)
     assert "in use" in edgek(node, "images", "rm", "mine/app:1", ok=False)
-    cluster.kubectl("delete", "pod", "built", "--now")
+    cluster.kubectl("delete", "pod", "built", "--now", "--wait=false")
     cluster.wait("it is removed", lambda: edgek_try(node, "images", "rm", "mine/app:1"))
-    assert "mine/app" not in edgek(node, "images", "list")
+    assert "there is no image" in edgek(node, "images", "export", "mine/app:1", "-f", "-", ok=False)
     assert "docker.io/mine/app:1" in edgek(node, "images", "import", saved)
-    assert "mine/app" in edgek(node, "images", "list")
     bad = node.dir / "bad"
     bad.mkdir()
     (bad / "Dockerfile").write_text(f"FROM {BUSYBOX}\nRUN exit 3\n")
     assert "exit" in edgek(node, "images", "build", bad, ok=False)
-    assert "there is no image" in edgek(node, "images", "rm", "nobody/has:this", ok=False)
 
 
 def with_tags(table: str) -> list[str]:
