@@ -161,7 +161,10 @@ async def by_hand(cgroup: str, prefix: str, count: int) -> float:
         seconds = time.monotonic() - began
         for container, name in zip(made, names, strict=True):
             await raw.call(
-                "DELETE", f"/containers/{container}", timeout=60, params={"force": "true"}
+                "DELETE",
+                f"/containers/{container}",
+                timeout=60,
+                params={"force": "true", "timeout": 0},
             )
             await loop.run_in_executor(threads, plugin.detach, name)
     return seconds
