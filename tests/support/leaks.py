@@ -24,10 +24,12 @@ DATA = (
     "/var/lib/edgek/network", "/var/lib/kubelet", "/var/log/pods", "/run/edgek",
 )  # fmt: skip
 STORAGE = "/var/lib/containers/storage"
-# One line of output is one thing; "@name" begins a kind of things.
+# One line of output is one thing; "@name" begins a kind of things. Of mounts only those in places
+# of the node's own: the others are copies of the machine's, which come and go for other reasons.
 LOOK = rf"""
 echo @processes; ps -e -o args=
-echo @mounts; cut -d' ' -f5 /proc/self/mountinfo
+echo @mounts; cut -d' ' -f5 /proc/self/mountinfo | \
+    grep -E '^/(run/(edgek|containers|crun|libpod)|var)/'
 echo @links; ip -o link | cut -d: -f2 | cut -d@ -f1
 echo @routes; ip route
 echo @neighbours; ip neigh show nud permanent
