@@ -67,11 +67,10 @@ def left(cluster: RealCluster) -> list[str]:
 
 
 def wait_for_nothing(cluster: RealCluster) -> None:
-    seen: list[list[str]] = []
     try:
-        cluster.wait("nothing is left", lambda: seen.append(left(cluster)) or not seen[-1], 10)
+        cluster.wait("nothing is left", lambda: not left(cluster), 10)
     except AssertionError:
-        assert not seen[-1]
+        assert left(cluster) == []
         raise
 
 
