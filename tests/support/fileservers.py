@@ -8,7 +8,6 @@ processes end with the space: nothing of the machine's own is touched.
 import contextlib
 import os
 import shutil
-import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +26,7 @@ class FileServer:
     def __init__(self, bed: Testbed, name: str, address: str) -> None:
         self.space = Space(bed, name, address)
         self.ip = address
+        self._started: list[subprocess.Popen[Any]] = []
 
     def run(self, *argv: str | Path, **how: Any) -> str:
         done = self.space.run(*argv, capture_output=True, check=False, timeout=30, **how)
@@ -36,8 +36,17 @@ class FileServer:
     def start(self, *argv: str | Path) -> None:
         """A program in the foreground, with its log in the space's directory."""
         with (self.space.dir / f"{argv[0]}.log").open("ab") as log:
-            self.space.popen(*argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                             start_new_session=True)  # fmt: skip
+            self._started.append(
+                self.space.popen(*argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                 start_new_session=True)
+            )  # fmt: skip
+
+    def end(self) -> None:
+        """All of it. nsenter stops itself with what it started, so it is killed by itself."""
+        self.space.crash()
+        for process in self._started:
+            process.kill()
+            process.wait(10)
 
     def signal(self, number: int) -> None:
         """To all of the server's programs: SIGSTOP for one that hangs, SIGCONT, SIGKILL."""
@@ -74,9 +83,7 @@ def _space(bed: Testbed, name: str, host: int, kind: type[S]) -> Iterator[S]:
         wait_for(f"{name} has an address", lambda: server.ip in server.run("ip", "addr"))
         yield server
     finally:
-        with contextlib.suppress(OSError):
-            server.signal(signal.SIGCONT)
-        server.space.crash()
+        server.end()
         shutil.rmtree(server.space.dir, ignore_errors=True)
 
 
