@@ -13,7 +13,8 @@ kernel=linux-image-cloud-amd64
 # What install.sh needs is here already: emulated dpkg is slow, and the guests have no network.
 packages="systemd systemd-sysv udev dbus kmod zstd procps util-linux iproute2 iputils-ping
   ca-certificates curl qemu-guest-agent e2fsprogs nfs-kernel-server
-  podman crun conmon nftables iptables conntrack catatonit busybox-static nfs-common python3-venv"
+  podman crun conmon nftables iptables conntrack catatonit busybox-static nfs-common python3-venv
+  apparmor runc"
 
 mkdir -p "$out/debs"
 rm -rf "$root"

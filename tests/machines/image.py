@@ -13,12 +13,13 @@ import sys
 import tomllib
 from pathlib import Path
 
-from paths import CACHE, HERE, IMAGE, PAYLOAD, ROOT
+from paths import CACHE, HERE, IMAGE, PAYLOAD, ROOT, SUITE
 
 SCRIPTS = ("build-image.sh", "configure-rootfs.sh", "make-initrd.sh")
 PLATFORMS = ("manylinux2014_x86_64", "manylinux_2_17_x86_64", "manylinux_2_28_x86_64",
              "manylinux_2_34_x86_64")  # fmt: skip
 BUILD = ("setuptools>=68", "wheel")
+PYTHON = {"bookworm": "3.11", "trixie": "3.13"}[SUITE]
 
 
 def ensure_image() -> None:
@@ -29,7 +30,13 @@ def ensure_image() -> None:
     IMAGE.mkdir(parents=True, exist_ok=True)
     stamp.unlink(missing_ok=True)
     with open(CACHE / "build.log", "wb") as log:
-        done = subprocess.run([HERE / SCRIPTS[0], IMAGE], stdout=log, stderr=log, check=False)
+        done = subprocess.run(
+            [HERE / SCRIPTS[0], IMAGE],
+            env=os.environ | {"SUITE": SUITE},
+            stdout=log,
+            stderr=log,
+            check=False,
+        )
     if done.returncode:
         tail = (CACHE / "build.log").read_text(errors="replace")[-2000:]
         raise SystemExit(f"the image cannot be built ({CACHE}/build.log):\n{tail}")
@@ -60,14 +67,14 @@ def _dependencies() -> Path:
     """A directory with the wheels of what edgek needs at run time, for the image's Python."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     wanted = [*project["project"]["dependencies"], *BUILD]
-    folder = CACHE / "wheels" / _hash(*(text.encode() for text in wanted))
+    folder = CACHE / "wheels" / _hash(PYTHON.encode(), *(text.encode() for text in wanted))
     if folder.exists():
         return folder
     new = folder.with_name(folder.name + ".new")
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True)
     platforms = [word for name in PLATFORMS for word in ("--platform", name)]
-    _pip("download", "--only-binary=:all:", "--python-version=3.11", "--implementation=cp",
+    _pip("download", "--only-binary=:all:", f"--python-version={PYTHON}", "--implementation=cp",
          *platforms, "--dest", new, *wanted)  # fmt: skip
     new.rename(folder)
     return folder

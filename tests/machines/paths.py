@@ -1,4 +1,7 @@
-"""Where the emulated machines keep their files: outside the working copy, and safe to delete."""
+"""Where the emulated machines keep their files: outside the working copy, and safe to delete.
+
+``SUITE=trixie`` in the environment makes machines of Debian 13 instead of Debian 12.
+"""
 
 import os
 from pathlib import Path
@@ -6,6 +9,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 CACHE = Path(os.environ.get("EDGEK_MACHINES_CACHE") or Path.home() / ".cache/edgek-machines")
-IMAGE = CACHE / "image"
+SUITE = os.environ.get("SUITE") or "bookworm"
+IMAGE = CACHE / ("image" if SUITE == "bookworm" else f"image-{SUITE}")
 PAYLOAD = CACHE / "payload.ext4"
 RUN = CACHE / "run"

@@ -7,6 +7,7 @@ from typing import Any
 
 from lab import CHECKOUT, PAYLOAD, WHEELS, Lab, acknowledged, expect
 from machine import Machine, MachineError
+from node_step import node
 
 NFS = "/srv/nfs"
 DEAF_SECONDS = 90
@@ -255,6 +256,7 @@ STEPS = (
     Step(name="install", run=install),
     Step(name="reboot", run=reboot, needs=("install",)),
     Step(name="again", run=again, needs=("install",)),
+    Step(name="node", run=node, needs=("install",)),
     Step(name="power-cut", run=power_cut, needs=("install",)),
     Step(name="join", run=join, needs=("install",)),
     Step(name="nfs", run=nfs, needs=("install", "join")),
