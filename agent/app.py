@@ -29,7 +29,7 @@ from agent.node.facts import Facts, look_at_node
 from agent.node.happened import reference
 from agent.node.join import Joining, join, keep_fresh
 from agent.node.lease import NodeLease
-from agent.node.network_feed import NetworkFeed
+from agent.node.network_feed import NetworkFeed, set_up_network
 from agent.node.overview import Overview
 from agent.node.register import Registration
 from agent.node.status import NodeSpec
@@ -126,7 +126,11 @@ class Agent:
             cluster = await learn_cluster(client, self.config.node_name, self.checkpoint)
             network = NetplugNetwork()
             stack.push_async_callback(network.close)
-            await network.setup(self._node_network(cluster, spec.addresses))
+            await set_up_network(
+                network,
+                self._node_network(cluster, spec.addresses),
+                told=partial(registration.set_problem, "network"),
+            )
             feed = NetworkFeed(network, informers, self.checkpoint)
             feed.nodes.informer.on_change(registration.on_change)
             life = Life(

@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from agent.network import Network, NetworkFailure
+from agent.network import Network, NetworkFailure, NodeNetwork
 from agent.node.checkpoint import Checkpoint
 from edgek.aio.outage import Outage
 from edgek.api.meta import Obj, name
@@ -29,6 +29,25 @@ class Followed:
 
     def list(self) -> list[Obj]:
         return self.informer.list() if self.informer.synced.is_set() else self._remembered
+
+
+async def set_up_network(
+    network: Network, node: NodeNetwork, *, told: Callable[[str], None]
+) -> None:
+    """Until it works: a machine that is slow, or still coming up, ends neither the agent nor a
+    server beside it. ``told`` gets what is wrong, and "" when nothing is any more."""
+    outage = Outage(log, "set-up of the node's network")
+    while True:
+        try:
+            await network.setup(node)
+        except NetworkFailure as err:
+            outage.failed(err)
+            told(f"network: {err}")
+            await asyncio.sleep(RETRY)
+        else:
+            outage.over()
+            told("")
+            return
 
 
 class NetworkFeed:
