@@ -27,7 +27,15 @@ from urllib.parse import urlencode
 import orjson
 
 import edgek
-from edgek.api.errors import ApiError, InternalError, ServiceUnavailable, Timeout, from_status
+from edgek.api.errors import (
+    ApiError,
+    Forbidden,
+    InternalError,
+    NotFound,
+    ServiceUnavailable,
+    Timeout,
+    from_status,
+)
 from edgek.api.meta import Obj
 from edgek.client.connection import Answer, Connection
 from edgek.client.pool import CONNECT_SECONDS, BadAddress, Pool
@@ -117,9 +125,16 @@ class HttpTransport:
 
     @asynccontextmanager
     async def _watch(self, call: Call) -> AsyncIterator[AsyncIterator[WatchEvent]]:
-        opened = self._shared.watch(call) if self._share_watches else self.stream(call)
-        async with opened as chunks:
-            yield _events(chunks)
+        async with AsyncExitStack() as stack:
+            yield _events(await self._open_watch(stack, call))
+
+    async def _open_watch(self, stack: AsyncExitStack, call: Call) -> AsyncIterator[bytes]:
+        if self._share_watches:
+            try:
+                return await stack.enter_async_context(self._shared.watch(call))
+            except (Forbidden, NotFound):  # a server from before watches could be shared
+                self._share_watches = False
+        return await stack.enter_async_context(self.stream(call))
 
     @asynccontextmanager
     async def stream(self, call: Call) -> AsyncIterator[AsyncIterator[bytes]]:

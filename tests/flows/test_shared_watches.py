@@ -16,7 +16,14 @@ from edgek.client.http import Access, HttpTransport
 from edgek.client.pool import MAX_IDLE
 from edgek.client.transport import Call
 from edgek.control.informer import Informer
-from edgek.kinds import CONFIG_MAP, NAMESPACE, SECRET, SERVICE
+from edgek.kinds import (
+    CLUSTER_ROLE,
+    CLUSTER_ROLE_BINDING,
+    CONFIG_MAP,
+    NAMESPACE,
+    SECRET,
+    SERVICE,
+)
 from edgek.pki.certificates import Profile, new_pair
 from server.run import BOOTSTRAPPER
 from tests.support.tls_server import TlsServer, tls_server
@@ -112,11 +119,23 @@ async def test_each_watch_is_authorized_by_itself(server: TlsServer) -> None:
         await until(lambda: "web" in seen)
 
 
-async def test_who_may_not_share_watches_is_refused(server: TlsServer) -> None:
+async def test_where_watches_cannot_be_shared_each_has_a_connection(server: TlsServer) -> None:
+    """As with a server from before they could be."""
+    admin = server.running.api.client(BOOTSTRAPPER)
+    rules = [{"apiGroups": [""], "resources": ["namespaces"], "verbs": ["list", "watch"]}]
+    await admin.create(CLUSTER_ROLE, {"metadata": {"name": "looks"}, "rules": rules})
+    subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "somebody"}
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "looks"}
+    binding = {"metadata": {"name": "looks"}, "subjects": [subject], "roleRef": role}
+    await admin.create(CLUSTER_ROLE_BINDING, binding)
     async with sharing(access(server, "somebody", "nobody")) as transport:
-        with pytest.raises(Forbidden, match="cannot get path"):
-            async with Client(transport).watch(SERVICE):
+        client = Client(transport)
+        with pytest.raises(Forbidden, match="cannot watch resource"):
+            async with client.watch(SERVICE):
                 pass
+        async with client.watch(NAMESPACE) as events:
+            assert await asyncio.wait_for(anext(events), 5)
+            assert served() == 0
 
 
 async def test_errors_of_one_watch_leave_the_others_alone(server: TlsServer) -> None:
