@@ -9,6 +9,7 @@ The file is replaced atomically but not fsynced: it is rebuilt from the kernel's
 after a power loss there are no sandboxes that could contradict it. That spares flash.
 """
 
+import contextlib
 import fcntl
 import ipaddress
 import json
@@ -90,7 +91,8 @@ class LeaseFile:
     def locked(self) -> "Iterator[LeaseFile]":
         """Excludes other threads and processes (each open file has a lock of its own)."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        lock = os.open(self._lock_path(), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # For reading, which is enough to lock it: the disk may be read-only.
+        lock = os.open(self._lock_path(), os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield self
@@ -119,6 +121,13 @@ class LeaseFile:
             scratch.replace(self._path)
         except OSError as err:
             raise NetplugError(f"write {self._path}: {err.strerror}") from err
+
+    def settle(self, leases: Leases, *, was: Leases) -> None:
+        """Writes what has come free, if it can. On a disk that is full or read-only an address
+        stays taken until ``reconcile``; a pod must go all the same, and a node come up."""
+        if leases != was:
+            with contextlib.suppress(NetplugError):
+                self.write(leases)
 
     def remove(self) -> None:
         self._path.unlink(missing_ok=True)

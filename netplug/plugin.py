@@ -113,8 +113,9 @@ class Plugin:
         for link in filter(names.is_veth, present - mine.keys()):
             links.delete(link)
         alive = {mine[link]: ip for link, ip in links.host_routes().items() if link in mine}
-        with self._leases.locked() as leases:
-            leases.write(reconcile(leases.read(), alive, whole | busy))
+        with self._leases.locked() as file:
+            leases = file.read()
+            file.settle(reconcile(leases, alive, whole | busy), was=leases)
 
     def teardown(self) -> None:
         """Nothing of it is left: links take their routes and neighbours with them."""
@@ -154,8 +155,7 @@ class Plugin:
         attach.detach(name, self._base(name))
         with self._leases.locked() as file:
             leases = file.read()
-            if name in leases.held or name in leases.idle:
-                file.write(release(leases, name))
+            file.settle(release(leases, name), was=leases)
 
     def attachments(self) -> dict[str, Attachment]:
         """Sandboxes that are whole: namespaces, link, route and lease."""

@@ -13,6 +13,7 @@ import re
 import secrets
 import shutil
 import signal
+import stat
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -194,7 +195,8 @@ class PodmanService:
         for directory in (self._run / "ns", self._run / "unified"):
             directory.mkdir(parents=True, exist_ok=True)
         self._data.mkdir(parents=True, exist_ok=True)
-        self._data.chmod(0o700)  # pods' secrets are in there
+        if stat.S_IMODE(self._data.stat().st_mode) != 0o700:
+            self._data.chmod(0o700)  # pods' secrets are in there
         # Not under /run, which Debian may mount noexec.
         self.landing.mkdir(exist_ok=True)
         wrapper = self._data / "conmon"
@@ -289,7 +291,11 @@ def _boot_name(path: Path) -> str:
 
 
 def _write(path: Path, text: str, *, mode: int) -> None:
-    """Atomic: a start that was killed half way must not leave half a file."""
+    """Atomic: a start that was killed half way must not leave half a file. What is there already
+    is not written again: an agent must come up on a disk that is full or read-only too."""
+    with contextlib.suppress(OSError):
+        if path.read_text() == text and stat.S_IMODE(path.stat().st_mode) == mode:
+            return
     new = path.with_name(f".{path.name}.new")
     new.write_text(text)
     new.chmod(mode)
@@ -301,7 +307,8 @@ def _empty(directory: Path) -> None:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a disk that is read-only now
+                path.unlink()
 
 
 def _sweep(directory: Path, *, older: float) -> None:
