@@ -5,7 +5,9 @@
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -15,10 +17,12 @@ from agent.pods.pull import PARALLEL_PULLS, NotThere, Pull, Puller, Told, Want
 from agent.pods.pull_records import PullRecords
 from agent.pods.state import Waiting
 from agent.runtime.reference import is_reference, normalize_reference
-from agent.runtime.runtime import Image, Runtime
+from agent.runtime.runtime import Image, Runtime, RuntimeFailure, RuntimeUnavailable
 from edgek.aio.clock import Clock
 from edgek.aio.tasks import Tasks
 from edgek.api.meta import Obj
+
+log = logging.getLogger(__name__)
 
 LOOK_AGAIN = timedelta(seconds=60)
 """For an image that nobody may pull: one that was loaded behind our back is found then."""
@@ -74,7 +78,12 @@ class Images:
         if not is_reference(reference):
             return self._refuse_name(want, reference)
         policy = pull_policy(container)
-        present = await self._find(reference)
+        try:
+            present = await self._find(reference)
+        except RuntimeUnavailable:
+            raise
+        except RuntimeFailure as err:
+            return await self._replace_damaged(want, reference, err)
         # One who may not pull it must not make another wait who may.
         key = (normalize_reference(reference), tuple(tuple(a.items()) for a in auths))
         pull = self._pulls.setdefault(key, Pull(reference))
@@ -156,6 +165,21 @@ class Images:
             del self._pulls[key]
 
     # -- without a pull ---------------------------------------------------------------------
+
+    async def _replace_damaged(self, want: Want, reference: str, err: RuntimeFailure) -> NotThere:
+        """Files of it are missing in the store, as after a disk's fault: it is removed, so that
+        the next look fetches it anew. One that is in use stays as it is."""
+        message = f'Failed to inspect image "{reference}": {err}'
+        refused = self._refuse(want, "ImageInspectError", message, event="InspectFailed")
+        retry_at = self._clock.now()
+        try:
+            await self._runtime.remove_image(reference)
+        except RuntimeUnavailable:
+            raise
+        except RuntimeFailure as why:
+            log.warning("damaged image cannot be removed image=%s err=%s", reference, why)
+            retry_at += LOOK_AGAIN
+        return replace(refused, retry_at=retry_at)
 
     def _refuse_name(self, want: Want, reference: str) -> NotThere:
         why = f'couldn\'t parse image name "{reference}": invalid reference format'

@@ -276,9 +276,10 @@ class FakeRuntime:
 
     async def remove_image(self, image_id: str) -> None:
         await self._enter("remove_image", image_id)
-        if any(c.image_id == image_id for c in self._containers.values()):
+        gone = {n for n, i in self._images.items() if image_id in (n, i.id)}
+        if any(c.image_id == self._images[n].id for c in self._containers.values() for n in gone):
             raise RuntimeFailure(f"image {image_id} is in use by a container")
-        self._images = {n: i for n, i in self._images.items() if i.id != image_id}
+        self._images = {n: i for n, i in self._images.items() if n not in gone}
 
     async def layer(self, container_id: str) -> str:
         await self._enter("layer", container_id)

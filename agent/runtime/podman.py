@@ -242,15 +242,24 @@ class PodmanRuntime:
         await mount_image(image_id, target, enter=self._enter)
 
     async def remove_image(self, image_id: str) -> None:
+        for name in await self._names_of(image_id):
+            try:
+                await self._call("DELETE", f"/images/{name}")
+            except Refused as err:
+                if err.status != 404:
+                    raise
+
+    async def _names_of(self, image_id: str) -> tuple[str, ...]:
+        """By id Podman refuses an image of several names, and by force it would take containers
+        with it: so name by name, the last one takes the image. One of which files are missing
+        cannot be looked at, but removed."""
         try:
             found = await self._call("GET", f"/images/{image_id}/json")
-            # By id Podman refuses an image of several names, and by force it would take
-            # containers with it: so name by name, the last one takes the image.
-            for name in found.get("RepoTags") or (image_id,):
-                await self._call("DELETE", f"/images/{name}")
-        except Refused as err:
-            if err.status != 404:
-                raise
+        except RuntimeUnavailable:
+            raise
+        except RuntimeFailure:
+            return (image_id,)
+        return tuple(found.get("RepoTags") or (image_id,))
 
     async def layer(self, container_id: str) -> str:
         found = await self._call("GET", f"/containers/{container_id}/json")

@@ -101,3 +101,17 @@ def test_on_a_read_only_disk_too_and_pods_can_be_deleted_after_it(cluster: RealC
     node.run("mount", "-o", "remount,rw", DATA)
     ready(cluster, "later")
     cluster.kubectl("wait", "--for=delete", "pod/late", "--timeout=60s", timeout=70)
+
+
+def test_an_image_with_files_missing_is_told_of_and_fetched_anew(cluster: RealCluster) -> None:
+    """Here there is nowhere to fetch it from, which is told too."""
+    node, other = cluster.bed.nodes[0], "localhost/other:1"
+    node.run("sh", "-c", f"tar c -C /etc hostname | podman import -q - {other}")
+    image = node.run("podman", "image", "inspect", "-f", "{{.Id}}", other, capture_output=True)
+    store = "/var/lib/containers/storage/overlay-images"
+    node.run("rm", f"{store}/{image.stdout.strip()}/manifest")
+    run(cluster, "broken", image=other)
+    told(cluster, "broken", "Failed to inspect image")
+    told(cluster, "broken", "Failed to pull image")
+    left = node.run("podman", "images", "-q", "--no-trunc", capture_output=True)
+    assert image.stdout.strip() not in left.stdout

@@ -195,6 +195,23 @@ async def test_what_cannot_be_pulled_is_told_once() -> None:
         assert on.changed.is_set()
 
 
+@pytest.mark.looptime
+async def test_a_damaged_image_is_told_of_removed_and_fetched_anew() -> None:
+    async with bench() as on:
+        on.runtime.add_image("app:1")
+        on.runtime.registry.add("app:1")
+        for why in ("layer not known", "layer not known, still"):
+            on.runtime.fail_next("find_image", RuntimeFailure(why))
+        on.runtime.fail_next("remove_image", RuntimeFailure("image used by a container"))
+        for removed in (False, True):
+            assert await on.why_not("a", "app:1") == "ImageInspectError"
+            assert (await on.runtime.images() == []) == removed
+        await on.get("a", "app:1")
+        assert on.pulls() == ["app:1"]
+        damaged = ("InspectFailed", 'Failed to inspect image "app:1": layer not known')
+        assert on.of("a")[:2] == [damaged, ("Failed", "Error: ImageInspectError")]
+
+
 @pytest.mark.parametrize(
     ("entry", "image", "fit"),
     [
