@@ -182,6 +182,12 @@ def test_what_a_running_pod_sees_of_objects_is_kept_up_to_date(cluster: RealClus
     cluster.wait("new values in the pod", lambda: read() == "newnew", 20)
 
 
+def creating(cluster: RealCluster, name: str) -> None:
+    """Its status says that it is on its way; one that only begins is told a moment later."""
+    seen = lambda: "ContainerCreating" in cluster.kubectl("get", "pod", name)  # noqa: E731
+    cluster.wait(f"{name} is being made", seen)
+
+
 def test_a_dead_file_server_holds_up_its_own_pod_only(cluster: RealCluster) -> None:
     volume = {"name": "far", "nfs": {"server": "10.98.0.77", "path": "/export"}}
     mounts = [{"name": "far", "mountPath": "/far"}]
@@ -190,7 +196,7 @@ def test_a_dead_file_server_holds_up_its_own_pod_only(cluster: RealCluster) -> N
     ready(cluster, "lively")
     shows(cluster, "10.98.0.77", "describe", "pod", "stranded")
     shows(cluster, "FailedMount", "describe", "pod", "stranded")
-    assert "ContainerCreating" in cluster.kubectl("get", "pod", "stranded")
+    creating(cluster, "stranded")
     cluster.kubectl("delete", "pod", "stranded", "lively", "--timeout=15s", timeout=20)
 
 
@@ -207,7 +213,7 @@ def test_a_mount_that_hangs_hangs_neither_the_agent_nor_the_deletion(
         apply(cluster, "hanging", container(IDLE), volumes=[volume])
         apply(cluster, "lively", container(IDLE))
         ready(cluster, "lively")
-        assert "ContainerCreating" in cluster.kubectl("get", "pod", "hanging")
+        creating(cluster, "hanging")
         cluster.kubectl("delete", "pod", "hanging", "lively", "--timeout=15s", timeout=20)
         assert "sleep 300" not in node.run("ps", "-e", "-o", "args", capture_output=True).stdout
     finally:
