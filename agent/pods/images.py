@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -24,6 +24,7 @@ from edgek.api.meta import Obj
 
 log = logging.getLogger(__name__)
 
+INSPECT_AGAIN, DAMAGED_FOR = timedelta(seconds=5), timedelta(seconds=20)
 LOOK_AGAIN = timedelta(seconds=60)
 """For an image that nobody may pull: one that was loaded behind our back is found then."""
 
@@ -55,6 +56,8 @@ class Images:
         self._pulls: dict[_Key, Pull] = {}
         self._refused: dict[tuple[str, str], str] = {}
         """(uid, container) -> why it has no image, without a pull: told once."""
+        self._damaged: dict[str, datetime] = {}
+        """Since when Podman cannot look at an image."""
         self.collect: Callable[[], Coroutine[Any, Any, tuple[int, int, tuple[str, ...]]]]
         self.collect = _no_collector
         """Removes unused images: how many, how many bytes, what was refused."""
@@ -84,6 +87,7 @@ class Images:
             raise
         except RuntimeFailure as err:
             return await self._replace_damaged(want, reference, err)
+        self._damaged.pop(reference, None)
         # One who may not pull it must not make another wait who may.
         key = (normalize_reference(reference), tuple(tuple(a.items()) for a in auths))
         pull = self._pulls.setdefault(key, Pull(reference))
@@ -168,18 +172,23 @@ class Images:
 
     async def _replace_damaged(self, want: Want, reference: str, err: RuntimeFailure) -> NotThere:
         """Files of it are missing in the store, as after a disk's fault: it is removed, so that
-        the next look fetches it anew. One that is in use stays as it is."""
+        the next look fetches it anew. Not at the first failure, which may pass: where no registry
+        is in reach it would be gone. One that is in use stays as it is."""
         message = f'Failed to inspect image "{reference}": {err}'
         refused = self._refuse(want, "ImageInspectError", message, event="InspectFailed")
-        retry_at = self._clock.now()
+        now = self._clock.now()
+        if now - self._damaged.setdefault(reference, now) >= DAMAGED_FOR:
+            del self._damaged[reference]
+            await self._remove_damaged(reference)
+        return replace(refused, retry_at=now + INSPECT_AGAIN)
+
+    async def _remove_damaged(self, reference: str) -> None:
         try:
             await self._runtime.remove_image(reference)
         except RuntimeUnavailable:
             raise
         except RuntimeFailure as why:
             log.warning("damaged image cannot be removed image=%s err=%s", reference, why)
-            retry_at += LOOK_AGAIN
-        return replace(refused, retry_at=retry_at)
 
     def _refuse_name(self, want: Want, reference: str) -> NotThere:
         why = f'couldn\'t parse image name "{reference}": invalid reference format'

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent.pods.image_credentials import Auth, credentials, fits
-from agent.pods.images import Images, NotThere
+from agent.pods.images import INSPECT_AGAIN, Images, NotThere
 from agent.pods.pull_records import PullRecords
 from agent.runtime.fake import FakeRuntime
 from agent.runtime.reference import is_reference
@@ -29,6 +29,7 @@ EVE: Auth = {"username": "eve", "password": "y"}
 class Bench:
     runtime: FakeRuntime
     images: Images
+    clock: FakeClock
     told: list[tuple[str, str, str]] = field(default_factory=list)
     """(pod, reason, message)"""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -65,14 +66,14 @@ class Bench:
 
 @asynccontextmanager
 async def bench(*, parallel: int = 2, records: PullRecords | None = None) -> AsyncIterator[Bench]:
-    runtime = FakeRuntime()
+    runtime, clock = FakeRuntime(), FakeClock()
     async with Tasks("test") as tasks:
         made: list[Bench] = []
         images = Images(
-            runtime, tasks, clock=FakeClock(), changed=lambda uid: made[0].changed.set(),
+            runtime, tasks, clock=clock, changed=lambda uid: made[0].changed.set(),
             parallel=parallel, records=records,
         )  # fmt: skip
-        made.append(Bench(runtime=runtime, images=images))
+        made.append(Bench(runtime=runtime, images=images, clock=clock))
         yield made[0]
 
 
@@ -196,20 +197,24 @@ async def test_what_cannot_be_pulled_is_told_once() -> None:
 
 
 @pytest.mark.looptime
-async def test_a_damaged_image_is_told_of_removed_and_fetched_anew() -> None:
+async def test_an_image_that_stays_damaged_is_removed_and_fetched_anew() -> None:
     async with bench() as on:
         on.runtime.add_image("app:1")
         on.runtime.registry.add("app:1")
-        for why in ("layer not known", "layer not known, still"):
-            on.runtime.fail_next("find_image", RuntimeFailure(why))
         on.runtime.fail_next("remove_image", RuntimeFailure("image used by a container"))
-        for removed in (False, True):
+        left = []
+        for _ in range(11):
+            on.runtime.fail_next("find_image", RuntimeFailure("layer not known"))
             assert await on.why_not("a", "app:1") == "ImageInspectError"
-            assert (await on.runtime.images() == []) == removed
+            left.append(len(await on.runtime.images()))
+            on.clock.advance(INSPECT_AGAIN.total_seconds())
+        assert left == [1] * 9 + [0] * 2
         await on.get("a", "app:1")
         assert on.pulls() == ["app:1"]
-        damaged = ("InspectFailed", 'Failed to inspect image "app:1": layer not known')
-        assert on.of("a")[:2] == [damaged, ("Failed", "Error: ImageInspectError")]
+        assert on.of("a")[:2] == [
+            ("InspectFailed", 'Failed to inspect image "app:1": layer not known'),
+            ("Failed", "Error: ImageInspectError"),
+        ]
 
 
 @pytest.mark.parametrize(
