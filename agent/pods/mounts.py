@@ -19,6 +19,7 @@ UNMOUNT_SECONDS = 10.0
 KILL_SECONDS = 1.0
 SAID_BYTES = 16384
 MS_BIND, MS_REC, MS_PRIVATE, MNT_DETACH = 4096, 16384, 1 << 18, 2
+TMPFS_FLAGS = {"ro": 1, "nosuid": 2, "nodev": 4, "noexec": 8}
 OPEN_TREE, MOVE_MOUNT, MOUNT_SETATTR = 428, 429, 442
 """System calls that libc has no names for yet; the numbers are those of every architecture."""
 AT_FDCWD, AT_EMPTY_PATH, AT_RECURSIVE = -100, 0x1000, 0x8000
@@ -52,6 +53,9 @@ async def mount(
     """Mounts unless something is mounted there already. ``enter``: a prefix of the command."""
     if target in mounts_below(target):
         return
+    if kind == "tmpfs":  # memory answers at once, and every pod has one: no program is needed
+        _mount_memory(source, target, options)
+        return
     if package := missing_helper(kind):
         raise MountError(
             f"mounting {kind} needs the program mount.{kind}, which this node lacks: "
@@ -61,6 +65,17 @@ async def mount(
     code, said = await run_child(command, seconds=seconds)
     if code != 0:
         raise MountError(f"mount of {source} failed: {said or f'exit status {code}'}")
+
+
+def _mount_memory(source: str, target: Path, options: tuple[str, ...]) -> None:
+    import ctypes
+
+    flags = sum(TMPFS_FLAGS.get(option, 0) for option in options)
+    data = ",".join(option for option in options if option not in TMPFS_FLAGS)
+    libc = ctypes.CDLL(None, use_errno=True)
+    point = os.fsencode(target)
+    if libc.mount(source.encode(), point, b"tmpfs", flags, data.encode()) != 0:
+        raise MountError(f"mount of {source} failed: {os.strerror(ctypes.get_errno())}")
 
 
 def _command(source: str, target: Path, kind: str, options: tuple[str, ...]) -> list[str]:
@@ -201,12 +216,15 @@ def _mount_id(handle: int) -> str:
 
 def mounts_below(directory: Path) -> list[Path]:
     table = Path("/proc/self/mountinfo").read_bytes().decode(errors="surrogateescape")
-    points = [Path(_unescape(line.split(" ")[4])) for line in table.splitlines()]
-    return [p for p in points if p == directory or directory in p.parents]
+    points = (_unescape(line.split(" ", 5)[4]) for line in table.splitlines())
+    below = f"{directory}/".replace("//", "/")
+    return [Path(p) for p in points if p == str(directory) or p.startswith(below)]
 
 
 def _unescape(text: str) -> str:
     """The kernel writes blanks and the like as octal escapes."""
+    if "\\" not in text:
+        return text
     return re.sub(r"\\([0-7]{3})", lambda m: chr(int(m.group(1), 8)), text)
 
 
