@@ -1,33 +1,23 @@
 """What a node's agent answers itself: a GET through a stream of kind http (agent/api/http.py)."""
 
 import asyncio
-from typing import Self
 
 import orjson
 
 from edgek.api.errors import ApiError, InternalError, ServiceUnavailable
-from server.endpoints.subresources.backend import Backend, Stream
+from server.endpoints.subresources.backend import Backend, Chunks, Stream
 
 HEAD_SECONDS = 60.0
 MAX_WHOLE = 32 * 1024 * 1024
 
 
-class KubeletAnswer:
+class KubeletAnswer(Chunks):
     """The body is read once, by iterating; ``aclose`` ends it early."""
 
     def __init__(self, stream: Stream, head: dict[str, object]) -> None:
-        self._stream = stream
+        super().__init__(stream)
         self.status = int(str(head.get("status") or 500))
         self.content_type = str(head.get("contentType") or "text/plain")
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> bytes:
-        data = await self._stream.receive()
-        if data is None:
-            raise StopAsyncIteration
-        return data
 
     async def whole(self) -> bytes:
         """All of the body. Raises InternalError where it is too much."""
@@ -41,9 +31,6 @@ class KubeletAnswer:
         finally:
             await self.aclose()
         return b"".join(parts)
-
-    async def aclose(self) -> None:
-        await self._stream.close()
 
 
 async def ask_kubelet(

@@ -1,7 +1,7 @@
 """What stream endpoints ask of the connection to a node; server/tunnel.py is it."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 
 class Stream(Protocol):
@@ -23,3 +23,24 @@ class Backend(Protocol):
     async def open(self, node: str, kind: str, params: Mapping[str, Any]) -> Stream:
         """``kind`` is log, exec, attach, portforward... Raises the ApiError that the agent
         answers with, and InternalError ("error dialing backend") where no agent answers in time."""
+
+
+class Chunks:
+    """What an agent sends, as the body of an answer, with a close that ends the agent's side even
+    where nothing was ever read (HEAD, a client that is gone): a generator that has not begun has
+    no ``finally`` yet."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        data = await self._stream.receive()
+        if data is None:
+            raise StopAsyncIteration
+        return data
+
+    async def aclose(self) -> None:
+        await self._stream.close()

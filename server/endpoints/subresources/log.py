@@ -5,7 +5,7 @@ As registry/core/pod/rest/log.go. Over a WebSocket too (binary.k8s.io), as older
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 from edgek.api import errors
 from edgek.api.meta import Obj, get_path, name, uid
@@ -13,7 +13,7 @@ from edgek.api.time import parse_time
 from edgek.api.validation import FieldErrors, FieldPath
 from edgek.kinds.pod_containers import choose_container, logged_container_id
 from server.endpoints.query import flag
-from server.endpoints.subresources.backend import Backend, Stream
+from server.endpoints.subresources.backend import Backend, Chunks, Stream
 from server.endpoints.subresources.subprotocol import offered, wants_websocket
 from server.request.model import Request, Response, Upgrade, WebSocket
 
@@ -43,27 +43,7 @@ async def handle(request: Request, pod: Obj, backend: Backend) -> Response:
     stream = await backend.open(node, "log", params)
     if protocol is not None:
         return Response(upgrade=_upgrade(protocol, stream))
-    return Response(stream=_Chunks(stream), content_type="text/plain")
-
-
-class _Chunks:
-    """The log, with a close that ends the agent's side even where nothing was ever read (HEAD, a
-    client that is gone): a generator that has not begun has no ``finally`` yet."""
-
-    def __init__(self, stream: Stream) -> None:
-        self._stream = stream
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> bytes:
-        data = await self._stream.receive()
-        if data is None:
-            raise StopAsyncIteration
-        return data
-
-    async def aclose(self) -> None:
-        await self._stream.close()
+    return Response(stream=Chunks(stream), content_type="text/plain")
 
 
 def _upgrade(protocol: str, stream: Stream) -> Upgrade:
@@ -71,7 +51,7 @@ def _upgrade(protocol: str, stream: Stream) -> Upgrade:
         import base64
 
         try:
-            async for data in _Chunks(stream):
+            async for data in Chunks(stream):
                 text = "base64" in protocol
                 await socket.send(base64.b64encode(data).decode() if text else data)
         finally:
