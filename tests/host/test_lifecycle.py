@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support.images import BUSYBOX
+from tests.support.kubectl_pods import apply, container, ready
 from tests.support.real_cluster import RealCluster, real_cluster
 from tests.support.testbed import CGROUP, missing_need
 
@@ -28,25 +29,6 @@ IDLE = "trap exit TERM; while :; do sleep 0.1; done"
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
     with real_cluster(tmp_path_factory.mktemp("life"), nodes=1) as up:
         yield up
-
-
-def container(script: str, name: str = "main", **more: Any) -> dict[str, Any]:
-    return {"name": name, "image": BUSYBOX, "command": ["sh", "-c", script], **more}
-
-
-def apply(cluster: RealCluster, name: str, *containers: dict[str, Any], **spec: Any) -> None:
-    pod = {
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
-        "spec": {"terminationGracePeriodSeconds": 1, "containers": list(containers), **spec},
-    }  # fmt: skip
-    cluster.kubectl("apply", "-f", "-", stdin=json.dumps(pod))
-
-
-def ready(cluster: RealCluster, name: str) -> None:
-    try:
-        cluster.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=30s")
-    except AssertionError as err:
-        raise AssertionError(cluster.kubectl("describe", "pod", name)) from err
 
 
 def status(cluster: RealCluster, pod: str) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """What a pod may ask of its node, on real Podman: one node, real kubectl."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -9,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.images import BUSYBOX
+from tests.support.kubectl_pods import apply, container, ready
 from tests.support.real_cluster import RealCluster, real_cluster
 from tests.support.testbed import CGROUP, missing_need
 
@@ -24,25 +23,6 @@ pytestmark = [
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
     with real_cluster(tmp_path_factory.mktemp("pods"), nodes=1) as up:
         yield up
-
-
-def container(script: str, name: str = "main", **more: Any) -> dict[str, Any]:
-    return {"name": name, "image": BUSYBOX, "command": ["sh", "-c", script], **more}
-
-
-def apply(cluster: RealCluster, name: str, *containers: dict[str, Any], **spec: Any) -> None:
-    pod = {
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
-        "spec": {"terminationGracePeriodSeconds": 1, "containers": list(containers), **spec},
-    }  # fmt: skip
-    cluster.kubectl("apply", "-f", "-", stdin=json.dumps(pod))
-
-
-def ready(cluster: RealCluster, name: str) -> None:
-    try:
-        cluster.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=30s")
-    except AssertionError as err:
-        raise AssertionError(cluster.kubectl("describe", "pod", name)) from err
 
 
 def sh(cluster: RealCluster, pod: str, script: str, name: str = "main") -> str:
