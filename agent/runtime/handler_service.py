@@ -16,6 +16,7 @@ from typing import Any
 from agent.runtime.libpod import Libpod
 from agent.runtime.runtime import RuntimeUnavailable
 
+END_SECONDS = 5.0
 START_SECONDS = 20.0
 CREATE_SECONDS = 60.0
 
@@ -47,7 +48,7 @@ class HandlerService:
                 path = "/containers/create"
                 return json.loads(await raw.call("POST", path, timeout=CREATE_SECONDS, body=body))
             finally:
-                await _end(process)
+                await end_service(process)
 
 
 async def _answers(raw: Libpod, process: asyncio.subprocess.Process) -> None:
@@ -62,12 +63,15 @@ async def _answers(raw: Libpod, process: asyncio.subprocess.Process) -> None:
     raise RuntimeUnavailable("podman's service for another OCI runtime does not answer")
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+async def end_service(process: asyncio.subprocess.Process) -> None:
+    """Ends a service of Podman; containers run on. One that waits for a dead disk stays."""
     with contextlib.suppress(ProcessLookupError):
         process.terminate()
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(END_SECONDS):
             await process.wait()
     except TimeoutError:
         process.kill()
-        await process.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(END_SECONDS):
+                await process.wait()

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from agent.runtime.handler_service import HandlerService
+from agent.runtime.handler_service import HandlerService, end_service
 from agent.runtime.handlers import find_handlers
 from agent.runtime.libpod import Libpod, LibpodError
 from agent.runtime.machine import CGROUP, Machine
@@ -166,17 +166,8 @@ class PodmanService:
     async def stop(self) -> None:
         """Ends the service. Containers run on."""
         process = self._process
-        if process is None or process.returncode is not None:
-            return
-        process.terminate()
-        try:
-            async with asyncio.timeout(5):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            with contextlib.suppress(TimeoutError):  # one that waits for a dead disk stays
-                async with asyncio.timeout(5):
-                    await process.wait()
+        if process is not None and process.returncode is None:
+            await end_service(process)
 
     def kill(self) -> None:
         """For a service that hangs: ``run`` starts another. Containers run on."""
