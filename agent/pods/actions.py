@@ -44,6 +44,8 @@ class Actions:
         if actions.create_sandbox:
             self._ground.volumes_ready(pod, memory)
             await self._ground.create_sandbox(pod, memory)
+        if actions.start:
+            self.parts.launcher.tell_of_missing_secrets(pod)
         if actions.start and await self._ground.ready(pod, memory):
             for start in actions.start:
                 if await self._start(pod, memory, start) in memory.hooking:

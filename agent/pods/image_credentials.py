@@ -33,13 +33,22 @@ NODE_FILES = (
 
 def credentials_for(pod: Obj, reference: str, lookup: Lookup) -> list[Auth]:
     """What to try in turn, for as much of the pod's pull secrets as is known."""
-    secrets: list[Obj] = []
-    for ref in get_path(pod, "spec", "imagePullSecrets", default=[]):
-        with suppress(NotSynced):
-            found = lookup(SECRET, namespace(pod), ref.get("name", ""))
-            secrets += [found] if found else []
+    secrets = [found for _, found in _pull_secrets(pod, lookup) if found is not None]
     found_here = credentials(secrets, reference)
     return [*found_here, OWN] if found_here and _node_has_some() else found_here
+
+
+def missing_secrets(pod: Obj, lookup: Lookup) -> list[str]:
+    """The pod's pull secrets that do not exist."""
+    return [of for of, found in _pull_secrets(pod, lookup) if found is None]
+
+
+def _pull_secrets(pod: Obj, lookup: Lookup) -> Iterator[tuple[str, Obj | None]]:
+    """As getPullSecretsForPod: an entry without a name, which validation lets pass, is nothing."""
+    for ref in get_path(pod, "spec", "imagePullSecrets", default=[]):
+        if of := ref.get("name"):
+            with suppress(NotSynced):
+                yield of, lookup(SECRET, namespace(pod), of)
 
 
 def credentials(secrets: Iterable[Obj], reference: str) -> list[Auth]:

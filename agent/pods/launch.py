@@ -18,7 +18,7 @@ from agent.pods.coverage_table import TABLE
 from agent.pods.decisions import Start
 from agent.pods.devices import PodDevices
 from agent.pods.environment import ConfigError, Surroundings, make_environment
-from agent.pods.image_credentials import credentials_for
+from agent.pods.image_credentials import credentials_for, missing_secrets
 from agent.pods.images import Images, NotThere
 from agent.pods.mounts import MountError
 from agent.pods.place import Place
@@ -73,7 +73,19 @@ class Launcher:
     lookup: Lookup
     devices: PodDevices | None = None
     told: dict[tuple[str, str], str] = field(default_factory=dict)
-    """(uid, container) -> its last configuration problem: told once, not at every try."""
+    """(uid, container) -> its last configuration problem: told once, not at every try. Under no
+    container: the pull secrets that are missing."""
+
+    def tell_of_missing_secrets(self, pod: Obj) -> None:
+        """The images are pulled all the same, they may be public. As getPullSecretsForPod."""
+        key, missing = (uid(pod), ""), ", ".join(missing_secrets(pod, self.lookup))
+        if missing and self.told.get(key) != missing:
+            self.told[key] = missing
+            self.events.warning(
+                pod, "FailedToRetrieveImagePullSecret",
+                f"Unable to retrieve some image pull secrets ({missing}); "
+                "attempting to pull the image may not succeed.",
+            )  # fmt: skip
 
     async def launch(
         self,
