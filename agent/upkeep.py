@@ -23,6 +23,7 @@ from agent.node.resources import NodeResources, node_resources, pods_cgroup
 from agent.node.status import NodeSpec, node_images
 from agent.pods.image_archives import ImageArchives
 from agent.pods.sync import PodSync
+from agent.pods.volumes.image import images_of_volumes
 from agent.pressure.evictor import Evictor
 from agent.pressure.images import ImageCollector
 from agent.pressure.reading import Reader
@@ -134,7 +135,8 @@ class Upkeep:
             root=root,
             tell=self._tell,
             changed=self._images_changed.set,
-            kept=self.archives.kept,
+            kept=lambda: self.archives.kept() | parts.launcher.images.kept(),
+            mounted=lambda: images_of_volumes(parts.volumes.root),
         )
         evictor = Evictor(
             args=self.config.kubelet,

@@ -6,7 +6,9 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -64,6 +66,7 @@ class Images:
         self._held: set[str] | None = None
         """Pods that wait for archives to be loaded, while they are."""
         self._looking: dict[str, asyncio.Future[Image | None]] = {}
+        self._in_hand: Counter[str] = Counter()
         self.records = records or PullRecords()
         self.puller = Puller(
             runtime, tasks, clock=clock, changed=changed, parallel=parallel, records=self.records
@@ -121,6 +124,21 @@ class Images:
         del self._looking[reference]
         if not looking.cancelled():
             looking.exception()  # told to those who wait, if any still do
+
+    @contextmanager
+    def in_hand(self, image_id: str) -> Iterator[None]:
+        """While something is made of it: its name may have gone to another image meanwhile, so
+        that only its id tells that it is no garbage."""
+        self._in_hand[image_id] += 1
+        try:
+            yield
+        finally:
+            self._in_hand[image_id] -= 1
+
+    def kept(self) -> frozenset[str]:
+        """Ids of what is in somebody's hand now."""
+        self._in_hand += Counter()  # without those that were let go
+        return frozenset(self._in_hand)
 
     def forget(self, uid: str) -> None:
         """The pod is gone: nobody waits for its images any more."""

@@ -110,7 +110,10 @@ class Launcher:
         if isinstance(image, NotThere):
             return Launched(not_there=image)
         try:
-            return await self._make(pod, container, start, image=image, around=around, place=place)
+            with self.images.in_hand(image.id):
+                return await self._make(
+                    pod, container, start, image=image, around=around, place=place
+                )
         except RuntimeUnavailable:
             raise
         except ImageMissing:  # removed between the look and the creation

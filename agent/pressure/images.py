@@ -7,6 +7,7 @@ last used is known from the containers that were removed since the agent started
 count as never used, as with the kubelet.
 """
 
+import asyncio
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -105,6 +106,8 @@ class ImageCollector:
     changed: Callable[[], None] = lambda: None
     kept: Callable[[], frozenset[str]] = frozenset
     """Images that stay, by id."""
+    mounted: Callable[[], frozenset[str]] = frozenset
+    """Images that are volumes of pods, by id: their names may be gone. Blocking."""
     records: dict[str, Record] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -180,14 +183,13 @@ class ImageCollector:
         except RuntimeFailure as err:
             return Collected(refused=(str(err),))
         self.records = {i.id: self.records[i.id] for i in images if i.id in self.records}
-        candidates = plan_images(
-            images, self.records, used=self._used(), now=self.clock.monotonic(), policy=self.policy
-        )
+        used, now = await self._used(), self.clock.monotonic()
+        candidates = plan_images(images, self.records, used=used, now=now, policy=self.policy)
         freed, removed, refused = 0, 0, list[str]()
         for image in choose(candidates):
             if wanted is not None and freed >= wanted:
                 break
-            if image.id in self._used() or self._used().intersection(image.names):
+            if (await self._used()).intersection((image.id, *image.names)):
                 continue  # a pod came for it meanwhile
             log.info("removing an unused image id=%s bytes=%d", image.id[:12], image.size_bytes)
             try:
@@ -201,7 +203,8 @@ class ImageCollector:
             self.changed()
         return Collected(freed=freed, removed=removed, refused=tuple(refused))
 
-    def _used(self) -> frozenset[str]:
+    async def _used(self) -> frozenset[str]:
+        mounted = await asyncio.to_thread(self.mounted)
         every = (c for pod_uid in self.containers.uids() for c in self.containers.of(pod_uid))
-        kept = names_of(self.pods.all()) | self.kept()
+        kept = names_of(self.pods.all()) | self.kept() | mounted
         return kept | {c.image_id for c in every if c.image_id}

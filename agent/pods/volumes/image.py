@@ -1,10 +1,12 @@
 """image: the files of an image, read-only. As pkg/volume/image and the kubelet's image volumes.
 
 It is pulled as a container's would be, and mounted in the pod's own directory: from there on it is
-a volume like others. What the pod has it keeps, whatever its tag names meanwhile.
+a volume like others. What the pod has it keeps, whatever its tag names meanwhile. Podman counts no
+such mount, so a note beside the volumes says whose files are there.
 """
 
 import asyncio
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from edgek.api.meta import Obj, uid
 from edgek.control.events import Source
 
 PULLING = "ContainerCreating"
+NOTES = "image-volumes"
 NEVER_PULLED_RETRY = timedelta(minutes=1)
 """It may be loaded by hand."""
 
@@ -36,12 +39,22 @@ class ImageVolume:
         path = wanted.directory
         if path not in mounts_below(path):
             image_id = await self._find(wanted)
-            await in_thread(lambda: path.mkdir(parents=True, exist_ok=True))
-            try:
-                await self._runtime.mount_image(image_id, path)
-            except RuntimeFailure as err:
-                raise VolumeError(str(err)) from err
+            with self._images.in_hand(image_id):
+                await self._mount(image_id, path)
         return Provided(path=path, read_only=True, no_exec=True)
+
+    async def _mount(self, image_id: str, path: Path) -> None:
+        def prepare() -> None:
+            path.mkdir(parents=True, exist_ok=True)
+            note = path.parents[2] / NOTES / path.name
+            note.parent.mkdir(exist_ok=True)
+            note.write_text(image_id)
+
+        await in_thread(prepare)
+        try:
+            await self._runtime.mount_image(image_id, path)
+        except RuntimeFailure as err:
+            raise VolumeError(str(err)) from err
 
     async def _find(self, wanted: Wanted) -> str:
         """The image's id, when it has come. Raises Pending where it could not be pulled."""
@@ -80,3 +93,12 @@ class ImageVolume:
 
     async def tear_down(self, directory: Path) -> None:
         pass
+
+
+def images_of_volumes(pod_root: Path) -> frozenset[str]:
+    """The ids of images that are mounted for pods, of before this agent's life too. Blocking."""
+    found = set[str]()
+    for note in pod_root.glob(f"*/{NOTES}/*"):
+        with suppress(OSError):  # its pod has just gone
+            found.add(note.read_text())
+    return frozenset(found)

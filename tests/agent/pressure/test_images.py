@@ -90,6 +90,15 @@ async def test_what_is_freed_is_no_more_than_wanted() -> None:
     assert (done.removed, len(await bench.left())) == (2, 1)
 
 
+@pytest.mark.parametrize("who", ["kept", "mounted"])
+async def test_an_image_that_is_mounted_or_in_hand_stays_though_no_pod_names_it(who: str) -> None:
+    bench = Bench("moved:1", "b:1")
+    (_, moved) = sorted(await bench.runtime.images(), key=lambda i: i.names)
+    setattr(bench.collector, who, lambda: frozenset({moved.id}))
+    assert (await bench.collector.prune())[0] == 1
+    assert await bench.left() == ["moved:1"]
+
+
 async def test_an_image_whose_container_is_gone_is_the_last_to_go() -> None:
     bench = Bench("a:1", "b:1")
     (a, b) = sorted(await bench.runtime.images(), key=lambda i: i.names)

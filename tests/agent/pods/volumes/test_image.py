@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from agent.pods.volumes.image import images_of_volumes
+from agent.runtime.fake import Script
 from edgek.aio.clock import FakeClock
 from edgek.api.meta import Obj
 from edgek.kinds import POD
@@ -43,6 +45,34 @@ async def test_its_files_are_mounted_when_it_has_come(tmp_path: Path) -> None:
         assert mount.read_only
         assert mount.no_exec
         assert node.messages("Pulling") == ['Pulling image "files:1"']
+
+
+async def test_a_note_keeps_its_image_from_collection_for_as_long_as_the_pod_is_here(
+    tmp_path: Path,
+) -> None:
+    async with running_node(tmp_path, clock=FakeClock()) as node:
+        node.runtime.registry.add("files:1")
+        node.sync.parts.volumes._bind = lambda handle, target, *, read_only: None
+        node.api.put(POD, with_files("files:1"))
+        await node.until(lambda: reason(node) == "running")
+        image = await node.runtime.find_image("files:1")
+        assert image is not None
+        assert images_of_volumes(tmp_path / "pods") == {image.id}
+        node.delete()
+        await node.until(lambda: node.pod() is None)
+        assert images_of_volumes(tmp_path / "pods") == frozenset()
+
+
+async def test_an_image_is_in_hand_while_a_container_is_made_of_it(tmp_path: Path) -> None:
+    async with running_node(tmp_path, clock=FakeClock()) as node:
+        node.runtime.scripts["main:1"] = Script(create_delay=5)
+        image = await node.runtime.find_image("main:1")
+        assert image is not None
+        images = node.sync.parts.launcher.images
+        node.api.put(POD, make_pod())
+        await node.until(lambda: images.kept() == {image.id})
+        await node.until(lambda: reason(node) == "running")
+        assert images.kept() == frozenset()
 
 
 async def test_who_mounts_it_waits_for_its_pull_in_the_words_of_one(tmp_path: Path) -> None:
