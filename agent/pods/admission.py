@@ -33,8 +33,7 @@ def admit(pod: Obj, others: Iterable[Obj], host: Host) -> Failure | None:
         under_pressure(pod, host.pressure())
         or forbidden_sysctl(pod, host.security.unsafe_sysctls)
         or _system(pod)
-        or _fits(pod, others, host.allocatable)
-        or _ports_free(pod, others)
+        or crowded(pod, others, host.allocatable)
         or _wanted_here(pod, host)
         or apparmor_problem(pod, enabled=host.security.apparmor)
     )
@@ -71,6 +70,11 @@ def _system(pod: Obj) -> Failure | None:
         message = "Failed to admit pod as the OS field doesn't match node OS"
         return Failure(reason="PodOSNotSupported", message=message)
     return None
+
+
+def crowded(pod: Obj, others: list[Obj], allocatable: Mapping[str, Any]) -> Failure | None:
+    """Whether the pod has no place beside these."""
+    return _fits(pod, others, allocatable) or _ports_free(pod, others)
 
 
 def _fits(pod: Obj, others: list[Obj], allocatable: Mapping[str, Any]) -> Failure | None:

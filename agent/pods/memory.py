@@ -59,6 +59,8 @@ class Memory:
     sandbox_made: bool = False
     doubt_at: datetime | None = None
     admitted: bool = False
+    crowded: bool = False
+    """It may not start before others have ended, who make room for it."""
     failure: Failure | None = None
     grace: int | None = None
     backoffs: dict[str, Backoff] = field(default_factory=dict)

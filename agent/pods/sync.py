@@ -28,11 +28,11 @@ from agent.pods.mounts import MountError
 from agent.pods.observe import observe
 from agent.pods.parts import Parts
 from agent.pods.plan import grace_seconds, past_deadline, plan_end, plan_pod
-from agent.pods.preemption import PREEMPTED, plan_preemption
 from agent.pods.references import references
 from agent.pods.resize import PENDING
 from agent.pods.resizing import Resizing
 from agent.pods.restarts import restarts
+from agent.pods.room import Room
 from agent.pods.running import Running
 from agent.pods.state import BOOT, Failure, SandboxError
 from agent.pods.status import DEADLINE, DEADLINE_MESSAGE, make_status
@@ -72,6 +72,7 @@ class PodSync:
         self._resizing = Resizing(parts, self._ground)
         self._departure = Departure(parts, self._room_again)
         self._memory: dict[str, Memory] = {}
+        self._room = Room(parts, self._memory, fail=self.fail)
         self._sandboxes: dict[str, Sandbox] = {}
         self._found: frozenset[str] = frozenset()
         self.gates: list[Callable[[Obj], Failure | None]] = []
@@ -244,6 +245,8 @@ class PodSync:
 
     async def _bring(self, pod: Obj, memory: Memory) -> PodActions:
         """Plans and applies; twice where a sandbox had to be made first."""
+        if memory.crowded and not (is_deleting(pod) or memory.failure):
+            return PodActions()
         for _ in range(2):
             state = observe(self.parts, pod, memory)
             actions = plan_pod(pod, state, now=self.parts.clock.now())
@@ -271,13 +274,15 @@ class PodSync:
         memory.admitted = True
         if memory.failure or _over(pod, memory) or self.parts.containers.of(uid(pod)):
             return
-        self._make_room(pod, memory)
+        self._room.take(pod, self._others(memory))
         refusals = (gate(pod) for gate in self.gates)
         refused = next((found for found in refusals if found), None)
         refused = refused or await self._refused(pod, memory)
         if refused is not None:
             memory.failure = memory.failure or replace(refused, rejected=True)
             self.parts.events.warning(pod, refused.reason, refused.message)
+            return
+        self._room.wait(pod, memory, self._others(memory))
 
     async def _refused(self, pod: Obj, memory: Memory) -> Failure | None:
         host = self.parts.host
@@ -287,11 +292,6 @@ class PodSync:
         # The pod may have come before the change of the node that let it come.
         node = await self.parts.ask_node()
         return admit(pod, self._others(memory), replace(host, node=lambda: node))
-
-    def _make_room(self, pod: Obj, memory: Memory) -> None:
-        for victim in plan_preemption(pod, self._others(memory), self.parts.host):
-            self.parts.events.warning(victim, PREEMPTED.reason, PREEMPTED.message)
-            self.fail(uid(victim), PREEMPTED)
 
     def _others(self, memory: Memory | None) -> list[Obj]:
         """The pods but that one that hold resources here, as they have been given them."""
