@@ -203,7 +203,9 @@ class Agent:
                 clock=self._clock,
             )
         )
-        tunnel = Tunnel(life.transport, own, by_run_uid(served, sync.parts.pods))
+        tunnel = Tunnel(
+            life.transport, own, by_run_uid(served, sync.parts.pods), ended=self._footprint.changed
+        )
         lease = NodeLease(life.client, own, clock=self._clock)
         local = self._local(
             sync, served, lease=lease, registration=life.registration, feed=life.feed
@@ -247,6 +249,7 @@ class Agent:
             run_dir=self.config.run_dir,
             data_dir=self.config.home,
             shared=(self._pod_root, self.config.kubelet_dir),
+            cgroup_root=self.config.cgroup_root,
         )
         await service.start()
         stack.push_async_callback(service.stop)

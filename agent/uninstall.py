@@ -21,7 +21,11 @@ async def clean_up(config: AgentConfig) -> list[str]:
     machine = look_at_machine()
     pod_root = config.home / "pods"
     service = PodmanService(
-        machine, run_dir=config.run_dir, data_dir=config.home, shared=(pod_root, config.kubelet_dir)
+        machine,
+        run_dir=config.run_dir,
+        data_dir=config.home,
+        shared=(pod_root, config.kubelet_dir),
+        cgroup_root=config.cgroup_root,
     )
     problems = []
     try:

@@ -1,5 +1,6 @@
-"""Cgroups of pods: ``<root>/<qos>/pod<uid>``, under which Podman puts ``libpod-<id>`` and
-``conmon``. The same layout on v1 (one tree per controller) and v2 (one tree).
+"""Cgroups of pods: ``<root>/<qos>/pod<uid>``, under which Podman puts ``libpod-<id>``. The
+same layout on v1 (one tree per controller, with a ``conmon`` in each pod's) and v2 (one tree, all
+conmons in ``<root>/conmon``).
 
 The root is at the top of the tree, as the kubelet's cgroupfs driver has it: under a systemd unit
 of our own the leftovers of a killed agent would keep the unit from starting again. systemd keeps

@@ -18,13 +18,15 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from agent.runtime.conmon import cgroup_of_conmons
+from agent.runtime.conmon import environment as conmon_environment
+from agent.runtime.conmon import wrapper as conmon_wrapper
 from agent.runtime.handler_service import HandlerService, end_service
 from agent.runtime.handlers import find_handlers
 from agent.runtime.libpod import Libpod, LibpodError
 from agent.runtime.machine import CGROUP, Machine
 from agent.runtime.mounts import ensure_shared, make_shared, pin_mount_namespace, unmount_below
 from agent.runtime.pulls import Activity
-from agent.runtime.spec import STDIN_OPEN
 from edgek.aio.outage import Outage
 from edgek.roles import StartError
 
@@ -44,19 +46,6 @@ DEFAULT_CAPABILITIES = (
 )  # fmt: skip
 """Those of containerd, which images for Kubernetes are made for; newer Podman gives fewer."""
 
-# Podman 4.3 starts conmon in its own directory and looks for conmon's note of an OOM kill in the
-# container's (containers/conmon issue 504): start it where Podman will look.
-# And it cannot be told to leave a container's input open for who attaches next (not stdinOnce).
-CONMON_WRAPPER = f"""#!/bin/sh
-prev= open=
-for arg do
-    [ "$prev" = -b ] && {{ cd "$arg" || :; }}
-    [ "$arg" = -i ] && grep -qs {STDIN_OPEN} config.json && open=--leave-stdin-open
-    prev=$arg
-done
-exec %s $open "$@"
-"""
-
 
 class PodmanService:
     """``shared`` are directories where the agent mounts what containers are to see."""
@@ -68,10 +57,12 @@ class PodmanService:
         run_dir: Path = Path("/run/edgek"),
         data_dir: Path = Path("/var/lib/edgek/agent"),
         shared: tuple[Path, ...] = (),
+        cgroup_root: str = "/edgek",
         on_back: Callable[[], None] = lambda: None,
         on_problem: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._machine, self._run, self._data, self._shared = machine, run_dir, data_dir, shared
+        self._conmons = cgroup_of_conmons(machine, cgroup_root)
         self.on_back = on_back
         self.on_problem = on_problem
         """Told why there is no service for longer than a restart takes; "" when there is."""
@@ -191,7 +182,11 @@ class PodmanService:
         # Not under /run, which Debian may mount noexec.
         self.landing.mkdir(exist_ok=True)
         wrapper = self._data / "conmon"
-        _write(wrapper, CONMON_WRAPPER % (shutil.which("conmon") or "/usr/bin/conmon"), mode=0o755)
+        text = conmon_wrapper(shutil.which("conmon") or "/usr/bin/conmon", cgroup=self._conmons)
+        _write(wrapper, text, mode=0o755)
+        if self._conmons is not None:
+            with contextlib.suppress(OSError):  # a tree that is not ours: conmon stays beside us
+                self._conmons.mkdir(parents=True, exist_ok=True)
         conf = containers_conf(
             self._machine, conmon=wrapper, handlers=find_handlers(), landing=self.landing
         )
@@ -230,7 +225,8 @@ class PodmanService:
         ours = ("EDGEK_", "NOTIFY_SOCKET", "TMPDIR")
         environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
         conf = str(self._run / "containers.conf")
-        return environment | {"CONTAINERS_CONF": conf, "TMPDIR": str(LARGE_FILES)}
+        environment |= {"CONTAINERS_CONF": conf, "TMPDIR": str(LARGE_FILES)}
+        return environment | conmon_environment(cgroup=self._conmons)
 
     async def _answers(self, process: asyncio.subprocess.Process) -> None:
         raw = Libpod(self.socket)
