@@ -5,14 +5,17 @@ because containers bind the file itself and would keep an old one that was repla
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
 from pathlib import Path
 
 from agent.pods.state import SandboxError
 from edgek.api.meta import Obj, get_path, name, namespace
 
 HOST_RESOLV = Path("/etc/resolv.conf")
-MAX_NAMESERVERS = 3
+RESOLVED = Path("/run/systemd/resolve/resolv.conf")
+"""Whom systemd-resolved asks itself."""
+MAX_NAMESERVERS, MAX_SEARCHES, MAX_SEARCH, MAX_SEARCH_LINE = 3, 32, 253, 2048
 MAX_HOSTNAME = 63
 MAX_KERNEL_HOSTNAME = 64
 
@@ -39,10 +42,10 @@ class Resolv:
 
 
 def hostname(pod: Obj) -> str:
-    """As GeneratePodHostNameAndDomain: an override is taken as it is."""
-    if override := get_path(pod, "spec", "hostnameOverride"):
-        return str(override)
-    return (get_path(pod, "spec", "hostname") or name(pod))[:MAX_HOSTNAME].rstrip("-.")
+    """As GeneratePodHostNameAndDomain."""
+    spec = pod["spec"]
+    full = str(spec.get("hostnameOverride") or spec.get("hostname") or name(pod))
+    return full if len(full) <= MAX_HOSTNAME else full[:MAX_HOSTNAME].rstrip("-.")
 
 
 def kernel_hostname(pod: Obj, domain: str) -> str:
@@ -74,11 +77,12 @@ def host_network(pod: Obj) -> bool:
 
 def hosts_text(pod: Obj, *, pod_ip: str, domain: str, host_hosts: str) -> str:
     aliases = get_path(pod, "spec", "hostAliases", default=[])
-    extra = "".join(f"{a['ip']}\t{' '.join(a.get('hostnames') or ())}\n" for a in aliases)
+    lines = ("\t".join((a["ip"], *(a.get("hostnames") or ()))) for a in aliases)
+    extra = "".join(f"{line}\n" for line in lines)
     if extra:
         extra = f"\n# Entries added by HostAliases.\n{extra}"
     if host_network(pod):
-        return host_hosts + extra
+        return f"# Kubernetes-managed hosts file (host network).\n{host_hosts}{extra}"
     own = hostname(pod)
     if of := host_domain(pod, domain):
         own = f"{own}.{of}\t{own}"
@@ -86,8 +90,8 @@ def hosts_text(pod: Obj, *, pod_ip: str, domain: str, host_hosts: str) -> str:
         "# Kubernetes-managed hosts file.\n"
         "127.0.0.1\tlocalhost\n"
         "::1\tlocalhost ip6-localhost ip6-loopback\n"
-        "fe00::\tip6-localnet\n"
-        "fe00::\tip6-mcastprefix\n"
+        "fe00::0\tip6-localnet\n"
+        "fe00::0\tip6-mcastprefix\n"
         "fe00::1\tip6-allnodes\n"
         "fe00::2\tip6-allrouters\n"
         f"{pod_ip}\t{own}\n{extra}"
@@ -126,10 +130,39 @@ def pod_resolv(pod: Obj, *, dns: DnsSettings, host: Resolv) -> Resolv:
         )
     config = get_path(pod, "spec", "dnsConfig", default={})
     return Resolv(
-        nameservers=_merged(base.nameservers, config.get("nameservers"))[:MAX_NAMESERVERS],
+        nameservers=_merged(base.nameservers, config.get("nameservers")),
         searches=_merged(base.searches, config.get("searches")),
         options=_options(base.options, config.get("options") or ()),
     )
+
+
+def within_limits(resolv: Resolv) -> tuple[Resolv, tuple[str, ...]]:
+    """What resolvers can read of it, and what to say of the rest. As dns.go
+    formDNSSearchFitsLimits and formDNSNameserversFitsLimits."""
+    fits = replace(
+        resolv,
+        nameservers=resolv.nameservers[:MAX_NAMESERVERS],
+        searches=_short_enough(resolv.searches),
+    )
+    said = []
+    if fits.nameservers != resolv.nameservers:
+        said.append(
+            "Nameserver limits were exceeded, some nameservers have been omitted, "
+            f"the applied nameserver line is: {' '.join(fits.nameservers)}"
+        )
+    if fits.searches != resolv.searches:
+        said.append(
+            "Search Line limits were exceeded, some search paths have been omitted, "
+            f"the applied search line is: {' '.join(fits.searches)}"
+        )
+    return fits, tuple(said)
+
+
+def _short_enough(searches: Sequence[str]) -> tuple[str, ...]:
+    kept = [s for s in searches[:MAX_SEARCHES] if len(s) <= MAX_SEARCH]
+    while len(" ".join(kept)) > MAX_SEARCH_LINE:
+        kept.pop()
+    return tuple(kept)
 
 
 def _merged(first: Sequence[str], more: Sequence[str] | None) -> tuple[str, ...]:
@@ -146,15 +179,35 @@ def _options(base: Sequence[str], more: Sequence[Obj]) -> tuple[str, ...]:
     return tuple(named.values())
 
 
-def write_etc(directory: Path, pod: Obj, *, pod_ip: str, dns: DnsSettings, host_name: str) -> None:
-    """Blocking: call it in a thread. Writes only what differs."""
+def host_resolv(host: str, resolved: str) -> Resolv:
+    """The texts of both files -> what a pod can use of them: a resolver that listens on the host's
+    loopback alone is out of its reach."""
+    found = parse_resolv(host)
+    behind = parse_resolv(resolved)
+    local = all(_is_loopback(n) for n in found.nameservers)
+    return behind if local and behind.nameservers else found
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ip_address(address.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+def write_etc(
+    directory: Path, pod: Obj, *, pod_ip: str, dns: DnsSettings, host_name: str
+) -> tuple[str, ...]:
+    """Blocking: call it in a thread. Writes only what differs. What cannot be as it was asked
+    for is said."""
     host_hosts = _read(Path("/etc/hosts"))
-    host = parse_resolv(_read(HOST_RESOLV))
+    host = host_resolv(_read(HOST_RESOLV), _read(RESOLVED))
+    resolv, said = within_limits(pod_resolv(pod, dns=dns, host=host))
     own_name = host_name if host_network(pod) else kernel_hostname(pod, dns.cluster_domain)
     files = {
         "hosts": hosts_text(pod, pod_ip=pod_ip, domain=dns.cluster_domain, host_hosts=host_hosts),
         "hostname": f"{own_name}\n",
-        "resolv.conf": pod_resolv(pod, dns=dns, host=host).text(),
+        "resolv.conf": resolv.text(),
     }
     directory.mkdir(parents=True, exist_ok=True)
     for file, text in files.items():
@@ -162,6 +215,7 @@ def write_etc(directory: Path, pod: Obj, *, pod_ip: str, dns: DnsSettings, host_
         if _read(path) != text:
             path.write_text(text)
             path.chmod(0o644)
+    return said
 
 
 def _read(path: Path) -> str:

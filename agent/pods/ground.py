@@ -91,9 +91,11 @@ class Ground:
             await p.isolation.prepare(pod, self._cgroup(pod))
             await p.volumes.make_shm(pod_uid)
             etc = p.volumes.pod_dir(pod_uid) / "etc"
-            await asyncio.to_thread(
+            omitted = await asyncio.to_thread(
                 write_etc, etc, pod, pod_ip=sandbox.ip, dns=p.host.dns, host_name=p.host.node_name
             )
+            for text in omitted:
+                p.events.warning(pod, "DNSConfigForming", text)
         except NotSynced:  # its RuntimeClass: the pod is looked at again when that is known
             return
         except (NetworkFailure, MountError, OSError, SandboxError) as err:
