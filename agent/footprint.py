@@ -1,7 +1,7 @@
 """Memory that is not needed goes back to the system: once after the start, and after each burst.
 
 glibc keeps what was freed, and a burst of pods leaves some megabytes of it. There is no timer
-while nothing happens: whatever changes a pod arms one.
+while nothing happens: whatever changes a pod arms one, and the end of a stream.
 """
 
 import asyncio

@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 
 PREFIX = "/edgek/v1/tunnel/"
 DIAL_SECONDS = 10.0
+ANSWER_SECONDS = 60.0
+"""For what the stream needs at its node before it can begin: a few hundred commands that are asked
+for at once are started one after the other."""
 SEND_SECONDS = 3600.0
 """How long a command may leave its input unread."""
 
@@ -97,12 +100,15 @@ class Tunnels:
         try:
             async with asyncio.timeout(DIAL_SECONDS):
                 stream = await self._dialled(control, node, kind, params)
+            async with asyncio.timeout(ANSWER_SECONDS):
                 header = await stream.header()
         except TimeoutError as err:
+            seconds = DIAL_SECONDS
             if stream is not None:
+                seconds = ANSWER_SECONDS
                 await stream.close()
             raise InternalError(
-                f'error dialing backend: node "{node}" did not answer within {DIAL_SECONDS:.0f}s'
+                f'error dialing backend: node "{node}" did not answer within {seconds:.0f}s'
             ) from err
         except BaseException:
             if stream is not None:

@@ -10,7 +10,7 @@ import json
 import logging
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
@@ -76,12 +76,15 @@ class TunnelSocket:
 
 
 class Tunnel:
-    """``handlers`` by kind of stream; of one kind there are ``most`` at once."""
+    """``handlers`` by kind of stream; of one kind there are ``most`` at once. ``ended`` is told
+    the end of each."""
 
     def __init__(
-        self, dialer: Dialer, node: str, handlers: Mapping[str, Handler], *, most: int = MAX_OF_KIND
-    ) -> None:
+        self, dialer: Dialer, node: str, handlers: Mapping[str, Handler], *,
+        most: int = MAX_OF_KIND, ended: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
         self._dialer, self._node, self._handlers, self._most = dialer, node, handlers, most
+        self._ended = ended
         self._streams: Counter[str] = Counter()
 
     async def run(self) -> None:
@@ -129,6 +132,7 @@ class Tunnel:
             self._streams[kind] -= 1
             if not self._streams[kind]:  # kinds come from outside
                 del self._streams[kind]
+            self._ended()
 
     async def _serve(self, socket: Socket, kind: str, params: Mapping[str, Any]) -> None:
         try:

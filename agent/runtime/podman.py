@@ -82,6 +82,8 @@ class PodmanRuntime:
         self._clock = clock or SystemClock()
         self._activity = activity
         self._slots = asyncio.Semaphore(AT_ONCE)
+        self._openings = asyncio.Semaphore(AT_ONCE)
+        """Of sessions, which come by the hundred: short calls do not wait behind them."""
         self._handlers = handlers
         self._programs = find_handlers()
         self._exits = Exits()
@@ -205,7 +207,8 @@ class PodmanRuntime:
     async def exec_stream(
         self, container_id: str, command: tuple[str, ...], *, stdin: bool, tty: bool
     ) -> Stream:
-        return await open_exec(self._raw, container_id, command, stdin=stdin, tty=tty)
+        async with self._openings:
+            return await open_exec(self._raw, container_id, command, stdin=stdin, tty=tty)
 
     async def attach(self, container_id: str, *, stdin: bool, tty: bool) -> Stream:
         return await open_attach(self._raw, container_id, stdin=stdin, tty=tty)
