@@ -14,6 +14,8 @@ import signal
 import struct
 from pathlib import Path
 
+from agent.runtime.oom import ordinary
+
 MOUNT_SECONDS = 30.0
 UNMOUNT_SECONDS = 10.0
 KILL_SECONDS = 1.0
@@ -234,6 +236,7 @@ async def run_child(command: list[str], *, seconds: float) -> tuple[int, str]:
     with os.fdopen(os.memfd_create("said"), "rb", buffering=0) as said:
         try:
             process = await asyncio.create_subprocess_exec(
+                *ordinary(),
                 *command,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=said.fileno(),

@@ -11,6 +11,7 @@ import os
 import signal
 from pathlib import Path
 
+from agent.runtime.oom import ordinary
 from agent.runtime.runtime import ExecResult, RuntimeFailure
 
 OUTPUT_BYTES = 16 * 1024
@@ -30,7 +31,7 @@ async def run_in_container(
     """``enter`` is the way into Podman's mount namespace. Raises TimeoutError, RuntimeFailure."""
     try:
         process = await asyncio.create_subprocess_exec(
-            *enter, program, "--log-format=json", "exec", container_id, *argv,
+            *ordinary(), *enter, program, "--log-format=json", "exec", container_id, *argv,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT, cwd="/",
         )  # fmt: skip

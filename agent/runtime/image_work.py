@@ -16,6 +16,7 @@ from typing import Any
 
 from agent.runtime.failure import line_error, load_failure, translated
 from agent.runtime.libpod import Libpod
+from agent.runtime.oom import ordinary
 from agent.runtime.runtime import RuntimeFailure
 
 LOAD_SECONDS = 3600.0
@@ -80,7 +81,7 @@ class ImageWork:
         """Lines of JSON: ``stream`` (a text), in the end ``id`` or ``error``. In a process of its
         own, as podman-py is large and blocks (podman_images.py)."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "agent.runtime.podman_images", self._raw.socket,
+            *ordinary(), sys.executable, "-m", "agent.runtime.podman_images", self._raw.socket,
             json.dumps(dict(options)),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
             env={k: v for k, v in os.environ.items() if not k.startswith(("EDGEK_", "NOTIFY"))},
