@@ -19,6 +19,11 @@ UNKNOWN = {
     "reason": "ContainerStatusUnknown",
     "message": "The container could not be located when the pod was terminated",
 }
+ANEW = {
+    "exitCode": 137,
+    "reason": "RestartingAllContainers",
+    "message": "The container is removed because RestartAllContainers in place",
+}
 
 
 def container_status(
@@ -103,12 +108,13 @@ def _states(
         return _absent(pod, container, state, old)
     latest, before = attempts[0], attempts[1] if len(attempts) > 1 else None
     kept = {"terminated": _terminated(before)} if before is not None and before.ended else {}
+    kept = kept or _gone(old, latest)
     if latest.running:
-        return {"running": {"startedAt": _time(latest.container.started_at)}}, kept or _last(old)
+        return {"running": {"startedAt": _time(latest.container.started_at)}}, kept
     if not latest.ended and is_terminal(pod):
         return _absent(pod, container, state, old)  # why it did not start is only told there
     if not latest.ended:
-        return {"waiting": _waiting(pod, container, state)}, kept or _last(old)
+        return {"waiting": _waiting(pod, container, state)}, kept
     ended = {"terminated": _terminated(latest)}
     over = is_deleting(pod) or is_terminal(pod) or state.failure is not None
     if over or not restarts(pod, state, latest):
@@ -142,8 +148,16 @@ def _absent(pod: Obj, container: Obj, state: PodState, old: Obj) -> tuple[Obj, O
     if "terminated" in before:
         last = {"terminated": before["terminated"]}
     elif "running" in before:
-        last = {"terminated": {**UNKNOWN, "containerID": old.get("containerID", "")}}
+        why = ANEW if container["name"] in state.numbers else UNKNOWN
+        last = {"terminated": {**why, "containerID": old.get("containerID", "")}}
     return {"waiting": _waiting(pod, container, state)}, last
+
+
+def _gone(old: Obj, latest: Attempt) -> Obj:
+    """How the one before ended, which is not there any more: by what was told of it."""
+    told = (get_path(old, which, "terminated") for which in ("state", "lastState"))
+    own = f"podman://{latest.id}"
+    return next(({"terminated": t} for t in told if t and t.get("containerID") != own), {})
 
 
 def _last(old: Obj) -> Obj:

@@ -56,6 +56,8 @@ class Memory:
     which ``given_back`` tells; ``removed``: all is."""
 
     sandbox: Sandbox | None = None
+    address: str = ""
+    """The last one of a pod that has given it back."""
     sandbox_made: bool = False
     doubt_at: datetime | None = None
     admitted: bool = False

@@ -72,7 +72,7 @@ def observe(parts: Parts, pod: Obj, memory: Memory) -> PodState:
     return PodState(
         attempts=attempts,
         sandbox=memory.sandbox is not None,
-        pod_ip=memory.sandbox.ip if memory.sandbox else "",
+        pod_ip=memory.sandbox.ip if memory.sandbox else memory.address,
         # A stop with a longer grace than the pod has now (a second delete) is asked again.
         stopping=frozenset(i for i, given in memory.stopping.items() if given <= grace),
         ready=p.probes.ready,

@@ -1,7 +1,7 @@
 """PodStatus from pod + observed. Pure; ``sync`` writes it, only when it differs.
 
 As kubelet_pods.go generateAPIPodStatus and pkg/kubelet/status. What others write into a status
-(PodScheduled, readiness gates, nominatedNodeName) is kept.
+(readiness gates, nominatedNodeName) is kept.
 """
 
 from datetime import datetime
@@ -24,7 +24,9 @@ from edgek.kinds.pods import (
     qos_class,
 )
 
-OWN_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady")
+OWN_CONDITIONS = (
+    "PodScheduled", "PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady",
+)  # fmt: skip
 PASSING_CONDITIONS = ("PodResizePending", "PodResizeInProgress", "AllContainersRestarting")
 DEADLINE = "DeadlineExceeded"
 DEADLINE_MESSAGE = "Pod was active on the node longer than the specified deadline"
@@ -62,6 +64,8 @@ def make_status(pod: Obj, state: PodState, *, now: datetime, host_ip: str) -> Ob
     }
     if state.pod_ip:
         status |= {"podIP": state.pod_ip, "podIPs": [{"ip": state.pod_ip}]}
+    elif status["phase"] in TERMINAL_PHASES:
+        status |= {k: old[k] for k in ("podIP", "podIPs") if old.get(k)}
     if not _rejected(old, state):
         status |= {INIT: inits, MAIN: mains} if inits else {MAIN: mains}
     if passing := ephemeral_containers(pod):
@@ -155,13 +159,16 @@ def _conditions(pod: Obj, state: PodState, status: Obj, *, now: datetime) -> lis
     passing = (*state.resize, *_restarting(pod, state, status))
     kept = {c["type"] for c in passing}
     conditions = [c for c in there if not is_passing(c) or c["type"] in kept]
-    sandbox = {"type": "PodReadyToStartContainers", "status": _truth(state.sandbox)}
+    # Pods that are given their node by hand, and static ones, no scheduler has told of.
+    scheduled = {"type": "PodScheduled", "status": "True"}
+    standing = state.sandbox and status["phase"] not in TERMINAL_PHASES
+    sandbox = {"type": "PodReadyToStartContainers", "status": _truth(standing)}
     initialized = _initialized(pod, state, status)
     containers_ready = _containers_ready(status)
     ready = _pod_ready(pod, containers_ready, conditions)
     moment = format_time(now)
-    own = (*_disruption(state), sandbox, initialized, ready, containers_ready, *passing)
-    for condition in own:
+    told = (scheduled, sandbox, initialized, ready, containers_ready)
+    for condition in (*_disruption(state), *told, *passing):
         if generation(pod) and "observedGeneration" not in condition:
             condition = {**condition, "observedGeneration": generation(pod)}
         conditions = with_condition(conditions, condition, now=moment)

@@ -93,6 +93,26 @@ def test_phase_of_pods_whose_containers_have_ended(
     assert got["phase"] == phase
     if phase == "Succeeded":
         assert condition(got, "Ready")["reason"] == "PodCompleted"
+    over = phase != "Running"
+    assert condition(got, "PodReadyToStartContainers")["status"] == str(not over)
+    if over:  # the next agent knows no address of it
+        assert status(pod | {"status": got}, PodState())["podIP"] == "10.42.0.2"
+
+
+def test_a_pod_that_no_scheduler_has_told_of_is_told_as_scheduled() -> None:
+    got = status(make_pod(), PodState())
+    assert condition(got, "PodScheduled")["status"] == "True"
+    assert condition(got, "PodScheduled")["observedGeneration"] == 1
+
+
+def test_what_was_removed_to_begin_anew_is_told_as_that() -> None:
+    pod = make_pod("web", "a", "b")
+    pod["status"] = status(pod, state_of(ran("a"), ran("b", exit_code=3, end=5)), 5)
+    gone = status(pod, PodState(numbers={"a": 1, "b": 1}))["containerStatuses"]
+    assert gone[0]["lastState"]["terminated"]["reason"] == "RestartingAllContainers"
+    assert [c["restartCount"] for c in gone] == [0, 0]
+    again = status(pod, state_of(ran("a", 1), ran("b", 1)))["containerStatuses"]
+    assert again[1]["lastState"]["terminated"]["exitCode"] == 3
 
 
 def test_initialization_is_told_step_by_step() -> None:
