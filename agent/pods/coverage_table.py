@@ -15,6 +15,7 @@ CONTEXT = "tests/agent/pods/test_security.py"
 SPEC = "tests/agent/pods/test_translation.py"
 ETC = "tests/agent/pods/test_etc.py"
 PROBES = "tests/agent/pods/test_probes.py"
+ENV_FILES = "tests/agent/pods/test_env_files.py"
 OWNERS = SPEC
 VOLUMES_HOST = "tests/host/test_volumes.py"
 MODES = "tests/host/test_volume_modes.py"
@@ -141,7 +142,8 @@ CONTAINER = (
           "configMapKeyRef.optional secretKeyRef.key secretKeyRef.name secretKeyRef.optional "
           "fieldRef.apiVersion fieldRef.fieldPath resourceFieldRef.containerName "
           "resourceFieldRef.divisor resourceFieldRef.resource", proof=SPEC),
-    _refused("containers.env.valueFrom", "fileKeyRef", "variables from files are not supported"),
+    _kept("containers.env.valueFrom", "fileKeyRef.key fileKeyRef.optional fileKeyRef.path "
+          "fileKeyRef.volumeName", proof=ENV_FILES),
     _kept("containers.envFrom", "prefix configMapRef.name configMapRef.optional secretRef.name "
           "secretRef.optional", proof=SPEC),
     _kept("containers.ports", "containerPort hostIP hostPort name protocol",

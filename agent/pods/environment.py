@@ -6,7 +6,7 @@ each over the one before; ``$(NAME)`` refers to what came earlier, ``$$(NAME)`` 
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -29,7 +29,7 @@ class ConfigError(Exception):
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
     """What a pod can ask about besides itself. ``services``: those of its namespace; ``domain``:
-    the cluster's; ``node``: None where it is not known."""
+    the cluster's; ``node``: None where it is not known; ``file_keys``: read by env_files.py."""
 
     lookup: Lookup
     pod_ip: str = ""
@@ -38,6 +38,7 @@ class Surroundings:
     allocatable: Mapping[str, Any] | None = None
     domain: str = ""
     node: Obj | None = None
+    file_keys: Mapping[tuple[str, str, str], str | None] = field(default_factory=dict)
 
 
 def make_environment(pod: Obj, container: Obj, around: Surroundings) -> dict[str, str]:
@@ -67,10 +68,10 @@ def expand(text: str, env: Mapping[str, str]) -> str:
 
 def _from(pod: Obj, source: Obj, lookup: Lookup) -> dict[str, str]:
     prefix = source.get("prefix") or ""
-    for field, kind in (("configMapRef", CONFIG_MAP), ("secretRef", SECRET)):
-        if ref := source.get(field):
+    for named, kind in (("configMapRef", CONFIG_MAP), ("secretRef", SECRET)):
+        if ref := source.get(named):
             obj = referred(pod, kind, ref, lookup)
-            return {prefix + k: v.decode(errors="replace") for k, v in data_of(obj).items()}
+            return {prefix + k: v for k, v in _texts(obj).items()}
     return {}
 
 
@@ -94,6 +95,12 @@ def data_of(obj: Obj | None) -> dict[str, bytes]:
     return out | {k: base64.b64decode(v) for k, v in (obj.get("binaryData") or {}).items()}
 
 
+def _texts(obj: Obj | None) -> dict[str, str]:
+    """What variables can be made of: as upstream, nothing of binaryData."""
+    entries = data_of({**obj, "binaryData": {}} if obj else None)
+    return {k: v.decode(errors="replace") for k, v in entries.items()}
+
+
 def _value(
     pod: Obj, container: Obj, variable: Obj, env: Mapping[str, str], around: Surroundings
 ) -> str | None:
@@ -108,6 +115,8 @@ def _value(
         return _key(pod, CONFIG_MAP, source["configMapKeyRef"], around.lookup)
     if "secretKeyRef" in source:
         return _key(pod, SECRET, source["secretKeyRef"], around.lookup)
+    if "fileKeyRef" in source:
+        return _file_key(source["fileKeyRef"], around)
     raise ConfigError(
         f"environment variable {variable['name']}: {', '.join(source)} is not supported"
     )
@@ -115,13 +124,20 @@ def _value(
 
 def _key(pod: Obj, kind: Kind, ref: Obj, lookup: Lookup) -> str | None:
     obj = referred(pod, kind, ref, lookup)
-    entries = data_of(obj)
+    entries = _texts(obj)
     if ref["key"] in entries:
-        return entries[ref["key"]].decode(errors="replace")
+        return entries[ref["key"]]
     if ref.get("optional"):
         return None
     what = f"{namespace(pod)}/{ref['name']}"
     raise ConfigError(f"couldn't find key {ref['key']} in {kind.kind} {what}")
+
+
+def _file_key(ref: Obj, around: Surroundings) -> str | None:
+    found = around.file_keys.get((ref["volumeName"], ref["path"], ref["key"]))
+    if found is None and not ref.get("optional"):
+        raise ConfigError(f'environment variable key "{ref["key"]}" not found in "{ref["path"]}"')
+    return found
 
 
 def read_field_ref(pod: Obj, path: str, *, around: Surroundings) -> str:

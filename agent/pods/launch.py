@@ -7,7 +7,7 @@ None where a change will tell.
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from agent.pods.coverage import refused_fields
 from agent.pods.coverage_table import TABLE
 from agent.pods.decisions import Start
 from agent.pods.devices import PodDevices
+from agent.pods.env_files import read_file_keys
 from agent.pods.environment import ConfigError, Surroundings, make_environment
 from agent.pods.image_credentials import credentials_for, missing_secrets
 from agent.pods.images import Images, NotThere
@@ -139,8 +140,9 @@ class Launcher:
         around: Surroundings,
         place: Callable[[], Place],
     ) -> Launched:
-        env = make_environment(pod, container, around)
         where = place()
+        around = replace(around, file_keys=await read_file_keys(container, where.volume))
+        env = make_environment(pod, container, around)
         spec = await asyncio.to_thread(
             lambda: make_spec(
                 pod, container, attempt=start.number, image=image, env=env, place=where

@@ -40,9 +40,10 @@ def bind_sub_path(
     return target
 
 
-def open_beneath(volume: Path, relative: str) -> int:
-    """A handle on a path inside the volume. Links are followed where they stay inside, by their
-    text as it is now; that it has not changed meanwhile is what the walk makes sure of."""
+def open_beneath(volume: Path, relative: str, *, make: bool = True) -> int:
+    """A handle on a path inside the volume; ``make``: also what is missing of it. Links are
+    followed where they stay inside, by their text as it is now; that it has not changed meanwhile
+    is what the walk makes sure of."""
     if Path(relative).is_absolute() or ".." in Path(relative).parts:
         raise VolumeError(f"failed to prepare subPath {relative}: must stay inside the volume")
     root = volume.resolve()
@@ -53,17 +54,19 @@ def open_beneath(volume: Path, relative: str) -> int:
     mode = stat.S_IMODE(os.fstat(handle).st_mode)
     for part in target.relative_to(root).parts:
         try:
-            below = _step(handle, part, mode)
+            below = _step(handle, part, mode if make else None)
         finally:
             os.close(handle)
         handle = below
     return handle
 
 
-def _step(handle: int, part: str, mode: int) -> int:
+def _step(handle: int, part: str, mode: int | None) -> int:
     try:
         below = os.open(part, WALK, dir_fd=handle)
     except FileNotFoundError:
+        if mode is None:
+            raise
         os.mkdir(part, dir_fd=handle)
         below = os.open(part, WALK, dir_fd=handle)
         if stat.S_ISDIR(os.fstat(below).st_mode):

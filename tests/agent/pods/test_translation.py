@@ -27,6 +27,7 @@ from tests.support.pods import at, make_pod, ran, state_of
 
 OBJECTS: Mapping[tuple[str, str], Obj] = {
     ("ConfigMap", "settings"): {"kind": "ConfigMap", "data": {"a": "1", "b": "2"}},
+    ("ConfigMap", "bytes"): {"kind": "ConfigMap", "binaryData": {"x": "AAE="}},
     ("Secret", "hidden"): {
         "kind": "Secret", "data": {"key": base64.b64encode(b"pass").decode()},
     },
@@ -117,6 +118,7 @@ def test_what_is_optional_may_be_missing_and_nothing_else() -> None:
     for source in (
         {"configMapKeyRef": {"name": "absent", "key": "a"}},
         {"configMapKeyRef": {"name": "settings", "key": "absent"}},
+        {"configMapKeyRef": {"name": "bytes", "key": "x"}},
         {"secretKeyRef": {"name": "absent", "key": "a"}},
     ):
         with pytest.raises(ConfigError):
@@ -127,6 +129,7 @@ def test_what_is_optional_may_be_missing_and_nothing_else() -> None:
         with pytest.raises(ConfigError, match="not found"):
             environment({"envFrom": [{ref: {"name": "absent"}}]})
         environment({"envFrom": [{ref: {"name": "absent", "optional": True}}]})
+    assert "x" not in environment({"envFrom": [{"configMapRef": {"name": "bytes"}}]})
 
 
 def test_later_variables_win_and_refer_to_earlier_ones() -> None:
