@@ -64,6 +64,23 @@ def observe_inspected(data: Mapping[str, Any]) -> Container:
     )
 
 
+def observe_created(
+    container_id: str, body: Mapping[str, Any], *, image: Image, at: datetime
+) -> Container:
+    """What Podman has made by ``spec.plan_spec``'s body, as an inspection would tell it."""
+    labels = body["labels"]
+    return Container(
+        id=container_id,
+        name=body["name"],
+        state="created",
+        labels=labels,
+        log_path=labels[LOG_LABEL],
+        image=body["image"],
+        image_id=image.id,
+        created_at=at,
+    )
+
+
 def lost(container: Container, *, at: datetime) -> Container:
     """The same container with its end told as far as it is known."""
     return replace(

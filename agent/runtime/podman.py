@@ -29,6 +29,7 @@ from agent.runtime.machine import Machine
 from agent.runtime.observed import (
     from_earlier_boot,
     lost,
+    observe_created,
     observe_image,
     observe_inspected,
     observe_listed,
@@ -49,6 +50,7 @@ from agent.runtime.runtime import (
 )
 from agent.runtime.session import open_attach, open_exec
 from agent.runtime.spec import HANDLER_LABEL, plan_spec, plan_update
+from agent.runtime.store_files import StoreFiles
 from edgek.aio.clock import Clock, SystemClock
 from edgek.aio.tasks import Tasks
 
@@ -95,6 +97,9 @@ class PodmanRuntime:
         self._handler_of: dict[str, str] = {}
         """Containers under another OCI runtime than the default one."""
         self._learning: set[str] = set()
+        self._files = StoreFiles()
+        self._made: dict[str, Container] = {}
+        """Containers that were created and not started yet."""
         self.on_slow: Callable[[], None] = lambda: None
         """Told when a call takes long, as it does where Podman hangs."""
         self._tasks = Tasks("podman", on_error=lambda name, err: None)
@@ -142,8 +147,13 @@ class PodmanRuntime:
             made = await self._create(spec.handler, body)
         except RuntimeFailure as err:
             self._logs.release(Path(spec.log_path))
+            self._files.doubt()
             raise create_error(spec.image, err) from err
-        return str(made["Id"])
+        container_id = str(made["Id"])
+        if (image := self._files.image(body["image"])) is not None:
+            now = self._clock.now()
+            self._made[container_id] = observe_created(container_id, body, image=image, at=now)
+        return container_id
 
     async def _create(self, handler: str, body: Mapping[str, Any]) -> Any:
         path = "/containers/create"
@@ -155,10 +165,15 @@ class PodmanRuntime:
             return await self._handlers.create(handler, body)
 
     async def start(self, container_id: str) -> Container | None:
+        made = self._made.pop(container_id, None)
         try:
             await self._call("POST", f"/containers/{container_id}/start")
         except RuntimeFailure as err:
             raise with_reason(err, "RunContainerError") from err
+        if made is not None and (pid := self._files.pid(container_id)):
+            started = replace(made, state="running", pid=pid, started_at=self._clock.now())
+            if self._processes.watch(container_id, pid):
+                return self._settle(started)
         container = await self.inspect(container_id)
         if container is not None and container.state == "exited":
             self._exits.publish(container_id)
@@ -188,6 +203,7 @@ class PodmanRuntime:
             if err.status != 404:
                 raise
         self._ended.pop(container_id, None)
+        self._made.pop(container_id, None)
         self._handler_of.pop(container_id, None)
 
     def exits(self) -> AsyncIterator[str]:
@@ -220,12 +236,17 @@ class PodmanRuntime:
 
     async def find_image(self, reference: str) -> Image | None:
         name = normalize_reference(reference)
+        if (known := self._files.image(name)) is not None:
+            return known
+        stamp = self._files.stamp()
         try:
-            return observe_image(await self._call("GET", f"/images/{name}/json"))
+            image = observe_image(await self._call("GET", f"/images/{name}/json"))
         except Refused as err:
             if err.status == 404:
                 return None
             raise
+        self._files.keep(name, image, stamp)
+        return image
 
     async def pull(
         self,
@@ -338,11 +359,13 @@ class PodmanRuntime:
 
     async def _inspect(self, container_id: str) -> Container | None:
         try:
-            return observe_inspected(await self._call("GET", f"/containers/{container_id}/json"))
+            data = await self._call("GET", f"/containers/{container_id}/json")
         except Refused as err:
             if err.status == 404:
                 return None
             raise
+        self._files.learn(data)
+        return observe_inspected(data)
 
     # Calls.
 

@@ -3,7 +3,7 @@
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import pytest
@@ -14,6 +14,7 @@ from agent.runtime.runtime import (
     Resources,
     Runtime,
     RuntimeFailure,
+    Security,
 )
 
 SECONDS = 20.0
@@ -33,6 +34,9 @@ class Bench(Protocol):
         ignores_term: bool = False,
         image: str = "",
     ) -> ContainerSpec: ...
+
+    async def hears(self, name: str) -> None:
+        """Returns when what that container runs would hear a signal."""
 
 
 @dataclass
@@ -94,6 +98,20 @@ class RuntimeContract:
         assert found[short] == await bench.runtime.inspect(short)
         assert found[short].exit_code == 5
 
+    async def test_a_start_tells_what_an_inspection_does(self, bench: Bench) -> None:
+        for name in ("a", "b"):  # the second without a question to the engine
+            spec = replace(bench.spec(name), security=Security(user="1000:1000"))
+            assert await bench.runtime.find_image(spec.image) is not None
+            container_id = await bench.runtime.create(spec)
+            started = await bench.runtime.start(container_id)
+            seen = await bench.runtime.inspect(container_id)
+            assert started is not None
+            assert seen is not None
+            assert started.state == "running"
+            assert started.started_at is not None
+            times = {"created_at": started.created_at, "started_at": started.started_at}
+            assert replace(seen, **times) == started
+
     async def test_a_missing_image_is_told_from_other_failures(self, bench: Bench) -> None:
         with pytest.raises(ImageMissing):
             await bench.runtime.create(bench.spec("a", image="example.com/absent:1"))
@@ -108,6 +126,7 @@ class RuntimeContract:
     async def test_stop_returns_when_the_container_has_exited(self, bench: Bench) -> None:
         container_id = await bench.runtime.create(bench.spec("a"))
         await bench.runtime.start(container_id)
+        await bench.hears("a")
         await bench.runtime.stop(container_id, grace_seconds=10)
         ended = await bench.runtime.inspect(container_id)
         assert ended is not None
@@ -116,6 +135,7 @@ class RuntimeContract:
     async def test_stop_kills_after_the_grace(self, bench: Bench) -> None:
         container_id = await bench.runtime.create(bench.spec("a", ignores_term=True))
         await bench.runtime.start(container_id)
+        await bench.hears("a")
         await bench.runtime.stop(container_id, grace_seconds=1)
         ended = await bench.runtime.inspect(container_id)
         assert ended is not None

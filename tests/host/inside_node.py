@@ -20,7 +20,7 @@ from agent.runtime.podman import PodmanRuntime
 from agent.runtime.runtime import Container, ContainerSpec, Namespaces, Resources, RuntimeFailure
 from agent.runtime.service import PodmanService
 from edgek.aio.tasks import cancel_and_wait
-from tests.contracts.runtime import Exited, RuntimeContract
+from tests.contracts.runtime import SECONDS, Exited, RuntimeContract
 from tests.support.images import BUSYBOX
 
 CGROUP_ROOT = os.environ["EDGEK_TEST_CGROUP"]
@@ -63,7 +63,13 @@ class PodmanBench:
     @staticmethod
     def _lasting(ignores_term: bool) -> str:
         trap = "trap '' TERM" if ignores_term else "trap 'exit 143' TERM"
-        return f"{trap}; while :; do sleep 100 & wait $!; done"
+        return f"{trap}; echo heard; while :; do sleep 100 & wait $!; done"
+
+    async def hears(self, name: str) -> None:
+        log = self.directory / f"{name}.log"
+        async with asyncio.timeout(SECONDS):
+            while not (log.exists() and "heard" in log.read_text()):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
 
     async def run(self, spec: ContainerSpec) -> Container:
         container_id = await self.runtime.create(spec)

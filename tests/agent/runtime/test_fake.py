@@ -40,6 +40,9 @@ class FakeBench:
         )
         return replace(SPEC, name=name, image=image)
 
+    async def hears(self, name: str) -> None:
+        """At once."""
+
 
 class TestFake(RuntimeContract):
     @pytest.fixture
