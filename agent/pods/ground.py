@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 
 VOLUME_RETRY, MAX_VOLUME_RETRY = 0.5, 122.0
 """As the kubelet's exponential back-off of failed mounts."""
+VOLUMES_SOON = 0.2
+"""Seconds. What takes longer may be a file server that hangs."""
 
 
 class Ground:
@@ -61,11 +63,19 @@ class Ground:
                 memory.sandbox = None  # all its containers go with it
                 self.parts.queue.add(uid(pod))
                 return False
-        if not self.volumes_ready(pod, memory):
+        if not await self._volumes_soon(pod, memory):
             return False
         if not memory.sandbox_made:
             await self.create_sandbox(pod, memory)
         return True
+
+    async def _volumes_soon(self, pod: Obj, memory: Memory) -> bool:
+        """As ``volumes_ready``. Most are made in milliseconds, and so long the worker waits rather
+        than turn to another pod: of many pods the first are started while the last are
+        prepared."""
+        if not self.volumes_ready(pod, memory) and memory.preparing is not None:
+            await asyncio.wait({memory.preparing}, timeout=VOLUMES_SOON)
+        return memory.prepared is not None
 
     async def _is_lost(self, pod: Obj, memory: Memory) -> bool:
         if memory.sandbox is None or memory.sandbox.net == "host":
