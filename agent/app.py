@@ -71,6 +71,8 @@ from edgek.roles import StartError
 log = logging.getLogger(__name__)
 
 COMPONENT = "kubelet"
+EVENTS_LINGER = 0.5
+"""What pods wait for goes to the server before what people read."""
 
 
 async def run_agent(config: AgentConfig, stop: asyncio.Event) -> None:
@@ -117,7 +119,7 @@ class Agent:
             informers = Informers(client, tasks)
             devices = DeviceWatch(self.config.devices_file)
             spec = self._node_spec(facts, devices)
-            recorder = EventRecorder(client, self._clock)
+            recorder = EventRecorder(client, self._clock, linger=EVENTS_LINGER)
             voice = recorder.source(COMPONENT, host=self.config.node_name)
             voice.normal(reference(self.config.node_name), "Starting", "Starting kubelet.")
             registration = Registration(client, spec, clock=self._clock, events=voice)

@@ -133,9 +133,11 @@ def involved_object(obj: Obj, field_path: str = "") -> tuple[tuple[str, str], ..
 
 
 class EventRecorder:
-    """``run`` writes until cancelled; what is queued then is lost, as events may be."""
+    """``run`` writes until cancelled; what is queued then is lost, as events may be. ``linger``:
+    for so many seconds what is more urgent than its telling goes first."""
 
-    def __init__(self, client: Client, clock: Clock) -> None:
+    def __init__(self, client: Client, clock: Clock, *, linger: float = 0.0) -> None:
+        self._linger = linger
         self._client = client
         self._clock = clock
         self._queue: deque[Record] = deque(maxlen=MAX_QUEUED)
@@ -168,6 +170,7 @@ class EventRecorder:
         while True:
             await self._wake.wait()
             self._wake.clear()
+            await asyncio.sleep(self._linger)
             while self._queue:
                 await self._write(self._queue.popleft())
 
