@@ -37,6 +37,7 @@ class _Call:
     """A stream that was asked for and that the agent has not dialled yet."""
 
     node: str
+    control: WebSocket
     dialled: "asyncio.Future[_Stream]"
 
 
@@ -75,8 +76,16 @@ class Tunnels:
                 if self._controls.get(node) is socket:
                     del self._controls[node]
                     log.info("agent disconnected node=%s", node)
+                self._give_up(node, socket)
 
         return Response(upgrade=Upgrade(protocol="", serve=serve))
+
+    def _give_up(self, node: str, control: WebSocket) -> None:
+        """Nobody will dial for what was asked over a connection that is gone."""
+        error = InternalError(f'error dialing backend: node "{node}": the agent broke off')
+        for call in self._calls.values():
+            if call.control is control and not call.dialled.done():
+                call.dialled.set_exception(error)
 
     async def dial(self, request: Request) -> Response:
         node = _own_node(request)
@@ -124,7 +133,7 @@ class Tunnels:
     ) -> "_Stream":
         call_id = secrets.token_urlsafe(16)
         dialled: asyncio.Future[_Stream] = asyncio.get_running_loop().create_future()
-        self._calls[call_id] = _Call(node=node, dialled=dialled)
+        self._calls[call_id] = _Call(node=node, control=control, dialled=dialled)
         message = json.dumps({"id": call_id, "kind": kind, "params": dict(params)})
         try:
             await control.send(message)
@@ -133,12 +142,13 @@ class Tunnels:
             raise InternalError(f'error dialing backend: node "{node}": {err}') from err
         except asyncio.CancelledError:
             # Too late for whoever asked: an agent that dialled in this very moment hangs up.
-            if dialled.done() and not dialled.cancelled():
+            if dialled.done() and not dialled.cancelled() and not dialled.exception():
                 dialled.result().closed.set()
             raise
         finally:
             del self._calls[call_id]
-            dialled.cancel()
+            if not dialled.cancel() and not dialled.cancelled():
+                dialled.exception()  # nobody else may look at it any more
 
 
 class _Stream:
@@ -161,6 +171,10 @@ class _Stream:
     async def receive(self) -> bytes | None:
         message = await self._socket.receive()
         return message.encode() if isinstance(message, str) else message
+
+    @property
+    def broke(self) -> bool:
+        return self._socket.broke
 
     async def send(self, data: bytes) -> None:
         async with asyncio.timeout(SEND_SECONDS):

@@ -42,7 +42,7 @@ from edgek.client.pool import CONNECT_SECONDS, BadAddress, Pool
 from edgek.client.shared_watches import PATH as SHARED_PATH
 from edgek.client.shared_watches import SharedWatches
 from edgek.client.transport import Call, WatchEvent
-from edgek.client.websocket import Handshake, WebSocket
+from edgek.client.websocket import BROKEN_OFF, NORMAL, Handshake, WebSocket
 
 MAX_EVENT = 16 * 1024 * 1024
 SWITCHING = 101
@@ -181,11 +181,13 @@ class HttpTransport:
                     raise
         keep_alive(connection.transport.get_extra_info("socket"))
         socket_ = WebSocket(connection, protocol=protocol, heartbeat=heartbeat, max_size=MAX_EVENT)
+        code = BROKEN_OFF
         try:
             yield socket_
+            code = NORMAL
         finally:
             try:
-                await socket_.close()
+                await socket_.close(code)
             finally:
                 pool.release(connection)
 

@@ -17,6 +17,8 @@ from edgek.client.connection import Answer, BrokenAnswer, Connection
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _MORE, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0, 1, 2, 8, 9, 10
+NORMAL, BROKEN_OFF = 1000, 1011
+"""Of our codes for the end: all is said, or what was to be said has not been."""
 CLOSE_SECONDS = 5.0
 
 
@@ -94,7 +96,7 @@ class WebSocket:
         else:
             await self._send(_BINARY, message)
 
-    async def close(self, code: int = 1000) -> None:
+    async def close(self, code: int = NORMAL) -> None:
         """Says so, and waits a little for the peer to say so too."""
         if not self._ended.is_set():
             with suppress(OSError, TimeoutError):

@@ -15,7 +15,7 @@ from server.http.answer import request_of
 from server.http.connection import close_stream
 from server.http.parser import Message, joined
 from server.http.watch_socket import watch_upgrade
-from server.request.messages import Messages
+from server.request.messages import NORMAL, Messages
 from server.request.model import Handler, Response, Upgrade
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_MESSAGE = 4 * 1024 * 1024
-_NORMAL = 1000
 _NO_WEBSOCKET = "this is no WebSocket; ask without Upgrade"
 
 
@@ -107,7 +106,7 @@ def _refuse(response: Response) -> "web.Response":
 class _Socket(Messages):
     """The server's side of a WebSocket."""
 
-    async def close(self, code: int = _NORMAL) -> None:
+    async def close(self, code: int = NORMAL) -> None:
         await self._socket.close(code=code)
 
 

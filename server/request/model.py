@@ -67,6 +67,9 @@ class Request:
 class WebSocket(Protocol):
     """The server's side of an upgraded connection: messages in, messages out."""
 
+    broke: bool
+    """Whether it ended otherwise than by the peer's word that all is well."""
+
     async def receive(self) -> bytes | str | None:
         """The next message; None once the peer has closed."""
 

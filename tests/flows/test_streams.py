@@ -6,8 +6,9 @@ real connections, the fake engine.
 
 import asyncio
 import base64
+import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,12 @@ from agent.runtime.fake import FakeRuntime, Script
 from agent.runtime.runtime import ContainerSpec, ExecResult, Namespaces
 from edgek.aio.clock import SystemClock
 from edgek.aio.tasks import cancel_and_wait
+from edgek.api.errors import InternalError
 from edgek.client.http import Access, HttpTransport
+from edgek.client.websocket import WebSocket
 from server.endpoints.subresources import exec as exec_endpoint
 from server.endpoints.subresources import log as log_endpoint
+from server.endpoints.subresources.backend import Chunks
 from server.request.model import Request, Response
 from server.tunnel import PREFIX, Tunnels
 from tests.support.streams import serving
@@ -293,3 +297,64 @@ async def test_no_kind_of_stream_keeps_the_others_out(
     finally:
         for response in following:
             response.close()
+
+
+async def log_of_a_node(cluster: Cluster, end: Callable[[WebSocket], Awaitable[None]]) -> bytes:
+    """What a client gets of a node that ends its stream so, after one message."""
+    transport = HttpTransport(Access(server=cluster.url))
+    try:
+        async with transport.websocket(f"{PREFIX}node2") as control:
+            opening = asyncio.create_task(cluster.tunnels.open("node2", "log", {}))
+            call = json.loads(await control.receive() or "")
+            with contextlib.suppress(ZeroDivisionError):
+                async with transport.websocket(f"{PREFIX}node2/{call['id']}") as socket:
+                    await socket.send('{"status": 200}')
+                    await socket.send(b"half of it")
+                    reading = asyncio.create_task(whole(Chunks(await opening)))
+                    await asyncio.sleep(0)
+                    await end(socket)
+            return await reading
+    finally:
+        await transport.close()
+
+
+async def whole(chunks: Chunks) -> bytes:
+    return b"".join([piece async for piece in chunks])
+
+
+async def _is_killed(socket: WebSocket) -> None:
+    socket._connection.abort()
+
+
+async def _fails(socket: WebSocket) -> None:
+    raise ZeroDivisionError
+
+
+async def _ends(socket: WebSocket) -> None:
+    return
+
+
+@pytest.mark.parametrize("end", [_is_killed, _fails])
+async def test_half_a_log_is_not_taken_for_all_of_it(
+    cluster: Cluster, end: Callable[[WebSocket], Awaitable[None]]
+) -> None:
+    with pytest.raises(ConnectionResetError):
+        await log_of_a_node(cluster, end)
+
+
+async def test_a_log_that_ends_in_good_order_is_whole(cluster: Cluster) -> None:
+    assert await log_of_a_node(cluster, _ends) == b"half of it"
+
+
+async def test_what_was_asked_of_an_agent_that_dies_is_refused_at_once(cluster: Cluster) -> None:
+    transport = HttpTransport(Access(server=cluster.url))
+    try:
+        async with transport.websocket(f"{PREFIX}node2") as control:
+            opening = asyncio.create_task(cluster.tunnels.open("node2", "log", {}))
+            assert await control.receive()
+            control._connection.abort()
+            async with asyncio.timeout(2):
+                with pytest.raises(InternalError, match='"node2": the agent broke off'):
+                    await opening
+    finally:
+        await transport.close()

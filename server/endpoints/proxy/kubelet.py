@@ -20,7 +20,8 @@ class KubeletAnswer(Chunks):
         self.content_type = str(head.get("contentType") or "text/plain")
 
     async def whole(self) -> bytes:
-        """All of the body. Raises InternalError where it is too much."""
+        """All of the body. Raises InternalError where it is too much, and ServiceUnavailable
+        where it broke off."""
         parts, size = [], 0
         try:
             async for piece in self:
@@ -28,6 +29,8 @@ class KubeletAnswer(Chunks):
                 if size > MAX_WHOLE:
                     raise InternalError("the node's answer is too large")
                 parts.append(piece)
+        except ConnectionResetError as err:
+            raise ServiceUnavailable("error trying to reach service: unexpected EOF") from err
         finally:
             await self.aclose()
         return b"".join(parts)

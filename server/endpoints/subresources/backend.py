@@ -11,6 +11,10 @@ class Stream(Protocol):
     async def receive(self) -> bytes | None:
         """None at the end, and when the connection broke."""
 
+    @property
+    def broke(self) -> bool:
+        """Whether that end is none: the agent died, or could not go on."""
+
     async def send(self, data: bytes) -> None: ...
 
     async def close(self) -> None: ...
@@ -38,6 +42,9 @@ class Chunks:
 
     async def __anext__(self) -> bytes:
         data = await self._stream.receive()
+        if data is None and self._stream.broke:
+            # The client must not take half of it for all.
+            raise ConnectionResetError("the connection to the node broke off")
         if data is None:
             raise StopAsyncIteration
         return data

@@ -50,13 +50,16 @@ def _upgrade(protocol: str, stream: Stream) -> Upgrade:
     async def serve(socket: WebSocket) -> None:
         import base64
 
+        code = 1000
         try:
             async for data in Chunks(stream):
                 text = "base64" in protocol
                 await socket.send(base64.b64encode(data).decode() if text else data)
+        except ConnectionResetError:
+            code = 1011
         finally:
             await stream.close()
-        await socket.close()
+        await socket.close(code)
 
     return Upgrade(protocol=protocol, serve=serve, abandon=stream.close)
 
