@@ -7,6 +7,7 @@ or all new files (as pkg/volume/util AtomicWriter: a timestamped directory behin
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -101,6 +102,12 @@ def pod_user(pod: Obj) -> int | None:
     return users.pop() if len(users) == 1 else None
 
 
+_NO_KEY = {
+    CONFIG_MAP: "configmap references non-existent config key: ",
+    SECRET: "references non-existent secret key: ",
+}
+
+
 def _of_object(pod: Obj, kind: Kind, source: Obj, around: Surroundings) -> Payload:
     mode = source.get("defaultMode", DEFAULT_MODE)
     entries = data_of(referred(pod, kind, source, around.lookup))
@@ -111,7 +118,7 @@ def _of_object(pod: Obj, kind: Kind, source: Obj, around: Surroundings) -> Paylo
         if item["key"] in entries:
             out[item["path"]] = File(entries[item["key"]], item.get("mode", mode))
         elif not source.get("optional"):
-            raise ConfigError(f"references non-existent {kind.singular} key: {item['key']}")
+            raise ConfigError(_NO_KEY[kind] + item["key"])
     return out
 
 
@@ -132,7 +139,9 @@ def write_payload(directory: Path, payload: Mapping[str, File], *, gid: int | No
     data = directory / "..data"
     if _same(data, payload):
         return False
-    fresh = directory / f"..{secrets.token_hex(8)}"
+    # By these names programs know what to pass over.
+    stamp = time.strftime("%Y_%m_%d_%H_%M_%S", time.gmtime())
+    fresh = directory / f"..{stamp}.{secrets.randbelow(10**10)}"
     fresh.mkdir(mode=0o755)
     for name, file in payload.items():
         _write(fresh, name, file, gid=gid)

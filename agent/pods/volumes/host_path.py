@@ -36,17 +36,16 @@ _CHECKS: dict[str, tuple[Callable[[int], bool], str]] = {
 
 
 def check_host_path(path: Path, kind: str) -> None:
-    """Makes ...OrCreate kinds, checks the others."""
-    if kind == "DirectoryOrCreate" or (kind == "" and not path.exists()):
+    """Makes ...OrCreate kinds where nothing is there, and checks what is."""
+    if kind in ("", "DirectoryOrCreate") and not path.exists():
         path.mkdir(mode=0o755, parents=True, exist_ok=True)
-        return
-    if kind == "FileOrCreate":
-        path.touch(mode=0o644, exist_ok=True)
-        return
+    elif kind == "FileOrCreate" and not path.exists():
+        path.touch(mode=0o644)
     if kind == "":
         return
-    if kind not in _CHECKS:
+    known = _CHECKS.get(kind.removesuffix("OrCreate"))
+    if known is None:
         raise ConfigError(f"hostPath type {kind!r} is not known")
-    check, what = _CHECKS[kind]
+    check, what = known
     if not path.exists() or not check(path.stat().st_mode):
         raise ConfigError(f"hostPath type check failed: {path} is not {what}")

@@ -121,7 +121,7 @@ class Volumes:
             kind = wanted.type
             raise VolumeError(f"{failed}failed to sync {kind} cache: {kind} not seen yet") from None
         except (VolumeError, ConfigError, MountError, ApiError, OSError, TimeoutError) as err:
-            raise VolumeError(failed + (str(err) or type(err).__name__)) from err
+            raise VolumeError(failed + _worded(err)) from err
         return provided
 
     def _check_affinity(self, wanted: Wanted, around: Surroundings) -> None:
@@ -208,6 +208,13 @@ def _directories(pod_dir: Path) -> list[Path]:
     is mounted there may hang."""
     types = pod_dir / "volumes"
     return [one for kind in types.iterdir() for one in kind.iterdir()] if types.is_dir() else []
+
+
+def _worded(err: Exception) -> str:
+    """Without the marks of Python's own."""
+    if isinstance(err, OSError) and err.strerror:
+        return f"{err.filename}: {err.strerror.lower()}" if err.filename else err.strerror.lower()
+    return str(err) or type(err).__name__
 
 
 def _not_processed(volume: Obj, why: Exception) -> str:

@@ -125,10 +125,10 @@ def test_what_is_optional_may_be_missing_and_nothing_else() -> None:
             value_from(**source)
         ((field, ref),) = source.items()
         assert "X" not in value_from(**{field: ref | {"optional": True}})
-    for ref in ("configMapRef", "secretRef"):
+    for whole in ("configMapRef", "secretRef"):
         with pytest.raises(ConfigError, match="not found"):
-            environment({"envFrom": [{ref: {"name": "absent"}}]})
-        environment({"envFrom": [{ref: {"name": "absent", "optional": True}}]})
+            environment({"envFrom": [{whole: {"name": "absent"}}]})
+        environment({"envFrom": [{whole: {"name": "absent", "optional": True}}]})
     assert "x" not in environment({"envFrom": [{"configMapRef": {"name": "bytes"}}]})
 
 
@@ -277,6 +277,19 @@ def test_a_volume_of_objects_has_these_files(
     volume: Obj, found: dict[str, tuple[bytes, int]]
 ) -> None:
     assert files(volume) == found
+
+
+@pytest.mark.parametrize(
+    ("volume", "said"),
+    [
+        ({"configMap": {"name": "settings"}}, "configmap references non-existent config key: no"),
+        ({"secret": {"secretName": "hidden"}}, "references non-existent secret key: no"),
+    ],
+)
+def test_a_key_that_is_not_there_is_named(volume: Obj, said: str) -> None:
+    ((kind, source),) = volume.items()
+    with pytest.raises(ConfigError, match=f"^{said}$"):
+        files({kind: source | {"items": [{"key": "no", "path": "p"}]}})
 
 
 def test_an_http_action_asks_what_it_says() -> None:
