@@ -27,6 +27,7 @@ from agent.runtime.libpod import Libpod, LibpodError
 from agent.runtime.machine import CGROUP, Machine
 from agent.runtime.mounts import ensure_shared, make_shared, pin_mount_namespace, unmount_below
 from agent.runtime.pulls import Activity
+from agent.runtime.said import Said
 from edgek.aio.outage import Outage
 from edgek.roles import StartError
 
@@ -67,6 +68,7 @@ class PodmanService:
         self.on_problem = on_problem
         """Told why there is no service for longer than a restart takes; "" when there is."""
         self._process: asyncio.subprocess.Process | None = None
+        self._said = Said()
         self.boot = ""
 
     @property
@@ -159,6 +161,7 @@ class PodmanService:
         process = self._process
         if process is not None and process.returncode is None:
             await end_service(process)
+        await self._said.close()
 
     def kill(self) -> None:
         """For a service that hangs: ``run`` starts another. Containers run on."""
@@ -199,15 +202,21 @@ class PodmanService:
         # What a service that was killed was about to unpack.
         await asyncio.to_thread(_empty, self.landing)
         await asyncio.to_thread(_sweep, LARGE_FILES, older=time.time() - LITTER_SECONDS)
+        await self._said.close()
+        self._said = Said()
+        stderr = await self._said.listen()
         try:
             self._process = await asyncio.create_subprocess_exec(
                 *self.enter, "podman", "system", "service", "--log-level=error", "--time=0",
                 f"unix://{self.socket}",
-                stdin=asyncio.subprocess.DEVNULL, env=self._environment(), cwd="/",
+                stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
+                stderr=stderr, env=self._environment(), cwd="/",
                 start_new_session=True,
             )  # fmt: skip
         except OSError as err:
             raise StartError(f"podman cannot be started: {err}") from err
+        finally:
+            os.close(stderr)
         _write(self._run / "podman.pid", str(self._process.pid), mode=0o600)
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
@@ -236,8 +245,10 @@ class PodmanService:
                 return
             except (OSError, LibpodError, asyncio.IncompleteReadError, ValueError):
                 await asyncio.sleep(0.01)  # a socket not yet there gives nothing to wait for
+        said = await self._said.last_words()
         raise StartError(
-            f"podman's service ended at once with code {process.returncode}; try: podman info"
+            f"podman's service ended at once with code {process.returncode}"
+            f"{f': {said}' if said else '; try: podman info'}"
         )
 
 

@@ -105,6 +105,7 @@ def test_a_node_gets_its_images_from_archives_before_its_pods_need_them(
     assert HELLO_1 in told["ImageArchiveLoaded"]
     assert told["InvalidImageArchive"].startswith("Could not load /var/lib/edgek/agent/images/bro")
     cluster.wait("the node shows it", lambda: HELLO_1 in images_of(cluster, "node1"))
+    assert "Copying blob" not in (cluster.bed.nodes[0].dir / "edgek.log").read_text()
 
 
 def test_what_is_loaded_is_not_read_again_but_what_is_gone_is(cluster: RealCluster) -> None:
