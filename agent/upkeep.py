@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,8 @@ log = logging.getLogger(__name__)
 STORAGE = Path("/var/lib/containers/storage")
 IMAGES_SETTLE = 2.0
 RETRY = 10.0
+FAR = datetime.max.replace(tzinfo=UTC)
+SMALL_STEP = timedelta(seconds=2)
 
 
 @dataclass(kw_only=True)
@@ -106,6 +109,7 @@ class Upkeep:
             ("image archives", self.archives.run()),
             ("addresses", self._run_addresses()),
             ("devices", self.devices.run()),
+            ("clock", self._run_clock()),
             ("podman answers", self._watchdog.run()),
         )
 
@@ -223,6 +227,19 @@ class Upkeep:
         self.addresses = new
         self.registration.update(addresses=new)
         self.sync.host_moved(new.ip)
+
+    # -- the clock ----------------------------------------------------------------------------
+
+    async def _run_clock(self) -> None:
+        """Boards without a clock battery are told the time while their pods run."""
+        clock = self.clock
+        while True:
+            wall, steady = clock.now(), clock.monotonic()
+            await clock.sleep_until(FAR)
+            by = clock.now() - wall - timedelta(seconds=clock.monotonic() - steady)
+            if abs(by) > SMALL_STEP:
+                log.warning("the machine's clock was set by=%s", by)
+                self.sync.clock_set(by)
 
     # -- devices ------------------------------------------------------------------------------
 

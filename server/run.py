@@ -14,6 +14,7 @@ import ssl
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ AGENT_END_SECONDS = 3600.0
 BOOTSTRAPPER = User(name="system:apiserver", groups=(MASTERS, AUTHENTICATED))
 CONTROLLER_USER = User(name=CONTROLLER_MANAGER, groups=(AUTHENTICATED,))
 SCHEDULER_USER = User(name=SCHEDULER, groups=(AUTHENTICATED,))
-_LONGEST_SLEEP = 30 * 86400.0
+_SOONEST_RENEWAL = timedelta(hours=1)
 
 
 async def run_server(settings: Settings, stop: asyncio.Event) -> None:
@@ -297,13 +298,15 @@ def _tune() -> None:
 async def _renew(
     config: ServerConfig, identity: ServerIdentity, context: ssl.SSLContext, clock: Clock
 ) -> None:
-    """Renews the serving certificate while the server runs; sleeps months in between."""
+    """Renews the serving certificate while the server runs; sleeps months in between, but for
+    when the clock is set: what was made by another clock may be over, or not yet begun."""
     while True:
-        left = (identity.renew_at - clock.now()).total_seconds()
-        await clock.sleep(min(max(left, 3600.0), _LONGEST_SLEEP))
-        if clock.now() >= identity.renew_at:
+        await clock.sleep_until(max(identity.renew_at, clock.now() + _SOONEST_RENEWAL))
+        try:
             identity = prepare_identity(config, now=clock.now())
             identity.load_serving(context)
+        except (StartError, UsageError) as err:
+            log.warning("certificates are not renewed err=%s", err)
 
 
 async def _agent(

@@ -39,6 +39,11 @@ class NodeIdentity:
     renew_at: datetime
     """At two thirds of the certificate's life."""
 
+    def is_due(self, now: datetime) -> bool:
+        """To be renewed: it will end, or has not begun by a clock that was set back."""
+        begins = self.not_after - 3 * (self.not_after - self.renew_at)
+        return not begins <= now < self.renew_at
+
     def __repr__(self) -> str:
         return f"NodeIdentity({self.node_name!r}, until {self.not_after})"
 

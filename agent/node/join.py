@@ -40,7 +40,6 @@ SIGNER = "kubernetes.io/kube-apiserver-client-kubelet"
 SIGN_TIMEOUT = 120.0
 REOPEN_DELAY = 0.5
 FIRST_DELAY, MAX_DELAY = 1.0, 30.0
-LONGEST_SLEEP = 86400.0
 """Clocks are set and machines suspended: the renewal date is looked at again once a day."""
 
 
@@ -77,8 +76,8 @@ async def keep_fresh(
     """Renews for ever: new credentials go into ``transport`` and to disk."""
     store = IdentityStore(joining.data_dir)
     while True:
-        while (left := (identity.renew_at - clock.now()).total_seconds()) > 0:
-            await clock.sleep(min(left, LONGEST_SLEEP))
+        while not identity.is_due(clock.now()):
+            await clock.sleep_until(identity.renew_at)
         identity = await _patiently(
             lambda: _renew(joining, store, transport), joining.server, clock
         )

@@ -173,6 +173,12 @@ class Images:
         for uid in uids:
             self._changed(uid)
 
+    def clock_set(self) -> None:
+        """The wall clock was: pauses are over, for their ends may be years ahead now."""
+        self._damaged.clear()
+        for pull in self._pulls.values():
+            pull.until, pull.seconds = None, 0.0
+
     def _let_go(self, key: _Key, want: Want) -> None:
         pull = self._pulls[key]
         pull.waiting.pop((want.uid, want.container), None)

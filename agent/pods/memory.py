@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from agent.network import Sandbox
 from agent.pods.etc import DnsSettings
 from agent.pods.isolation import NodeSecurity
 from agent.pods.resize import Allocation
-from agent.pods.state import Backoff, Failure, Waiting
+from agent.pods.state import LONG_AGO, Backoff, Failure, Waiting
 from agent.runtime.runtime import Resources
 from edgek.api.meta import Obj
 
@@ -106,6 +106,17 @@ class Memory:
             known.pop(container_id, None)
         for noted in (self.told, self.must_restart, self.resize_restart):
             noted.discard(container_id)
+
+    def clock_set(self, by: timedelta) -> None:
+        """The wall clock was: pauses are over, for a moment to come may be years ahead now. What
+        is left of a grace stays."""
+        self.backoffs.clear()
+        self.volume_retry_at = None
+        if self.doubt_at is not None:
+            self.doubt_at = LONG_AGO
+        if self.ending is not None:
+            since, grace = self.ending
+            self.ending = (since + by, grace)
 
     def retry(self, moment: datetime | None) -> None:
         """Asks for another look then, or sooner where that is asked already."""

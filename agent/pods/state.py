@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 from agent.runtime.runtime import Container
 from edgek.api.meta import Obj
@@ -25,6 +25,7 @@ RESOURCES = "io.edgek.resources"
 BOOT = "io.edgek.boot"
 HANDLER = "io.edgek.handler"
 
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 START_ERROR_CODE = 128
 """The exit code of a container that could not start, as containerd reports it."""
 

@@ -140,6 +140,14 @@ class PodSync:
                 memory.sandbox, memory.sandbox_made = None, False
                 self.parts.queue.add(pod_uid)
 
+    def clock_set(self, by: timedelta) -> None:
+        """The wall clock was: nobody waits for it longer, and tokens are of another time."""
+        for memory in self._memory.values():
+            memory.clock_set(by)
+        self.parts.launcher.images.clock_set()
+        self.parts.volumes.tokens.renew_all()
+        self.look_at_all()
+
     def host_moved(self, node_ip: str) -> None:
         """The node has another address, and pods on its network with it."""
         self.parts.host.node_ip = node_ip

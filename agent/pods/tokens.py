@@ -5,9 +5,10 @@ of earlier tokens are read back after a restart of the agent.
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from agent.pods.state import LONG_AGO
 from edgek.aio.clock import Clock
 from edgek.api.errors import ApiError
 from edgek.api.meta import Obj, get_path, name, namespace, uid
@@ -58,6 +59,12 @@ class Tokens:
 
     def renew_at(self, pod_uid: str) -> datetime | None:
         return min((h.renew_at for h in self._held.get(pod_uid, {}).values()), default=None)
+
+    def renew_all(self) -> None:
+        """The clock was set: none is known to be of this time."""
+        for held in self._held.values():
+            for key, one in held.items():
+                held[key] = replace(one, renew_at=LONG_AGO)
 
     def forget(self, pod_uid: str) -> None:
         self._held.pop(pod_uid, None)

@@ -5,10 +5,14 @@ timestamps come from here, so that both can be steered together.
 """
 
 import asyncio
+import contextlib
 import os
 import time
 from datetime import UTC, datetime, tzinfo
 from typing import Protocol
+
+LONGEST_SLEEP = 86400.0
+"""Of who waits for a moment and cannot be told when the clock is set."""
 
 
 class Clock(Protocol):
@@ -21,6 +25,9 @@ class Clock(Protocol):
     async def sleep(self, seconds: float) -> None:
         """Waits that long in this clock's time."""
 
+    async def sleep_until(self, moment: datetime) -> None:
+        """Waits for that time, or until somebody sets the clock: who waits looks again."""
+
 
 class SystemClock:
     def now(self) -> datetime:
@@ -32,6 +39,15 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
+    async def sleep_until(self, moment: datetime) -> None:
+        from edgek.aio.moments import wait_for_moment
+
+        try:
+            await wait_for_moment(moment)
+        except OSError:  # a sandbox whose kernel has no such timers
+            left = (moment - self.now()).total_seconds()
+            await asyncio.sleep(min(max(left, 0.0), LONGEST_SLEEP))
+
 
 class FakeClock:
     """Follows the running loop's time (virtual under looptime) from a fixed start."""
@@ -40,6 +56,7 @@ class FakeClock:
         self._start = start or datetime(2026, 1, 1, tzinfo=UTC)
         self._offset = 0.0
         self._loop_start: float | None = None
+        self._set = asyncio.Event()
 
     def _elapsed(self) -> float:
         try:
@@ -59,9 +76,18 @@ class FakeClock:
     def advance(self, seconds: float) -> None:
         """Moves this clock alone; the loop's timers stay where they are."""
         self._offset += seconds
+        self._set.set()
+        self._set = asyncio.Event()
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+    async def sleep_until(self, moment: datetime) -> None:
+        left = (moment - self.now()).total_seconds()
+        if left > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._set.wait()
 
 
 def local_zone() -> tzinfo:

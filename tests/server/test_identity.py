@@ -81,6 +81,23 @@ def test_new_names_and_near_expiry_renew_the_leaf_and_keep_the_ca(settings: dict
     assert last.renew_at > first.renew_at
 
 
+def test_a_clock_that_is_behind_makes_nothing_anew(settings: dict):
+    """As of a board without a battery: what it signed would have ended when it hears the time."""
+    prepare(settings)
+    before = contents(settings)
+    prepare(settings, now=NOW - timedelta(days=800))
+    assert contents(settings) == before
+
+
+def test_what_a_clock_that_was_ahead_has_signed_is_made_anew(settings: dict):
+    prepare(settings)
+    prepare(settings, now=NOW + timedelta(days=800))
+    prepare(settings)
+    for name in ("serving", "admin", "front-proxy"):
+        found = describe((tls(settings) / f"{name}.crt").read_bytes())
+        assert found.not_before <= NOW < found.not_after
+
+
 ORDER = ("server-ca", "client-ca", "request-header-ca", "serving", "admin")
 
 

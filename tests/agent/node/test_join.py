@@ -251,6 +251,24 @@ async def test_a_certificate_is_renewed_in_use_before_it_expires(server: Server,
     assert (tmp_path / "a/agent/node.crt").read_bytes() == transport.access.client_cert
 
 
+async def test_a_certificate_that_has_not_begun_by_a_clock_set_back_is_renewed(
+    server: Server, tmp_path: Path
+):
+    joining = server.joining(tmp_path / "a")
+    server.clock.ahead = timedelta(days=30)
+    ahead = await join(joining, clock=server.clock)
+    transport = Watched(ahead.access(server.url))
+    server.clock.ahead = timedelta(days=0)
+    task = asyncio.create_task(keep_fresh(joining, ahead, transport=transport, clock=server.clock))
+    async with asyncio.timeout(10):
+        await transport.replaced.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await transport.close()
+    renewed = describe(transport.access.client_cert)
+    assert renewed.not_before <= server.clock.now() < renewed.not_after
+
+
 async def test_a_half_written_identity_is_made_whole(server: Server, tmp_path: Path):
     first = await join(server.joining(tmp_path / "a"), clock=server.clock)
     (tmp_path / "a/agent/node.crt").unlink()

@@ -93,3 +93,18 @@ async def test_without_any_token_the_servers_silence_is_told(
     server.silent = True
     with pytest.raises(Timeout):
         await tokens.get(POD, {}, old=None)
+
+
+async def test_a_clock_that_is_set_renews_tokens_whatever_they_say(
+    tokens: Tokens, server: Server, clock: FakeClock
+) -> None:
+    await tokens.get(POD, {}, old=None)
+    clock.advance(-86400)
+    tokens.renew_all()
+    due = tokens.renew_at("u1")
+    assert due is not None
+    assert due < clock.now()
+    assert await tokens.get(POD, {}, old=b"token1") == b"token2"
+    server.silent = True
+    tokens.renew_all()
+    assert await tokens.get(POD, {}, old=b"token2") == b"token2"
