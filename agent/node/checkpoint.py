@@ -46,8 +46,10 @@ class Checkpoint:
         self._problems: dict[str, str] = {}
 
     def load(self, section: str) -> list[Obj]:
-        """What was last written; nothing where that is missing or damaged."""
+        """What was last written; nothing where that is missing or damaged. For the start: what a
+        power cut left of a write goes."""
         path = self._path(section)
+        files.discard_unfinished(path)
         try:
             data = files.read(path)
             found = orjson.loads(data) if data else []

@@ -6,6 +6,7 @@ and then the directory is flushed too: without that last step the rename itself 
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 PRIVATE = 0o600
@@ -36,6 +37,13 @@ def write_atomic(path: Path, data: bytes, *, mode: int = PRIVATE) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync_dir(path.parent)
+
+
+def discard_unfinished(path: Path) -> None:
+    """Removes what power cuts left of writes to ``path``. Not while anybody else may write it."""
+    for left in path.parent.glob(f".{path.name}.*.tmp"):
+        with suppress(OSError):
+            left.unlink()
 
 
 def write_if_changed(path: Path, data: bytes, *, mode: int = PRIVATE) -> bool:

@@ -60,6 +60,17 @@ async def test_a_damaged_one_is_told_of_and_the_server_waited_for(
     assert len(checkpoint.load("pods")) == 1
 
 
+async def test_a_power_cut_in_the_middle_of_a_write_leaves_the_one_before_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    checkpoint = Checkpoint(tmp_path, clock=FakeClock())
+    assert await checkpoint.write("pods", [make_pod("web")])
+    (tmp_path / ".pods.json.0123abcd.tmp").write_bytes(b'[{"metadata": {"na')
+    again = Checkpoint(tmp_path, clock=FakeClock())
+    assert [p["metadata"]["name"] for p in again.load("pods")] == ["web"]
+    assert [path.name for path in tmp_path.iterdir()] == ["pods.json"]
+
+
 async def test_what_is_whole_in_a_damaged_one_is_kept(tmp_path: Path) -> None:
     (tmp_path / "pods.json").write_bytes(orjson.dumps([None, make_pod()]))
     (pod,) = Checkpoint(tmp_path, clock=FakeClock()).load("pods")
