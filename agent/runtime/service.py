@@ -185,7 +185,10 @@ class PodmanService:
         # Not under /run, which Debian may mount noexec.
         self.landing.mkdir(exist_ok=True)
         wrapper = self._data / "conmon"
-        text = conmon_wrapper(shutil.which("conmon") or "/usr/bin/conmon", cgroup=self._conmons)
+        text = conmon_wrapper(
+            shutil.which("conmon") or "/usr/bin/conmon", cgroup=self._conmons,
+            flock=shutil.which("flock") or "", lock=self._run / "cleanup.lock",
+        )  # fmt: skip
         _write(wrapper, text, mode=0o755)
         if self._conmons is not None:
             with contextlib.suppress(OSError):  # a tree that is not ours: conmon stays beside us

@@ -20,9 +20,11 @@ def conmon(tmp_path: Path) -> Path:
     return path
 
 
-def start(conmon: Path, *words: str, cgroup: Path | None, cwd: Path) -> str:
+def start(
+    conmon: Path, *words: str, cgroup: Path | None, cwd: Path, flock: str = "", lock: str = ""
+) -> str:
     script = conmon.with_name("wrapper")
-    script.write_text(wrapper(str(conmon), cgroup=cgroup))
+    script.write_text(wrapper(str(conmon), cgroup=cgroup, flock=flock, lock=Path(lock)))
     done = subprocess.run(
         ["sh", script, *words], capture_output=True, text=True, check=True, cwd=cwd
     )
@@ -53,6 +55,22 @@ def test_conmon_starts_in_the_bundle_and_leaves_open_an_input_that_is_to_be(
     (bundle / "config.json").write_text(STDIN_OPEN)
     open_words = f"--leave-stdin-open {' '.join(words)}"
     assert start(conmon, *words, cgroup=None, cwd=tmp_path) == f"{bundle} {open_words}"
+
+
+def test_cleanups_run_one_after_the_other(conmon: Path, tmp_path: Path) -> None:
+    """What conmon runs in the end is flock with Podman's own words behind it."""
+    note = tmp_path / "note"
+    slow = tmp_path / "slow"
+    slow.write_text(f'#!/bin/sh\necho "in $*" >>{note}; sleep 0.1; echo out >>{note}\n')
+    slow.chmod(0o755)
+    words = ("-e", "--exit-command", str(slow), "--exit-command-arg", "a b", "-x")
+    said = start(conmon, *words, cgroup=None, cwd=tmp_path,
+                 flock="/usr/bin/flock", lock=str(tmp_path / "lock"))  # fmt: skip
+    given = said.partition("--exit-command ")[2].removesuffix(" -x").split(" --exit-command-arg ")
+    assert given[-2:] == [str(slow), "a b"]
+    running = [subprocess.Popen(given) for _ in range(3)]
+    assert [one.wait(10) for one in running] == [0, 0, 0]
+    assert note.read_text().split("\n") == ["in a b", "out"] * 3 + [""]
 
 
 def test_podman_is_kept_from_moving_conmon_only_where_there_is_a_cgroup_for_it():
