@@ -10,8 +10,10 @@ import asyncio
 import os
 import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+
+from agent.pods.threads import in_own_thread
 
 FIRST_REPORT, REPORT = 30.0, 60.0
 ADVICE = (
@@ -20,6 +22,8 @@ ADVICE = (
 )
 Tell = Callable[[str], None]
 """Takes the end of a sentence that begins with the volume."""
+Run = Callable[[Callable[[], None]], Awaitable[None]]
+"""Has something done in a thread."""
 
 READ_WRITE, READ_ONLY, ENTER = 0o660, 0o440, 0o110
 
@@ -40,14 +44,15 @@ class _Walk:
 
 
 async def own(
-    path: Path, gid: int, *, policy: str, read_only: bool = False, tell: Tell | None = None
-) -> None:
+    path: Path, gid: int, *, policy: str, read_only: bool = False, tell: Tell | None = None,
+    run: Run = in_own_thread,
+) -> None:  # fmt: skip
     """``policy`` is the pod's fsGroupChangePolicy. Takes as long as it takes, and tells of it;
     ends when cancelled."""
     walk = _Walk()
     telling = asyncio.create_task(_tell(walk, tell)) if tell is not None else None
     try:
-        await asyncio.to_thread(_own, path, gid, policy, read_only, walk)
+        await run(lambda: _own(path, gid, policy, read_only, walk))
     finally:
         walk.stop.set()
         if telling is not None:

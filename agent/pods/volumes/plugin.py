@@ -15,6 +15,7 @@ from typing import Protocol
 
 from agent.pods.environment import Surroundings
 from agent.pods.state import Waiting
+from agent.pods.threads import in_own_thread
 from agent.stats.usage import Filesystem
 from edgek.api.meta import Obj, get_path
 
@@ -113,4 +114,4 @@ class VolumePlugin(Protocol):
 async def in_thread(work: Callable[[], None]) -> None:
     """A path of the host may lie on a server that hangs: the thread is then given up."""
     async with asyncio.timeout(THREAD_SECONDS):
-        await asyncio.to_thread(work)
+        await in_own_thread(work)

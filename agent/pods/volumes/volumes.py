@@ -11,8 +11,9 @@ from pathlib import Path
 
 from agent.pods.environment import ConfigError, Surroundings
 from agent.pods.mount_plan import shm_dir
-from agent.pods.mounts import MountError, bind_handle, remove_tree
+from agent.pods.mounts import MountError, bind_handle, remove_unmounted, unmount_below
 from agent.pods.sources import NotSynced
+from agent.pods.threads import LongWork
 from agent.pods.tokens import Tokens
 from agent.pods.volumes.claims import (
     check_mode,
@@ -40,6 +41,8 @@ from edgek.api.meta import Key, Obj, get_path, name, uid
 
 SHM_OPTIONS = ("nosuid", "nodev", "noexec", "mode=1777", "size=64m")
 """As containerd makes it for a sandbox."""
+WALKS, REMOVALS = 8, 4
+"""Of large volumes at a time: for an fsGroup, and to take all away. Neither waits for the other."""
 
 
 class Volumes:
@@ -66,6 +69,8 @@ class Volumes:
         self._provided: dict[str, dict[str, Provided]] = {}
         self._owned: set[tuple[str, Path]] = set()
         """Pods' uids, and paths that got their fsGroup."""
+        self._walks = LongWork(at_once=WALKS)
+        self._removals = LongWork(at_once=REMOVALS)
         self._taken: dict[Key, str] = {}
         """Claims that one pod alone may use -> the uid of that pod."""
 
@@ -144,7 +149,7 @@ class Volumes:
             text = f"Setting volume ownership for {where}{how}"
             self._warn(wanted.pod, "VolumePermissionChangeInProgress", text)
 
-        await own(provided.path, group, policy=policy or "Always", tell=tell)
+        await own(provided.path, group, policy=policy or "Always", tell=tell, run=self._walks.run)
         self._owned.add(done)
 
     def _wanted(self, pod: Obj, volume: Obj, around: Surroundings) -> Wanted:
@@ -194,7 +199,8 @@ class Volumes:
             plugin = self._plugins.get(directory.parent.name)
             if plugin is not None:
                 await plugin.tear_down(directory)
-        await remove_tree(self.pod_dir(pod_uid))
+        await unmount_below(self.pod_dir(pod_uid))
+        await self._removals.run(lambda: remove_unmounted(self.pod_dir(pod_uid)))
         self._owned = {done for done in self._owned if done[0] != pod_uid}
         self._taken = {key: user for key, user in self._taken.items() if user != pod_uid}
 
