@@ -85,13 +85,18 @@ async def _kill(process: asyncio.subprocess.Process) -> None:
     without it."""
     if process.returncode is not None:
         return
-    for pid in _stopped_tree(process.pid):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    kill_tree(process.pid)
     # Its pipe may be held by a grandchild: wait for the process alone, and not for ever.
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(5):
             await process.wait()
+
+
+def kill_tree(root: int) -> None:
+    """A crun that runs a command, and the command with all that it started."""
+    for pid in _stopped_tree(root):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _stopped_tree(root: int) -> list[int]:

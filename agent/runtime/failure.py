@@ -27,7 +27,9 @@ def translated(what: str) -> Iterator[None]:
         raise Refused(err.status, redacted(str(err))) from err
     except TimeoutError as err:
         raise RuntimeUnavailable(f"podman did not answer in time: {what}") from err
-    except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError) as err:
+    except asyncio.IncompleteReadError as err:
+        raise RuntimeUnavailable(f"cannot reach podman: {what}: its answer broke off") from err
+    except (OSError, asyncio.LimitOverrunError, ValueError) as err:
         raise RuntimeUnavailable(f"cannot reach podman: {what}: {err}") from err
 
 
@@ -97,8 +99,14 @@ def line_error(line: bytes) -> str:
     return redacted(str(error)) if error else ""
 
 
+_TEMPORARY = re.compile(r"(/(?:\.tmp-[a-z.-]+|storage|oci|libpod-images-load\.tar))\d{5,}")
+"""Names that Podman and its storage make up."""
+
+
 def redacted(text: str) -> str:
     """Without what registries put into addresses: names, passwords and signed queries. As
-    containerd's SanitizeError."""
+    containerd's SanitizeError. Nor with the numbers of temporary files: a text that is another at
+    each try would be told of, and be a change of the pod, at each try."""
+    text = _TEMPORARY.sub(r"\1*", text)
     text = re.sub(r"(https?://)[^\s/@\"']+@", r"\1", text)
     return re.sub(r"(https?://[^\s?\"']+)\?[^\s\"']+", r"\1?[REDACTED]", text)

@@ -193,7 +193,7 @@ async def _read_head(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]
 
 async def _body(reader: asyncio.StreamReader, fields: Mapping[str, str]) -> AsyncIterator[bytes]:
     if fields.get("transfer-encoding") == "chunked":
-        while size := int((await reader.readline()).split(b";")[0] or b"0", 16):
+        while size := await _chunk_size(reader):
             yield await reader.readexactly(size)
             await reader.readexactly(2)
     elif "content-length" in fields:
@@ -209,7 +209,7 @@ async def _pieces(reader: asyncio.StreamReader, fields: Mapping[str, str]) -> As
         while data := await reader.read(65536):
             yield data
         return
-    while left := int((await reader.readline()).split(b";")[0] or b"0", 16):
+    while left := await _chunk_size(reader):
         while left:
             data = await reader.read(min(left, 65536))
             if not data:
@@ -217,6 +217,14 @@ async def _pieces(reader: asyncio.StreamReader, fields: Mapping[str, str]) -> As
             left -= len(data)
             yield data
         await reader.readexactly(2)
+
+
+async def _chunk_size(reader: asyncio.StreamReader) -> int:
+    """Of an answer in chunks. Where nothing comes any more that was not the answer's end, but
+    Podman's."""
+    if not (line := await reader.readline()):
+        raise ConnectionResetError("its answer broke off")
+    return int(line.split(b";")[0], 16)
 
 
 def error_text(data: bytes) -> str:

@@ -14,7 +14,6 @@ import secrets
 import shutil
 import signal
 import stat
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from agent.runtime.conmon import environment as conmon_environment
 from agent.runtime.conmon import wrapper as conmon_wrapper
 from agent.runtime.handler_service import HandlerService, end_service
 from agent.runtime.handlers import find_handlers
+from agent.runtime.left_commands import end_left_probes, end_left_sessions
 from agent.runtime.libpod import Libpod, LibpodError
 from agent.runtime.machine import CGROUP, Machine
 from agent.runtime.mounts import ensure_shared, make_shared, pin_mount_namespace, unmount_below
@@ -35,9 +35,8 @@ log = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 30.0
 BACKOFF = (0.2, 1.0, 5.0, 15.0)
-LARGE_FILES = Path("/var/tmp")
-LITTER_SECONDS = 3600.0
-"""Younger ones there may be somebody's at work."""
+LITTER = ("storage[0-9]*", "oci[0-9]*", "libpod-images-load.tar*", "docker-tarfile-blob*")
+"""By the names Podman gives; mount points are left alone."""
 STEADY_SECONDS = 60.0
 """A service that ran this long starts over with the shortest wait."""
 
@@ -80,10 +79,16 @@ class PodmanService:
         return HandlerService(self._run, enter=self.enter, environment=self._environment())
 
     @property
+    def _conf(self) -> str:
+        return str(self._run / "containers.conf")
+
+    @property
     def landing(self) -> Path:
         """Where layers and archives lie until they are unpacked: on disk, not in /tmp, and ours
-        alone, so that what a power cut leaves there can be swept away."""
-        return self._data / "landing"
+        alone, so that what a power cut leaves there can be swept away. Beside our directory and
+        not in it: crun makes mount points there that users of a pod's own must be able to
+        reach."""
+        return self._data.with_name("landing")
 
     def activity(self) -> Activity:
         """Reads files; not for the event loop."""
@@ -129,6 +134,7 @@ class PodmanService:
         if missing := "; ".join(self._machine.shortcomings()):
             log.warning("this machine does not offer everything missing=%r", missing)
         _end_stale(self._run / "podman.pid", self.socket)
+        await asyncio.to_thread(end_left_probes)
         await self._spawn()
 
     async def run(self) -> None:
@@ -184,6 +190,8 @@ class PodmanService:
             self._data.chmod(0o700)  # pods' secrets are in there
         # Not under /run, which Debian may mount noexec.
         self.landing.mkdir(exist_ok=True)
+        if stat.S_IMODE(self.landing.stat().st_mode) != 0o711:
+            self.landing.chmod(0o711)
         wrapper = self._data / "conmon"
         text = conmon_wrapper(
             shutil.which("conmon") or "/usr/bin/conmon", cgroup=self._conmons,
@@ -203,8 +211,7 @@ class PodmanService:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.socket)
         # What a service that was killed was about to unpack.
-        await asyncio.to_thread(_empty, self.landing)
-        await asyncio.to_thread(_sweep, LARGE_FILES, older=time.time() - LITTER_SECONDS)
+        await asyncio.to_thread(_sweep, self.landing)
         await self._said.close()
         self._said = Said()
         stderr = await self._said.listen()
@@ -223,7 +230,7 @@ class PodmanService:
         _write(self._run / "podman.pid", str(self._process.pid), mode=0o600)
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                await self._answers(self._process)
+                await asyncio.gather(self._answers(self._process), end_left_sessions(self._conf))
         except TimeoutError:
             self._process.kill()
             raise StartError(f"podman does not answer at {self.socket}; try: podman info") from None
@@ -231,13 +238,11 @@ class PodmanService:
     def _environment(self) -> dict[str, str]:
         """Nothing of our settings (a token!) may show in another program's environment. Podman
         would give systemd's socket on to containers.
-        Layers land where containers.conf says. TMPDIR reaches crun too, which makes mount points
-        there that users of a pod's own must be able to reach; what Podman itself puts there are
-        whole archives, which are too large for a /tmp in memory."""
+        TMPDIR counts for layers whatever containers.conf says, and for whole archives, which are
+        too large for a /tmp in memory."""
         ours = ("EDGEK_", "NOTIFY_SOCKET", "TMPDIR")
         environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
-        conf = str(self._run / "containers.conf")
-        environment |= {"CONTAINERS_CONF": conf, "TMPDIR": str(LARGE_FILES)}
+        environment |= {"CONTAINERS_CONF": self._conf, "TMPDIR": str(self.landing)}
         return environment | conmon_environment(cgroup=self._conmons)
 
     async def _answers(self, process: asyncio.subprocess.Process) -> None:
@@ -303,24 +308,12 @@ def _write(path: Path, text: str, *, mode: int) -> None:
     new.replace(path)
 
 
-def _empty(directory: Path) -> None:
-    for path in directory.iterdir():
+def _sweep(directory: Path) -> None:
+    for path in (path for pattern in LITTER for path in directory.glob(pattern)):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:
             with contextlib.suppress(OSError):  # a disk that is read-only now
-                path.unlink()
-
-
-def _sweep(directory: Path, *, older: float) -> None:
-    """Archives that a service was reading when it was killed, by the names Podman gives them."""
-    for path in (*directory.glob("libpod-images-load.tar*"), *directory.glob("oci[0-9]*")):
-        with contextlib.suppress(OSError):
-            if path.lstat().st_mtime > older or path.is_symlink():
-                continue
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
                 path.unlink()
 
 

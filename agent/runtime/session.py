@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from agent.runtime.failure import translated
+from agent.runtime.failure import Refused, translated
 from agent.runtime.libpod import Hijacked, Libpod
 from agent.runtime.runtime import RuntimeFailure
 
@@ -44,10 +44,13 @@ class Session:
             )  # fmt: skip
 
     async def exit_code(self) -> int:
-        """Podman forgets an exec a few seconds after its end; an attach has no code: 0."""
-        if not self._path.startswith("/exec/"):
-            return 0
-        return int((await self._inspect()).get("ExitCode") or 0)
+        """Podman forgets an exec a few seconds after its end; an attach has no code: 0, if Podman
+        is still there and it is not that which ended."""
+        if self._path.startswith("/exec/"):
+            return int((await self._inspect()).get("ExitCode") or 0)
+        with suppress(Refused):  # the container may be removed already
+            await self._inspect()
+        return 0
 
     async def close(self) -> None:
         """A client that goes away takes what it had running with it; Podman alone would let it
@@ -74,17 +77,25 @@ class Session:
 
 
 def _tell(pid: int, number: int, *, container_id: str) -> bool:
-    """The process and its group, if it is one of that container: pids are used again. The group
-    is conmon's making, which begins a session for each command."""
+    """The command, if it is one of that container: pids are used again."""
     try:
         if pid <= 1 or container_id not in Path(f"/proc/{pid}/cgroup").read_text():
             return False
+    except OSError:
+        return False
+    return tell_command(pid, number)
+
+
+def tell_command(pid: int, number: int) -> bool:
+    """The process and its group, which is conmon's making: it begins a session for each
+    command."""
+    try:
         group = os.getpgid(pid)
         if group == os.getsid(pid) != os.getpgrp():
             os.killpg(group, number)
         else:
             os.kill(pid, number)
-    except (OSError, ProcessLookupError):
+    except OSError:
         return False
     return True
 

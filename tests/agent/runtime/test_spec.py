@@ -144,6 +144,12 @@ def test_what_a_registry_says_is_told_without_its_secrets() -> None:
         'Get "https://registry.example.com/v2/?[REDACTED]": denied; '
         "http://other/x: 404 (see docker://busybox@sha256:00)"
     )
+    temporary = (
+        "write /var/lib/overlay-layers/.tmp-layers.json2720701574: no space; /x/storage123456/1"
+    )
+    assert redacted(temporary) == (
+        "write /var/lib/overlay-layers/.tmp-layers.json*: no space; /x/storage*/1"
+    )
     line = b'{"error": "https://a:b@c/d: no"}\n'
     assert line_error(line) == "https://c/d: no"
 
