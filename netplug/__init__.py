@@ -5,7 +5,8 @@ after a restart of the process::
 
     plugin.py    attach, detach, check, peers, services: the library's one entry
       ipam.py        which address            netns.py   pinned namespaces
-      attach.py      veth, addresses, routes  links.py   the only user of pyroute2
+      attach.py      one sandbox's link       wire.py    its netlink messages
+      changes.py     the kernel's news        links.py   the only user of pyroute2
       services.py    virtual IPs -> elements  rules.py   the rules, which never change
       nft/           values -> nftables text; libnftables in process, or the nft program
     cni.py       the same link for other container engines, as a CNI program

@@ -119,7 +119,7 @@ class _Network:
             links.delete(link)
             try:
                 netns.enter(net, lambda host: attach.wire_inside(ip, link, mtu, host, ifname))
-                attach.wire_outside(links, ip, link)
+                attach.wire_outside(ip, link)
             except NetplugError:
                 links.delete(link)
                 self._release(key)

@@ -18,7 +18,7 @@ from importlib.util import find_spec, module_from_spec
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from netplug import names
+from netplug import names, wire
 from netplug.model import NetplugError, Peer
 
 if TYPE_CHECKING:
@@ -73,14 +73,10 @@ class Links:
     # -- links ---------------------------------------------------------------------------
 
     def index(self, name: str) -> int | None:
-        found = self._do(f"look up {name}", self._ip.link_lookup, ifname=name, ok=_GONE)
-        return found[0] if found else None
+        return wire.index_of(name)
 
     def need(self, name: str) -> int:
-        index = self.index(name)
-        if index is None:
-            raise NetplugError(f"link {name} is gone")
-        return index
+        return wire.need(name)
 
     def mtu(self, name: str) -> int | None:
         index = self.index(name)
@@ -193,19 +189,6 @@ class Links:
                     type="unreachable", priority=names.SINK_METRIC, ok=_GONE,
                 )  # fmt: skip
 
-    def host_routes(self) -> dict[str, str]:
-        """The /32 routes of sandboxes: link name -> address."""
-        links = {
-            link["index"]: link.get("ifname")
-            for link in self._ip.get_links()
-            if names.is_veth(link.get("ifname"))
-        }
-        return {
-            links[route.get("oif")]: route.get("dst")
-            for route in self._ip.get_routes(family=socket.AF_INET, table=254)
-            if route["dst_len"] == 32 and route.get("oif") in links
-        }
-
     # -- peers: one forwarding entry, one neighbour, one route each ------------------------
 
     def add_peer(self, vxlan: int, peer: Peer) -> None:
@@ -260,25 +243,4 @@ class Links:
         self._do(
             f"neighbour {dst}", self._ip.neigh, "replace", dst=dst, lladdr=mac, ifindex=index,
             state="permanent",
-        )  # fmt: skip
-
-    # -- veth ----------------------------------------------------------------------------
-
-    def make_veth(self, name: str, *, ip: str, host_link: str, host_ns: int, mtu: int) -> None:
-        """Called inside the sandbox: ``name`` here, its other end in ``host_ns``."""
-        peer = {
-            "ifname": host_link,
-            "net_ns_fd": host_ns,
-            "mtu": mtu,
-            "address": names.host_mac(ip),
-        }
-        self._do(
-            f"make link {host_link}", self._ip.link, "add", ifname=name, kind="veth", mtu=mtu,
-            address=names.pod_mac(ip), peer=peer,
-        )  # fmt: skip
-
-    def default_route(self, index: int, gateway: str) -> None:
-        self._do(
-            "default route", self._ip.route, "replace", dst="0.0.0.0/0", gateway=gateway,
-            oif=index, flags=["onlink"],
         )  # fmt: skip

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from netplug import attach, names, netns, rules
+from netplug import attach, names, netns, rules, wire
 from netplug.conntrack import Conntrack
 from netplug.ipam import LeaseFile, acquire, reconcile, release
 from netplug.links import Links
@@ -112,7 +112,7 @@ class Plugin:
         mine = {names.veth(name): name for name in whole | busy}
         for link in filter(names.is_veth, present - mine.keys()):
             links.delete(link)
-        alive = {mine[link]: ip for link, ip in links.host_routes().items() if link in mine}
+        alive = {mine[link]: ip for link, ip in wire.host_routes().items() if link in mine}
         with self._leases.locked() as file:
             leases = file.read()
             file.settle(reconcile(leases, alive, whole | busy), was=leases)
@@ -159,8 +159,7 @@ class Plugin:
 
     def attachments(self) -> dict[str, Attachment]:
         """Sandboxes that are whole: namespaces, link, route and lease."""
-        with Links() as links:
-            routes = links.host_routes()
+        routes = wire.host_routes()
         held = self._leases.read().held
         return {
             name: self._attachment(name, held[name])
