@@ -78,6 +78,8 @@ class Memory:
     start_time: str = ""
     ending: tuple[datetime, int] | None = None
     allocation: Allocation | None = None
+    given: tuple[Obj, Allocation, Obj] | None = None
+    """The pod with its allocation, and of which two it was made."""
     actual: dict[str, Obj] = field(default_factory=dict)
     actual_pod: Obj | None = None
     pod_limits: Resources | None = None

@@ -53,10 +53,11 @@ async def mount(
     enter: tuple[str, ...] = (), seconds: float = MOUNT_SECONDS,
 ) -> None:  # fmt: skip
     """Mounts unless something is mounted there already. ``enter``: a prefix of the command."""
-    if target in mounts_below(target):
-        return
     if kind == "tmpfs":  # memory answers at once, and every pod has one: no program is needed
         _mount_memory(source, target, options)
+        return
+    # Not by looking at it: that may be a file server that is gone.
+    if target in mounts_below(target):
         return
     if package := missing_helper(kind):
         raise MountError(
@@ -72,6 +73,8 @@ async def mount(
 def _mount_memory(source: str, target: Path, options: tuple[str, ...]) -> None:
     import ctypes
 
+    if target.is_mount():
+        return
     flags = sum(TMPFS_FLAGS.get(option, 0) for option in options)
     data = ",".join(option for option in options if option not in TMPFS_FLAGS)
     libc = ctypes.CDLL(None, use_errno=True)

@@ -52,7 +52,12 @@ class Resizing:
         """The pod as if it asked for what it was given."""
         if memory.allocation is None:
             memory.allocation = self._recall(pod, memory)
-        return with_allocation(pod, memory.allocation)
+        known = memory.given
+        # Asked of each pod whenever another one comes.
+        if known is None or known[0] is not pod or known[1] is not memory.allocation:
+            made = with_allocation(pod, memory.allocation)
+            known = memory.given = (pod, memory.allocation, made)
+        return known[2]
 
     def _recall(self, pod: Obj, memory: Memory) -> Allocation:
         """What the containers of an earlier life run with; the spec's where none does."""
