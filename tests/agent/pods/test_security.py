@@ -43,6 +43,7 @@ def secured(
         ({"runAsGroup": 7}, {}, "app:staff", "app:7"),
         ({"runAsGroup": 7}, {}, "", "0:7"),
         ({}, {"supplementalGroupsPolicy": "Strict"}, "", "0:0"),
+        ({}, {"supplementalGroupsPolicy": "Strict"}, "app:staff", ""),
         ({"runAsUser": 5, "runAsGroup": 5}, {"supplementalGroupsPolicy": "Strict"}, "", "5:5"),
     ],
 )
