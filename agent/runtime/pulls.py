@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from agent.runtime.failure import Refused, line_error, pull_failure, translated
 from agent.runtime.libpod import Libpod
+from agent.runtime.runtime import RuntimeFailure, RuntimeUnavailable
 from edgek.aio.tasks import cancel_and_wait
 
 LOOK_SECONDS = 10.0
@@ -75,6 +76,8 @@ class Pull:
                     error = await self._errors(pieces)
         except Refused as err:
             raise pull_failure(self._name, str(err)) from err
+        except RuntimeUnavailable as err:  # Podman is away, not the registry
+            raise RuntimeFailure(str(err), reason="ErrImagePull") from err
         if error:
             raise pull_failure(self._name, error)
 
