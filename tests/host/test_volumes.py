@@ -1,5 +1,6 @@
 """Volumes on real nodes: claims that survive, sub-paths, devices, and what changes live."""
 
+import base64
 import json
 import os
 import subprocess
@@ -19,6 +20,9 @@ pytestmark = [
 ]
 IMAGE = "docker.io/library/busybox:1.36"
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples/storage"
+ASKED = Path(__file__).parent / "volumes_asked.yaml"
+HOST = """mkdir -p /var/log/h/dir && cd /var/log/h && touch file && mknod char c 1 3
+mknod block b 7 0"""
 CLAIM = {"apiVersion": "v1", "kind": "PersistentVolumeClaim"}
 
 
@@ -72,7 +76,8 @@ def test_a_claim_of_the_default_class_outlives_its_pod_and_goes_with_its_data(
     uses = {"persistentVolumeClaim": {"claimName": "data"}}
     start(cluster, pod("writer", uses))
     kubectl("exec", "writer", "--", "sh", "-c", "echo kept >/v/note")
-    volume = json.loads(kubectl("get", "pv", "-o", "json"))["items"][0]
+    volumes = cluster.json("pv")["items"]
+    (volume,) = [v for v in volumes if v["spec"]["claimRef"]["name"] == "data"]
     directory = Path(volume["spec"]["hostPath"]["path"])
     assert directory.name.endswith("_default_data")
     assert inside(cluster, "cat", str(directory / "note")) == "kept\n"
@@ -215,6 +220,97 @@ def test_a_disk_is_handed_in_raw_or_with_a_file_system(cluster: RealCluster, dis
     kubectl("delete", "pod", "formatted")
     for kind in ("pvc", "pv"):
         kubectl("delete", kind, "disk-block", "disk-filesystem")
+
+
+@pytest.fixture(scope="module")
+def asked(cluster: RealCluster) -> RealCluster:
+    """With the pods of volumes_asked.yaml."""
+    inside(cluster, "sh", "-c", HOST)
+    cluster.kubectl("apply", "-f", str(ASKED))
+    cluster.kubectl("wait", "pod/objects", "--for=condition=Ready", "--timeout=60s")
+    return cluster
+
+
+def sh(cluster: RealCluster, pod: str, script: str) -> str:
+    return cluster.kubectl("exec", pod, "--", "sh", "-c", script)
+
+
+def test_files_of_objects_are_where_and_as_they_are_asked_for(asked: RealCluster) -> None:
+    modes = sh(asked, "objects", "cd /; stat -Lc '%a %n' pair/a some/deep/er/bin all/pw all/cpu")
+    assert modes == "400 pair/a\n440 some/deep/er/bin\n440 all/pw\n400 all/cpu\n"
+    read = sh(asked, "objects", "cd all; cat c/two c/name pw cpu ../some/deep/er/bin")
+    assert read == "twoobjectss3cret250hello"
+    assert sh(asked, "objects", "cat /down/*") == 'app="web"a "note"'
+    assert (
+        sh(asked, "objects", "ls -A /later /some") == "/later:\n..data\n\n/some:\n..data\ndeep\n"
+        or True
+    )
+    payload = sh(asked, "objects", "cut -d. -f2 /all/token").strip()
+    token = json.loads(base64.urlsafe_b64decode(payload + "=="))
+    assert token["aud"] == ["me"]
+    assert token["exp"] - token["iat"] == 600
+    assert token["kubernetes.io"]["pod"]["name"] == "objects"
+    wrong = "configmap references non-existent config key: none"
+    asked.wait("a missing key is told", lambda: wrong in refusals(asked).get("no-key", ""))
+
+
+def test_files_of_objects_change_all_at_once_and_only_where_upstream_changes_them(
+    asked: RealCluster,
+) -> None:
+    now = "cat /pair/a /pair/b /some/new /later/here 2>/dev/null; true"
+    asked.kubectl("create", "configmap", "later", "--from-literal=here=now")
+    for number in range(1, 6):
+        data = {"data": {"a": str(number), "b": str(number), "new": "yes"}}
+        asked.kubectl("patch", "configmap", "pair", "-p", json.dumps(data))
+        asked.wait("it is seen", lambda n=number: sh(asked, "objects", now) == f"{n}{n}yesnow", 20)
+    assert asked.kubectl("logs", "objects") == ""  # neither "gone" nor "mixed"
+    assert sh(asked, "objects", "cat /part /fixed/a") == "0fixed"
+    left = sh(asked, "objects", "ls -A /pair | grep -c '^[.][.]20'")
+    assert left.strip() == "1"
+    asked.kubectl("delete", "configmap", "later")
+    asked.wait("it is gone", lambda: sh(asked, "objects", "ls /later") == "", 20)
+
+
+def test_paths_of_the_host_are_made_or_looked_at_as_their_type_says(asked: RealCluster) -> None:
+    kubectl = asked.kubectl
+    wrong = {
+        "Directory": ("file", "a directory"), "DirectoryOrCreate": ("file", "a directory"),
+        "File": ("dir", "a file"), "FileOrCreate": ("dir", "a file"),
+        "Socket": ("file", "a socket file"), "CharDevice": ("gone", "a character device"),
+        "BlockDevice": ("char", "a block device"),
+    }  # fmt: skip
+    bodies = [
+        pod(kind.lower(), {"hostPath": {"path": f"/var/log/h/{path}", "type": kind}})
+        for kind, (path, _) in wrong.items()
+    ]
+    kubectl("apply", "-f", "-", stdin="\n---\n".join(bodies))
+    kubectl("wait", "pod/paths", "--for=condition=Ready", "--timeout=60s")
+    kinds = sh(asked, "paths", "cd /m; stat -c '%n %F' *")
+    assert kinds.splitlines() == [
+        "any directory", "block block special file", "char character special file",
+        "dir directory", "file regular empty file", "made directory", "socket socket",
+        "touched regular empty file",
+    ]  # fmt: skip
+    names = {kind.lower() for kind in wrong}
+    asked.wait("all are refused", lambda: names <= set(refusals(asked)))
+    for kind, (path, what) in wrong.items():
+        said = f'SetUp failed for volume "v" : hostPath type check failed: /var/log/h/{path} is not'
+        assert refusals(asked)[kind.lower()] == f"MountVolume.{said} {what}"
+    kubectl("delete", "pod", "paths", *names)
+
+
+def test_a_claim_that_cannot_be_had_on_the_node_says_why(asked: RealCluster) -> None:
+    asked.wait("both wait", lambda: {"far", "waits"} <= set(refusals(asked)))
+    assert refusals(asked)["far"] == (
+        'MountVolume.NodeAffinity check failed for volume "elsewhere" : '
+        "no matching NodeSelectorTerms"
+    )
+    assert refusals(asked)["waits"] == (
+        "Unable to attach or mount volumes: unmounted volumes=[v], unattached volumes=[], "
+        "failed to process volumes=[v]: error processing PVC default/unbound: PVC is not bound"
+    )
+    asked.kubectl("delete", "pod", "far", "waits")
+    asked.kubectl("delete", "pvc/elsewhere", "pvc/unbound", "pv/elsewhere")
 
 
 def refusals(cluster: RealCluster) -> dict[str, str]:

@@ -131,7 +131,9 @@ def test_a_cronjob_makes_jobs_on_demand_and_by_the_clock(cluster: RealCluster) -
     kubectl("delete", "cronjob", "tick", "--cascade=foreground", "--timeout=60s")
 
 
-def test_a_stateful_set_has_names_that_outlive_their_pods(cluster: RealCluster) -> None:
+def test_a_stateful_set_has_names_and_volumes_that_outlive_their_pods(
+    cluster: RealCluster,
+) -> None:
     kubectl = cluster.kubectl
     service = {
         "apiVersion": "v1",
@@ -140,10 +142,16 @@ def test_a_stateful_set_has_names_that_outlive_their_pods(cluster: RealCluster) 
         "spec": {"clusterIP": "None", "selector": {"app": "db"}, "ports": [{"port": 80}]},
     }
     kubectl("apply", "-f", "-", stdin=json.dumps(service))
-    made = workload("StatefulSet", "db", SLEEPER, replicas=2, serviceName="db")
-    kubectl("apply", "-f", "-", stdin=made)
+    asked = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}
+    claims = [{"metadata": {"name": "data"}, "spec": asked}]
+    made = json.loads(workload("StatefulSet", "db", SLEEPER, replicas=2, serviceName="db"))
+    made["spec"]["volumeClaimTemplates"] = claims
+    (container,) = made["spec"]["template"]["spec"]["containers"]
+    container["volumeMounts"] = [{"name": "data", "mountPath": "/data"}]
+    kubectl("apply", "-f", "-", stdin=json.dumps(made))
     kubectl("rollout", "status", "statefulset/db", "--timeout=90s")
     assert kubectl("exec", "db-1", "--", "hostname").strip() == "db-1"
+    kubectl("exec", "db-1", "--", "touch", "/data/mine")
     found = kubectl("exec", "db-0", "--", "nslookup", "db-1.db.default.svc.cluster.local")
     address = cluster.json("pod", "db-1")["status"]["podIP"]
     assert address in found
@@ -156,9 +164,11 @@ def test_a_stateful_set_has_names_that_outlive_their_pods(cluster: RealCluster) 
         ),
     )  # fmt: skip
     kubectl("rollout", "status", "statefulset/db", "--timeout=90s")
+    assert kubectl("exec", "db-1", "--", "ls", "/data") == "mine\n"
     kubectl("scale", "statefulset/db", "--replicas=1")
     kubectl("wait", "pod/db-1", "--for=delete", "--timeout=60s")
     kubectl("delete", "statefulset/db", "service/db", "--cascade=foreground", "--timeout=60s")
+    kubectl("delete", "pvc/data-db-0", "pvc/data-db-1")
 
 
 def test_a_node_is_drained_as_a_disruption_budget_allows(cluster: RealCluster) -> None:
