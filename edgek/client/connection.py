@@ -13,10 +13,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 import httptools
 
+from edgek.aio.vanished import has_vanished
+
 if TYPE_CHECKING:
     import zlib
 
 HIGH_WATER = 256 * 1024
+LOOK_SECONDS = 30.0
+"""A write that waits this long looks whether the server is still there."""
 MAX_HEAD = 256 * 1024
 _SWITCHING = 101
 
@@ -122,10 +126,13 @@ class Connection(asyncio.Protocol):
         if self._lost is not None:
             raise BrokenAnswer(str(self._lost) or "connection lost")
         self.transport.write(data)
-        if self._writable is not None:
-            await asyncio.shield(self._writable)
-            if self._lost is not None:
-                raise BrokenAnswer(str(self._lost) or "connection lost")
+        while self._writable is not None:
+            done, _ = await asyncio.wait({self._writable}, timeout=LOOK_SECONDS)
+            if not done and has_vanished(self.transport.get_extra_info("socket")):
+                self.abort()
+                raise BrokenAnswer("the server is gone")
+        if self._lost is not None:
+            raise BrokenAnswer(str(self._lost) or "connection lost")
 
     def close(self) -> None:
         self.transport.close()

@@ -12,6 +12,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
+from weakref import WeakSet
 
 import httptools
 import orjson
@@ -38,14 +39,20 @@ class Connections:
 
     def __init__(self) -> None:
         self._open: set[Connection] = set()
+        self._transports: WeakSet[asyncio.Transport] = WeakSet()
         self._empty = asyncio.Event()
         self._empty.set()
 
     def __iter__(self) -> "Iterator[Connection]":
         return iter(tuple(self._open))
 
-    def add(self, connection: "Connection") -> None:
+    def transports(self) -> list[asyncio.Transport]:
+        """Of these, and of those that go on in another protocol."""
+        return [transport for transport in self._transports if not transport.is_closing()]
+
+    def add(self, connection: "Connection", transport: asyncio.Transport) -> None:
         self._open.add(connection)
+        self._transports.add(transport)
         self._empty.clear()
 
     def discard(self, connection: "Connection") -> None:
@@ -93,7 +100,7 @@ class Connection(asyncio.Protocol):
         self._peer_certificate = tls.getpeercert(binary_form=True) if tls is not None else None
         peer = transport.get_extra_info("peername")
         self._remote = str(peer[0]) if isinstance(peer, tuple) and peer else ""
-        self._server.connections.add(self)
+        self._server.connections.add(self, self._transport)
         self._wait()
 
     def data_received(self, data: bytes) -> None:
