@@ -2,7 +2,8 @@
 
 What has come for streams and is not read yet is bounded for the whole connection: beyond it
 nothing more is taken from the client, whichever stream it is for, as SPDY without windows has no
-other way (spdystream's clients do the same to us).
+other way. Kubernetes' clients and servers neither send nor obey WINDOW_UPDATE, and block likewise
+(github.com/moby/spdystream, issue 2 and Connection.Serve).
 """
 
 import asyncio
