@@ -122,6 +122,8 @@ class Agent:
             recorder = EventRecorder(client, self._clock, linger=EVENTS_LINGER)
             voice = recorder.source(COMPONENT, host=self.config.node_name)
             voice.normal(reference(self.config.node_name), "Starting", "Starting kubelet.")
+            for lack in self._machine.lacks().values():
+                voice.warning(reference(self.config.node_name), "MissingController", lack)
             registration = Registration(client, spec, clock=self._clock, events=voice)
             service.on_problem = partial(registration.set_problem, "podman")
             tasks.spawn(registration.run(), name="node")
@@ -327,6 +329,7 @@ class Agent:
             checkpoint=self.checkpoint,
             node=lambda: feed.node(config.node_name),
             problems=registration.problems,
+            shortcomings=list(self._machine.shortcomings()),
             pods=lambda: len(sync.parts.pods.all()),
         )
         handlers = local_handlers(sync, streams=streams, overview=overview, shutdown=self.shutdown)

@@ -1,6 +1,6 @@
 """What ``edgek node status`` tells: how this node is, from what the agent knows without asking."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,8 @@ from edgek.api.time import format_time
 
 @dataclass(frozen=True, kw_only=True)
 class Overview:
-    """``node`` gives our Node as last heard of, ``problems`` why it is not ready."""
+    """``node`` gives our Node as last heard of, ``problems`` why it is not ready;
+    ``shortcomings`` are what the machine does not offer."""
 
     node_name: str
     address: str
@@ -25,6 +26,7 @@ class Overview:
     node: Callable[[], Obj | None]
     problems: Callable[[], list[str]]
     pods: Callable[[], int]
+    shortcomings: Sequence[str] = ()
 
     async def read(self) -> Obj:
         identity = IdentityStore(self.data_dir).load(self.node_name)
@@ -43,4 +45,5 @@ class Overview:
             "pods": self.pods(),
             "conditions": get_path(self.node() or {}, "status", "conditions", default=[]),
             "problems": self.problems(),
+            "shortcomings": list(self.shortcomings),
         }

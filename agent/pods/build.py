@@ -92,7 +92,7 @@ def build_pod_sync(
     own_devices = PodDevices(watch=devices, pods=pods, containers=containers) if devices else None
     launcher = Launcher(
         runtime=runtime, containers=containers, images=images, events=events, clock=clock,
-        lookup=sources.get, devices=own_devices,
+        lookup=sources.get, devices=own_devices, unkept=cgroups.unkept,
     )  # fmt: skip
     parts = Parts(
         host=host, ask_node=partial(ask_node, client, host.node_name),

@@ -6,7 +6,7 @@ None where a change will tell.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -32,6 +32,7 @@ from agent.runtime.runtime import (
     ContainerSpec,
     Image,
     ImageMissing,
+    Resources,
     Runtime,
     RuntimeFailure,
     RuntimeUnavailable,
@@ -73,6 +74,8 @@ class Launcher:
     clock: Clock
     lookup: Lookup
     devices: PodDevices | None = None
+    unkept: Callable[[Resources], Iterable[str]] = lambda _: ()
+    """What is to be said of limits that this machine cannot keep."""
     told: dict[tuple[str, str], str] = field(default_factory=dict)
     """(uid, container) -> its last configuration problem: told once, not at every try. Under no
     container: the pull secrets that are missing."""
@@ -164,6 +167,8 @@ class Launcher:
             await self.containers.look(container_id)
             return Launched(container_id=container_id, start_error=str(err))
         self.events.normal(pod, "Started", "Container started", field_path=path)
+        for text in self.unkept(spec.resources):
+            self.events.warning(pod, "LimitNotKept", text, field_path=path)
         self.told.pop((uid(pod), container["name"]), None)
         self.containers.saw(container_id, started)
         return Launched(container_id=container_id)

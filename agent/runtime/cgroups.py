@@ -57,6 +57,9 @@ class Cgroups:
             top = self._base if self._machine.cgroup_v2 else self._base / kind
             (top / path.lstrip("/") / name).write_text(value)
 
+    def unkept(self, resources: Resources) -> list[str]:
+        return unkept(resources, machine=self._machine)
+
     async def remove(self, path: str) -> bool:
         """Takes it away with all that Podman left in it. False where a process is still inside."""
         # What crun takes for cgroups where the v2 tree of a hybrid was: plain files.
@@ -162,6 +165,16 @@ class Cgroups:
                 (directory / "cgroup.subtree_control").write_text(wanted)
             except OSError as err:  # a root that holds processes, as in a container
                 log.warning("cannot hand on cgroup controllers path=%s error=%s", directory, err)
+
+
+def unkept(resources: Resources, *, machine: Machine) -> list[str]:
+    """What is to be said of limits that the kernel has no controller for. Pure."""
+    limits = {"cpu": resources.cpu_quota_us, "memory": resources.memory_limit_bytes}
+    return [
+        f"The container's {kind} limit is not kept: {lack}"
+        for kind, lack in machine.lacks().items()
+        if limits.get(kind)
+    ]
 
 
 def plan_limits(resources: Resources, *, machine: Machine) -> list[tuple[str, str]]:

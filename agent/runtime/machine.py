@@ -20,6 +20,8 @@ HUGE_PAGES = Path("/sys/kernel/mm/hugepages")
 USER_NAMESPACES_SINCE = (6, 3)
 """As upstream: from then on tmpfs too can be mounted with other ids."""
 MOUNT_ATTRIBUTES_SINCE = (5, 12)
+_HINTS = {"memory": " (boot with cgroup_enable=memory)"}
+"""Raspberry Pi OS boots with ``cgroup_disable=memory``."""
 _NOFILE = 1_048_576
 """What container engines commonly give."""
 
@@ -46,16 +48,22 @@ class Machine:
     def has(self, controller: str) -> bool:
         return controller in self.controllers
 
+    def lacks(self) -> dict[str, str]:
+        """The controllers of limits that the kernel does not offer, in words."""
+        return {
+            name: f"no {name} cgroup controller{_HINTS.get(name, '')}"
+            for name in ("cpu", "memory", "pids")
+            if not self.has(name)
+        }
+
     def shortcomings(self) -> Iterator[str]:
         if not self.sys_resource:
             yield (
                 f"no CAP_SYS_RESOURCE (open files limited to {self.nofile}, "
                 f"OOM scores below {self.oom_score_floor} not set)"
             )
-        for controller in ("cpu", "memory", "pids"):
-            if not self.has(controller):
-                hint = " (boot with cgroup_enable=memory)" if controller == "memory" else ""
-                yield f"no {controller} cgroup controller, {controller} limits not kept{hint}"
+        for name, lack in self.lacks().items():
+            yield f"{lack}, {name} limits not kept"
         if self.hybrid:
             yield "hybrid cgroups (Podman runs in a mount namespace of its own)"
 

@@ -169,6 +169,7 @@ def said_of(status: Obj) -> list[tuple[str, str]]:
         ("Condition:", f"{c['type']}={c['status']} {c.get('reason', '')}".rstrip())
         for c in status.get("conditions") or ()
     ]
+    lines += [("Missing:", text) for text in status.get("shortcomings") or ()]
     return lines + [("Problem:", text) for text in status.get("problems") or ()]
 
 
