@@ -1,7 +1,7 @@
 """What Podman's service says on its standard error, line by line, for the log.
 
 It writes there what goes wrong that no answer tells of, but also the progress of each load and
-export of images, which nobody asked for: that is left out.
+export of images, which nobody asked for: that is left out, and so is what is no fault.
 """
 
 import asyncio
@@ -14,11 +14,13 @@ from edgek.aio.tasks import cancel_and_wait
 log = logging.getLogger(__name__)
 
 # As copy.Image of containers/image reports it.
-PROGRESS = (
+NO_NEWS = (
     "Getting image source signatures", "Getting image list signatures", "Checking if image ",
     "Copying blob ", "Copying config ", "Copying image ", "Copying all images ",
     "Writing manifest to ", "Writing manifest list to ", "Signing manifest",
     "Storing signatures", "Storing list signatures", "Trying to pull ",
+    # Of each container of before a reboot, at each listing, by Podman 4.3: its namespace is gone.
+    'level=error msg="Inspecting network namespace: ',
 )  # fmt: skip
 _TIME = re.compile(r'^time="[^"]*" ')
 LONGEST = 1000
@@ -26,7 +28,7 @@ LAST_WORDS_SECONDS = 1.0
 
 
 class Said:
-    """``last``: the latest line that was no progress."""
+    """``last``: the latest line that was news."""
 
     def __init__(self) -> None:
         self.last = ""
@@ -66,6 +68,6 @@ class Said:
             if not line:
                 return
             text = _TIME.sub("", line.decode(errors="replace").strip())[:LONGEST]
-            if text and not text.startswith(PROGRESS):
+            if text and not text.startswith(NO_NEWS):
                 self.last = text
                 log.warning("podman's service said=%r", text)
