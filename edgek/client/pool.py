@@ -1,13 +1,16 @@
 """The connections to one server: opened when needed, kept for the next call while few are idle.
 
-Watches, streams and WebSockets take a connection each for as long as they last. No timers: what
-has been idle for too long is closed when the next connection is given back.
+Watches, streams and WebSockets take a connection each for as long as they last. A handshake costs
+both sides more than most calls, so of many calls at once few open a connection and the others have
+it after them. No timers: what has been idle for too long is closed when the next connection is
+given back.
 """
 
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Awaitable, Callable
 from functools import cached_property
 from urllib.parse import urlsplit
 
@@ -19,6 +22,8 @@ NEXT_ADDRESS_SECONDS = 3.0
 MAX_CONNECTIONS = 512
 MAX_IDLE = 6
 IDLE_SECONDS = 90.0
+MAX_OPENING = 2
+"""New connections for calls that are opened at the same time."""
 
 
 class BadAddress(ValueError):
@@ -43,6 +48,9 @@ class Pool:
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
         self._idle: list[Connection] = []
         self._taken: set[Connection] = set()
+        self._opening = 0
+        self._waiting: deque[asyncio.Future[Connection | None]] = deque()
+        """Calls that get what comes free first: a connection, or None, the right to open one."""
         self._closed = False
         host = url.netloc.rpartition("@")[2]
         self.headers = {"Host": host, "Accept-Encoding": "gzip"}
@@ -54,17 +62,17 @@ class Pool:
 
     async def take(self) -> Connection:
         """An idle connection, or a new one. Raises OSError."""
-        return await self._give(self._kept)
+        return await self._give(self._kept_or_next)
 
     async def connect(self) -> Connection:
         """A new one. Raises OSError."""
-        return await self._give(lambda: None)
+        return await self._give(self._connect)
 
-    async def _give(self, kept: Callable[[], Connection | None]) -> Connection:
+    async def _give(self, get: Callable[[], Awaitable[Connection]]) -> Connection:
         await self._slots.acquire()
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                connection = kept() or await self._connect()
+                connection = await get()
             if self._closed:
                 connection.abort()
                 raise BrokenAnswer("it is closed on this side")
@@ -73,6 +81,38 @@ class Pool:
             raise
         self._taken.add(connection)
         return connection
+
+    async def _kept_or_next(self) -> Connection:
+        if (kept := self._kept()) is not None:
+            return kept
+        if self._opening < MAX_OPENING:
+            return await self._open()
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        try:
+            found = await waiter
+        except BaseException:
+            if waiter.done() and not waiter.cancelled():  # given something, and cancelled at once
+                self._hand_on(waiter.result())
+            raise
+        return found or await self._open()
+
+    async def _open(self) -> Connection:
+        self._opening += 1
+        try:
+            return await self._connect()
+        finally:
+            self._opening -= 1
+            self._hand_on(None)
+
+    def _hand_on(self, found: Connection | None) -> None:
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(found)
+                return
+        if found is not None:
+            self._idle.append(found)
 
     def _kept(self) -> Connection | None:
         now = asyncio.get_running_loop().time()
@@ -91,7 +131,7 @@ class Pool:
         self._slots.release()
         now = connection.idle_since = asyncio.get_running_loop().time()
         if connection.reusable and not self._closed:
-            self._idle.append(connection)
+            self._hand_on(connection)
         elif connection.finished:
             connection.close()
         else:  # in good order it would wait for the rest
@@ -107,8 +147,11 @@ class Pool:
         for connection in (*self._idle, *self._taken):
             connection.abort()
         self._idle.clear()
+        self._hand_on(None)  # and each that fails to the one behind it
 
     async def _connect(self) -> Connection:
+        if self._closed:
+            raise BrokenAnswer("it is closed on this side")
         loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
         addresses = list(dict.fromkeys(entry[4][0] for entry in found))

@@ -69,6 +69,47 @@ async def test_few_connections_stay_after_a_burst() -> None:
                 await asyncio.sleep(0.01)
 
 
+async def test_calls_at_once_share_few_connections() -> None:
+    async with talking(empty) as (peer, transport):
+        await asyncio.gather(*(transport.call(GET) for _ in range(40)))
+        assert len(peer.connections) < 20
+
+
+async def test_calls_that_take_long_do_not_hold_up_others() -> None:
+    begun = asyncio.Event()
+
+    async def never(request: web.BaseRequest) -> web.StreamResponse:
+        waiting.append(request)
+        if len(waiting) == 12:
+            begun.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    waiting: list[web.BaseRequest] = []
+    async with talking(never) as (peer, transport):
+        calls = [asyncio.ensure_future(transport.call(GET)) for _ in range(12)]
+        async with asyncio.timeout(4):
+            await begun.wait()
+        assert len(peer.connections) == 12
+        for call in calls[1:6]:
+            call.cancel()
+        await transport.close()
+        done = await asyncio.gather(*calls, return_exceptions=True)
+        kinds = ServiceUnavailable | asyncio.CancelledError
+        assert all(isinstance(each, kinds) for each in done)
+
+
+async def test_who_waits_for_a_connection_can_give_up() -> None:
+    async with talking(empty) as (_, transport):
+        calls = [asyncio.ensure_future(transport.call(GET)) for _ in range(20)]
+        await asyncio.sleep(0)
+        for call in calls[::2]:
+            call.cancel()
+        done = await asyncio.gather(*calls, return_exceptions=True)
+        assert [type(each) for each in done[1::2]] == [dict] * 10
+        assert await transport.call(GET) == {}
+
+
 async def test_a_connection_that_closed_while_it_was_kept_is_replaced() -> None:
     async with talking(empty) as (peer, transport):
         await transport.call(GET)
