@@ -164,7 +164,7 @@ def _conditions(pod: Obj, state: PodState, status: Obj, *, now: datetime) -> lis
     standing = state.sandbox and status["phase"] not in TERMINAL_PHASES
     sandbox = {"type": "PodReadyToStartContainers", "status": _truth(standing)}
     initialized = _initialized(pod, state, status)
-    containers_ready = _containers_ready(status)
+    containers_ready = _containers_ready(pod, status)
     ready = _pod_ready(pod, containers_ready, conditions)
     moment = format_time(now)
     told = (scheduled, sandbox, initialized, ready, containers_ready)
@@ -210,7 +210,10 @@ def _initialized(pod: Obj, state: PodState, status: Obj) -> Obj:
         return {"type": "Initialized", "status": "True", "reason": "PodCompleted"}
     if is_initialized(pod, state):
         return {"type": "Initialized", "status": "True"}
-    pending = [s["name"] for s in status.get("initContainerStatuses", []) if not s["ready"]]
+    pending = [
+        s["name"] for c, s in zip(init_containers(pod), status.get(INIT) or (), strict=False)
+        if not s["started" if is_sidecar(c) else "ready"]
+    ]  # fmt: skip
     return {
         "type": "Initialized",
         "status": "False",
@@ -219,13 +222,16 @@ def _initialized(pod: Obj, state: PodState, status: Obj) -> Obj:
     }
 
 
-def _containers_ready(status: Obj) -> Obj:
+def _containers_ready(pod: Obj, status: Obj) -> Obj:
+    """Sidecars have to be ready as the others have."""
     condition: Obj = {"type": "ContainersReady", "status": "False"}
     if status["phase"] == "Succeeded":
         return condition | {"reason": "PodCompleted"}
     if status["phase"] == "Failed":
         return condition | {"reason": "PodFailed"}
-    unready = [s["name"] for s in status["containerStatuses"] if not s["ready"]]
+    inits = zip(init_containers(pod), status.get(INIT) or (), strict=False)
+    counted = [*(s for c, s in inits if is_sidecar(c)), *status.get(MAIN, ())]
+    unready = [s["name"] for s in counted if not s["ready"]]
     if unready:
         message = f"containers with unready status: [{' '.join(unready)}]"
         return condition | {"reason": "ContainersNotReady", "message": message}

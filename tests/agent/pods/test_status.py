@@ -225,6 +225,20 @@ def test_a_sidecar_that_failed_does_not_make_a_job_fail() -> None:
     assert ended["phase"] == "Succeeded"
 
 
+def test_a_pod_is_ready_when_its_sidecars_are_too() -> None:
+    side = {"name": "side", "image": "s", "restartPolicy": "Always"}
+    pod = make_pod(initContainers=[{"name": "i", "image": "i"}, side])
+    done = (ran("i", end=1), ran("side"))
+    got = status(pod, state_of(*done, ran("main"), ready={"side-0": False}))
+    for kind in ("ContainersReady", "Ready"):
+        assert condition(got, kind)["message"] == "containers with unready status: [side]"
+    assert condition(got, "Initialized")["status"] == "True"
+    assert condition(status(pod, state_of(*done, ran("main"))), "Ready")["status"] == "True"
+    early = status(pod, state_of(*done, started={"side-0": False}))
+    message = "containers with incomplete status: [side]"
+    assert condition(early, "Initialized")["message"] == message
+
+
 def test_a_status_says_more_of_a_container_that_runs() -> None:
     pod = make_pod()
     pod["spec"]["containers"][0] |= {
