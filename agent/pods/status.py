@@ -11,7 +11,7 @@ from agent.pods.plan import is_initialized, past_deadline
 from agent.pods.resize import bare
 from agent.pods.restarts import asking_for_all, could_restart_all, restarts
 from agent.pods.state import PodState
-from edgek.api.conditions import find_condition, with_condition
+from edgek.api.conditions import find_condition, is_true, with_condition
 from edgek.api.meta import Obj, generation, get_path, is_deleting
 from edgek.api.time import format_time
 from edgek.kinds.pods import (
@@ -208,7 +208,8 @@ def _truth(value: bool) -> str:
 def _initialized(pod: Obj, state: PodState, status: Obj) -> Obj:
     if status["phase"] == "Succeeded":
         return {"type": "Initialized", "status": "True", "reason": "PodCompleted"}
-    if is_initialized(pod, state):
+    # What is initialized stays so, also while a pod begins anew.
+    if is_initialized(pod, state) or is_true(get_path(pod, "status", "conditions"), "Initialized"):
         return {"type": "Initialized", "status": "True"}
     pending = [
         s["name"] for c, s in zip(init_containers(pod), status.get(INIT) or (), strict=False)

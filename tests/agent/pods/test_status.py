@@ -108,7 +108,10 @@ def test_a_pod_that_no_scheduler_has_told_of_is_told_as_scheduled() -> None:
 def test_what_was_removed_to_begin_anew_is_told_as_that() -> None:
     pod = make_pod("web", "a", "b")
     pod["status"] = status(pod, state_of(ran("a"), ran("b", exit_code=3, end=5)), 5)
-    gone = status(pod, PodState(numbers={"a": 1, "b": 1}))["containerStatuses"]
+    pod["spec"]["initContainers"] = [{"name": "i", "image": "i"}]
+    anew = status(pod, PodState(numbers={"a": 1, "b": 1}))
+    assert condition(anew, "Initialized")["status"] == "True"
+    gone = anew["containerStatuses"]
     assert gone[0]["lastState"]["terminated"]["reason"] == "RestartingAllContainers"
     assert [c["restartCount"] for c in gone] == [0, 0]
     again = status(pod, state_of(ran("a", 1), ran("b", 1)))["containerStatuses"]
