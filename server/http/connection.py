@@ -12,7 +12,6 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
-from weakref import WeakSet
 
 import httptools
 import orjson
@@ -39,7 +38,8 @@ class Connections:
 
     def __init__(self) -> None:
         self._open: set[Connection] = set()
-        self._transports: WeakSet[asyncio.Transport] = WeakSet()
+        # Not a WeakSet: those of uvloop cannot be weakly referred to.
+        self._transports: set[asyncio.Transport] = set()
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -48,12 +48,17 @@ class Connections:
 
     def transports(self) -> list[asyncio.Transport]:
         """Of these, and of those that go on in another protocol."""
-        return [transport for transport in self._transports if not transport.is_closing()]
+        self._transports = {t for t in self._transports if not t.is_closing()}
+        return list(self._transports)
 
     def add(self, connection: "Connection", transport: asyncio.Transport) -> None:
         self._open.add(connection)
         self._transports.add(transport)
         self._empty.clear()
+
+    def lost(self, connection: "Connection", transport: asyncio.Transport) -> None:
+        self._transports.discard(transport)
+        self.discard(connection)
 
     def discard(self, connection: "Connection") -> None:
         self._open.discard(connection)
@@ -127,7 +132,7 @@ class Connection(asyncio.Protocol):
         """None: the transport closes itself."""
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._server.connections.discard(self)
+        self._server.connections.lost(self, self._transport)
         self._closing = True
         self._parser.ready.clear()
         if self._timer is not None:
