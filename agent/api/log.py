@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.api.stream import Handler, Socket
+from agent.runtime.log_watch import LogWatch
 from agent.runtime.logs import LogOptions, read_log
 from agent.runtime.runtime import Container, Runtime, RuntimeFailure
 from edgek.aio.clock import Clock
@@ -17,6 +18,8 @@ from edgek.api.time import parse_time
 
 
 def log_handler(runtime: Runtime, clock: Clock) -> Handler:
+    watch = LogWatch()
+
     async def handle(params: Mapping[str, Any], socket: Socket) -> None:
         container = await find_container(runtime, params)
         path, options = Path(container.log_path), read_options(params, clock)
@@ -24,7 +27,7 @@ def log_handler(runtime: Runtime, clock: Clock) -> Handler:
             raise NotFound(f"the log of container {container.name} is gone")
         await socket.accept()
         async with _until_closed(socket), _ended(runtime, container, options.follow) as ended:
-            async for chunk in read_log(path, options, ended=ended):
+            async for chunk in read_log(path, options, ended=ended, watch=watch):
                 await socket.send(chunk)
 
     return handle

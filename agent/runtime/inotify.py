@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 MODIFY, ATTRIB, CLOSE_WRITE, MOVED_FROM, MOVED_TO = 0x2, 0x4, 0x8, 0x40, 0x80
 CREATE, DELETE, DELETE_SELF, MOVE_SELF = 0x100, 0x200, 0x400, 0x800
+_OVERFLOW = 0x4000
 _NONBLOCK_CLOEXEC = os.O_NONBLOCK | os.O_CLOEXEC
 _HEAD = struct.Struct("iIII")
 
@@ -17,11 +18,15 @@ _HEAD = struct.Struct("iIII")
 class Inotify:
     """One descriptor, many paths. ``on_event(path, name)`` is called in the event loop, or in a
     thread of the name given, which waits for nothing that the loop does; ``name`` is the entry
-    within a watched directory, "" for a watched file."""
+    within a watched directory, "" for a watched file. ``overflow`` is called when there was more
+    than the kernel keeps for us, and events are lost."""
 
-    def __init__(self, on_event: Callable[[str, str], None], *, thread: str = "") -> None:
+    def __init__(
+        self, on_event: Callable[[str, str], None], *, thread: str = "",
+        overflow: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
         self._libc = ctypes.CDLL(None, use_errno=True)
-        self._on_event = on_event
+        self._on_event, self._overflow = on_event, overflow
         self._paths: dict[int, str] = {}
         self._fd = self._libc.inotify_init1(_NONBLOCK_CLOEXEC)
         if self._fd < 0:
@@ -68,9 +73,11 @@ class Inotify:
         data = os.read(self._fd, 65536)
         offset = 0
         while offset < len(data):
-            watch, _, _, length = _HEAD.unpack_from(data, offset)
+            watch, mask, _, length = _HEAD.unpack_from(data, offset)
             offset += _HEAD.size
             name = os.fsdecode(data[offset : offset + length].rstrip(b"\0"))
             offset += length
-            if (path := self._paths.get(watch)) is not None:
+            if mask & _OVERFLOW:
+                self._overflow()
+            elif (path := self._paths.get(watch)) is not None:
                 self._on_event(path, name)

@@ -4,18 +4,19 @@
     2026-01-02T03:04:05.678901234+00:00 stdout P the first part of a long one
 
 When a file reaches its limit conmon puts a new one in its place, and log_keeper.py keeps the last
-full ones; log_files.py reads them as one. Growth is told by inotify; nothing polls.
+full ones; log_files.py reads them as one. Growth is told by inotify (log_watch.py); nothing polls.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from agent.runtime.inotify import MODIFY, MOVED_TO, Inotify
 from agent.runtime.log_files import CHUNK, Entry, LogFiles
+from agent.runtime.log_watch import LogWatch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,12 +52,20 @@ class _Renderer:
 
 
 async def read_log(
-    path: Path, options: LogOptions, *, ended: asyncio.Event | None = None
-) -> AsyncIterator[bytes]:
+    path: Path, options: LogOptions, *, ended: asyncio.Event | None = None,
+    watch: LogWatch | None = None,
+) -> AsyncIterator[bytes]:  # fmt: skip
     """What is there, then, with ``follow``, what comes until ``ended`` is set and all is read.
-    A file that is not there yet reads as empty."""
+    A file that is not there yet reads as empty. ``watch`` is shared by all who follow."""
+    ended, watch = ended or asyncio.Event(), watch or LogWatch()
+    with watch.follow(path) if options.follow else nullcontext(asyncio.Event()) as changed:
+        async for chunk in _limited(_rendered(path, options, ended, changed), options):
+            yield chunk
+
+
+async def _limited(chunks: AsyncIterator[bytes], options: LogOptions) -> AsyncIterator[bytes]:
     left = options.limit_bytes or None
-    async for chunk in _rendered(path, options, ended or asyncio.Event()):
+    async for chunk in chunks:
         if left is None:
             yield chunk
             continue
@@ -66,9 +75,9 @@ async def read_log(
             return
 
 
-async def _rendered(path: Path, options: LogOptions, ended: asyncio.Event) -> AsyncIterator[bytes]:
-    changed = asyncio.Event()
-    watcher = _watch(path, changed) if options.follow else None
+async def _rendered(
+    path: Path, options: LogOptions, ended: asyncio.Event, changed: asyncio.Event
+) -> AsyncIterator[bytes]:
     reader = LogFiles(path)
     try:
         renderer = _Renderer(options)
@@ -86,15 +95,6 @@ async def _rendered(path: Path, options: LogOptions, ended: asyncio.Event) -> As
             await _either(changed, ended)
     finally:
         reader.close()
-        if watcher is not None:
-            watcher.close()
-
-
-def _watch(path: Path, changed: asyncio.Event) -> Inotify:
-    """Growth of the file and its replacement both show as events in its directory."""
-    watcher = Inotify(lambda _, name: changed.set() if name in ("", path.name) else None)
-    watcher.add(str(path.parent), MODIFY | MOVED_TO)
-    return watcher
 
 
 def _first(reader: LogFiles, renderer: _Renderer, options: LogOptions) -> Iterator[bytes]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent.runtime.log_keeper import LogKeeper, LogLimits, full_file
+from agent.runtime.log_watch import LogWatch
 from agent.runtime.logs import LogOptions, read_log
 
 STAMP = "2026-01-02T03:04:{:02}.678901234+00:00"
@@ -222,3 +223,36 @@ async def test_a_log_is_kept_from_its_creation_on(path: Path) -> None:
         assert await read(path) == b"a\nb\n"
     finally:
         keeper.close()
+
+
+def watchers() -> int:
+    """Inotify descriptors of this process."""
+    found = 0
+    for fd in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found += "inotify" in os.readlink(fd)
+    return found
+
+
+async def test_all_who_follow_share_one_descriptor_and_each_hears_of_its_own(
+    tmp_path: Path,
+) -> None:
+    before, watch = watchers(), LogWatch()
+    (tmp_path / "other").mkdir()
+    paths = [tmp_path / "0.log", tmp_path / "1.log", tmp_path / "other/0.log"]
+    with contextlib.ExitStack() as stack:
+        changed = [stack.enter_context(watch.follow(path)) for path in (*paths, paths[0])]
+        assert watchers() == before + 1
+        paths[1].write_text("more")
+        async with asyncio.timeout(5):
+            await changed[1].wait()
+        assert [event.is_set() for event in changed] == [False, True, False, False]
+        paths[0].write_text("more")
+        async with asyncio.timeout(5):
+            await changed[0].wait()
+            await changed[3].wait()
+        assert not changed[2].is_set()
+    assert watchers() == before
+    with pytest.raises(FileNotFoundError), watch.follow(tmp_path / "none/0.log"):
+        pass
+    assert watchers() == before
