@@ -20,8 +20,9 @@ from typing import Any
 
 import pytest
 
-from tests.support import port_load
+from tests.support import many_streams, port_load
 from tests.support.images import BUSYBOX
+from tests.support.kubectl_pods import apply, container, ready
 from tests.support.real_cluster import ROOT, RealCluster, real_cluster
 from tests.support.testbed import missing_need
 
@@ -140,14 +141,80 @@ def test_nothing_is_left_of_commands_whose_clients_are_gone(cluster: RealCluster
     cluster.wait("so does Podman's side", lambda: processes("conmon --api-version") <= conmons, 15)
 
 
+def test_fifty_megabytes_pass_through_a_command_both_ways(
+    cluster: RealCluster, tmp_path: Path
+) -> None:
+    data = os.urandom(1 << 20) * 50
+    (tmp_path / "sent").write_bytes(data)
+    with (tmp_path / "sent").open("rb") as sent:
+        argv = cluster._kubectl("exec", "-i", "web", "--", "cat")
+        done = cluster.bed.server.run(
+            *argv, stdin=sent, capture_output=True, text=False, timeout=60
+        )
+    assert hashlib.sha256(done.stdout).digest() == hashlib.sha256(data).digest()
+
+
+def test_hundreds_of_commands_and_logs_are_open_at_once(cluster: RealCluster) -> None:
+    make(cluster, "crowded", f"echo ready; {IDLE}")
+    done = cluster.bed.server.run(
+        sys.executable, many_streams.__file__, "crowded", "40", "220",
+        capture_output=True, check=False, timeout=90,
+    )  # fmt: skip
+    assert done.stdout == "40 220\n", done.stderr[-2000:]
+
+
+def memory(cluster: RealCluster) -> dict[str, int]:
+    """MiB of the server and the agent."""
+    return {
+        space.name: next(
+            int(line.split()[1]) // 1024
+            for line in Path(f"/proc/{space.inner(process)}/status").read_text().splitlines()
+            if line.startswith("VmRSS")
+        )
+        for space, process in (
+            (space, cluster.processes[space.name])
+            for space in (cluster.bed.server, cluster.bed.nodes[0])
+        )
+    }
+
+
+def test_who_does_not_read_costs_little_memory(cluster: RealCluster) -> None:
+    """Each could be sent tens of megabytes a second."""
+    make(cluster, "chatty", f"yes 'a line like those of logs' | head -c 3000000; {IDLE}")
+    wordy = "for n in 1 2 3 4 5 6 7 8; do yes 'and one of many'; done"
+    make(cluster, "endless", wordy)
+    before = memory(cluster)
+    lazy = [
+        cluster.kubectl_process(*argv, stdout=subprocess.PIPE)
+        for argv in (
+            ("exec", "web", "--", "cat", "/dev/zero"), ("logs", "chatty"),
+            ("logs", "-f", "endless"), ("attach", "endless"),
+        ) * 2
+    ]  # fmt: skip
+    try:
+        for client in lazy:
+            assert client.stdout is not None
+            assert client.stdout.read(100000)
+        assert "hi" in cluster.kubectl("exec", "web", "--", "sh", "-c", "sleep 2; echo hi")
+        more = {name: size - before[name] for name, size in memory(cluster).items()}
+    finally:
+        for client in lazy:
+            cluster.end(client)
+        cluster.kubectl("delete", "pod", "endless", "--now", "--wait=false")
+    assert max(more.values()) < 30, more
+
+
 def test_files_are_copied_both_ways(cluster: RealCluster, tmp_path: Path) -> None:
     there, back = tmp_path / "tree", tmp_path / "back"
     (there / "many").mkdir(parents=True)
     (there / "large").write_bytes(os.urandom(1024 * 1024) * 20)
     for number in range(500):
         (there / "many" / str(number)).write_text(f"file {number}\n" * 10)
+    (there / "link").symlink_to("many/7")
     cluster.kubectl("cp", str(there), "web:/tmp/tree", timeout=60)
+    assert cluster.kubectl("exec", "web", "--", "readlink", "/tmp/tree/link") == "many/7\n"
     cluster.kubectl("cp", "web:/tmp/tree", str(back), timeout=60)
+    (there / "link").unlink()  # kubectl leaves links behind on the way back, and says so
     assert digests(back) == digests(there)
 
 
@@ -230,21 +297,55 @@ def test_a_follower_sees_every_line_over_many_files(cluster: RealCluster) -> Non
 
 
 def test_the_log_of_the_attempt_before_is_kept(cluster: RealCluster) -> None:
-    make(cluster, "again", "echo attempt; exit 1", wait=False)
-    cluster.wait(
-        "a second attempt",
-        lambda: (
-            "true"
-            in cluster.kubectl(
-                "get",
-                "pod",
-                "again",
-                "-o",
-                "jsonpath={range .status.containerStatuses[?(@.restartCount>0)]}true{end}",
-            )
-        ),
+    count = "n=$(cat /v/n 2>/dev/null || echo 0); n=$((n + 1)); echo $n > /v/n; echo attempt $n"
+    apply(
+        cluster, "again",
+        container(f"{count}; [ $n -gt 2 ] && sleep 999; exit 1",
+                  volumeMounts=[{"name": "v", "mountPath": "/v"}]),
+        volumes=[{"name": "v", "emptyDir": {}}],
+    )  # fmt: skip
+    cluster.wait("a third", lambda: cluster._try("logs", "again") == "attempt 3\n")
+    assert cluster.kubectl("logs", "again", "--previous") == "attempt 2\n"
+
+
+def test_logs_are_chosen_by_container_time_and_length(cluster: RealCluster) -> None:
+    apply(
+        cluster, "many",
+        container("echo one; echo two; sleep 2; echo late", "a"),
+        container("echo b >&2; while :; do sleep 0.1; done", "b"),
+        initContainers=[container("echo begun", "first"),
+                        container(f"echo side; {IDLE}", "side", restartPolicy="Always")],
+        restartPolicy="Never",
+    )  # fmt: skip
+    shown = lambda *argv: cluster.kubectl("logs", "many", *argv).splitlines()  # noqa: E731
+    cluster.wait("all is said", lambda: "late" in cluster._try("logs", "many", "-c", "a"))
+    assert shown("-c", "first") == ["begun"]
+    assert sorted(shown("--all-containers", "--prefix")) == [
+        "[pod/many/a] late", "[pod/many/a] one", "[pod/many/a] two", "[pod/many/b] b",
+        "[pod/many/first] begun", "[pod/many/side] side",
+    ]  # fmt: skip
+    assert shown() == ["one", "two", "late"]  # the first container, and a word about it on stderr
+    assert shown("-c", "a", "--tail=2") == ["two", "late"]
+    assert shown("-c", "a", "--limit-bytes=5") == ["one", "t"]
+    stamps = [line.split()[0] for line in shown("-c", "a", "--timestamps")]
+    assert shown("-c", "a", f"--since-time={stamps[2]}") == ["late"]
+    assert shown("-c", "a", "--since=1h", "--tail=1") == ["late"]
+    text = cluster.kubectl("logs", "many", "-c", "b", "--previous", ok=False)
+    assert 'previous terminated container "b" in pod "many" not found' in text
+
+
+def test_a_follower_hears_the_last_words_of_a_pod_that_is_deleted(cluster: RealCluster) -> None:
+    script = (
+        "trap 'echo told; sleep 0.5; echo last; exit' TERM; echo up; while :; do sleep .1; done"
     )
-    assert cluster.kubectl("logs", "again", "--previous") == "attempt\n"
+    apply(cluster, "leaving", container(script), terminationGracePeriodSeconds=10)
+    ready(cluster, "leaving")
+    follower = cluster.kubectl_process("logs", "-f", "leaving", stdout=subprocess.PIPE, text=True)
+    assert follower.stdout is not None
+    assert follower.stdout.readline() == "up\n"
+    cluster.kubectl("delete", "pod", "leaving", "--wait=false")
+    assert follower.communicate(timeout=20)[0] == "told\nlast\n"
+    assert follower.returncode == 0
 
 
 def test_input_stays_open_for_who_attaches_next(cluster: RealCluster) -> None:
