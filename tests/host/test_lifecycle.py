@@ -161,6 +161,45 @@ def test_a_resize_reaches_the_kernel_without_a_restart(cluster: RealCluster) -> 
     cluster.kubectl("delete", "pod", "sized", "--timeout=20s")
 
 
+def test_what_a_pod_asks_for_as_a_whole_bounds_it_and_who_has_no_limit(
+    cluster: RealCluster,
+) -> None:
+    """And a resize that others leave no room for waits until they have left."""
+    whole = {"requests": {"cpu": "100m", "memory": "48Mi"}, "limits": {"memory": "48Mi"}}
+    own = {"resources": {"limits": {"memory": "16Mi"}}}
+    apply(cluster, "whole", container(IDLE), container(IDLE, "own", **own), resources=whole)
+    ready(cluster, "whole")
+    ids = {
+        name: of(cluster, "whole", name)["containerID"].removeprefix("podman://")
+        for name in ("main", "own")
+    }
+    assert limit_of(cluster, "whole") == limit_of(cluster, "whole", ids["main"]) == 48 * 2**20
+    assert limit_of(cluster, "whole", ids["own"]) == 16 * 2**20
+    assert status(cluster, "whole")["resources"] == whole
+    cluster.kubectl("delete", "pod", "whole", "--timeout=20s")
+
+    room = int(cluster.json("node", "node1")["status"]["allocatable"]["memory"][:-2]) >> 10
+    asked = {"resources": {"requests": {"cpu": "10m", "memory": f"{room - 100}Mi"}}}
+    amounts = {"cpu": "100m", "memory": "32Mi"}
+    small: dict[str, Any] = {"resources": {"requests": amounts, "limits": amounts}}
+    restarted = [{"resourceName": "memory", "restartPolicy": "RestartContainer"}]
+    apply(cluster, "large", container(IDLE, **asked))
+    apply(cluster, "small", container(IDLE, resizePolicy=restarted, **small))
+    ready(cluster, "large")
+    ready(cluster, "small")
+    resize(cluster, "small", "512Mi")
+    told = lambda: json.dumps(status(cluster, "small")["conditions"])  # noqa: E731
+    cluster.wait("it waits", lambda: "Deferred" in told(), 20)
+    assert of(cluster, "small", "main")["allocatedResources"]["memory"] == "32Mi"
+    cluster.kubectl("delete", "pod", "large", "--timeout=20s")
+    given = lambda: of(cluster, "small", "main")["resources"]["limits"]["memory"]  # noqa: E731
+    cluster.wait("it has been given", lambda: given() == "512Mi", 20)
+    again = lambda: of(cluster, "small", "main")["restartCount"] == 1  # noqa: E731
+    cluster.wait("it was restarted for it", again, 20)
+    cluster.wait("it is over", lambda: "PodResize" not in told(), 20)
+    cluster.kubectl("delete", "pod", "small", "--timeout=20s")
+
+
 def test_a_limit_below_what_is_in_use_is_refused_not_tried(cluster: RealCluster) -> None:
     amounts = {"cpu": "100m", "memory": "96Mi"}
     resources: dict[str, Any] = {"resources": {"requests": amounts, "limits": amounts}}
@@ -212,6 +251,34 @@ def test_sidecars_start_first_and_end_last_in_reverse(cluster: RealCluster) -> N
     assert notes.read_text().splitlines() == [
         "start one", "start two", "start main", "end main", "end two", "end one",
     ]  # fmt: skip
+
+
+def test_a_pod_is_ready_when_its_sidecar_is_which_is_looked_after_like_the_others(
+    cluster: RealCluster,
+) -> None:
+    beat = {"periodSeconds": 1, "failureThreshold": 1}
+    proxy = container(
+        IDLE, "proxy", restartPolicy="Always",
+        readinessProbe={"exec": {"command": ["test", "-e", "/tmp/up"]}, **beat},
+        livenessProbe={"exec": {"command": ["test", "!", "-e", "/tmp/sick"]}, **beat},
+    )  # fmt: skip
+    apply(cluster, "meshed", container(IDLE), initContainers=[proxy])
+
+    def condition(kind: str) -> dict[str, Any]:
+        found: list[dict[str, Any]] = status(cluster, "meshed").get("conditions", [])
+        return next((c for c in found if c["type"] == kind), {})
+
+    cluster.wait("the main one runs", lambda: of(cluster, "meshed", "main").get("ready"), 20)
+    assert condition("Ready")["message"] == "containers with unready status: [proxy]"
+    assert condition("Initialized")["status"] == "True"
+    cluster.kubectl("exec", "meshed", "-c", "proxy", "--", "touch", "/tmp/up")
+    ready(cluster, "meshed")
+    cluster.kubectl("exec", "meshed", "-c", "proxy", "--", "touch", "/tmp/sick")
+    proxied = ("meshed", "proxy", "initContainerStatuses")
+    cluster.wait("a restart", lambda: of(cluster, *proxied)["restartCount"] == 1, 20)
+    assert of(cluster, "meshed", "main")["restartCount"] == 0
+    cluster.kubectl("wait", "--for=condition=Ready=false", "pod/meshed", "--timeout=20s")
+    cluster.kubectl("delete", "pod", "meshed", "--timeout=20s")
 
 
 def test_a_sidecar_neither_keeps_a_job_going_nor_makes_it_fail(cluster: RealCluster) -> None:
