@@ -155,6 +155,28 @@ def test_probes_that_fail_are_told_in_the_kubelets_words(cluster: RealCluster) -
     cluster.wait("nothing of it is left", lambda: len(left.stdout.split()) <= 1, 5)
 
 
+def test_a_storm_of_probes_runs_a_few_at_a_time_and_makes_nobody_fail(
+    cluster: RealCluster,
+) -> None:
+    """Ten containers with a command of 0.7 s each second: more than fit into a second by fours."""
+    node, most = cluster.bed.nodes[0], 0
+
+    def all_ready() -> bool:
+        nonlocal most
+        running = node.run("pgrep", "-fxc", "sleep 0.71", capture_output=True, check=False)
+        most = max(most, int(running.stdout))
+        found = status(cluster, "storm").get("containerStatuses") or ()
+        return len(found) == 10 and all(c["ready"] for c in found)
+
+    cluster.wait("all are ready", all_ready, 40)
+    for _ in range(8):
+        all_ready()
+    assert 1 <= most <= 4
+    assert "Unhealthy" not in {reason for reason, _, _ in events(cluster, "storm")}
+    assert all(c["restartCount"] == 0 for c in status(cluster, "storm")["containerStatuses"])
+    cluster.kubectl("delete", "pod", "storm", "--timeout=20s")
+
+
 def test_conditions_say_how_far_a_pod_is(cluster: RealCluster) -> None:
     waits = lambda: conditions(cluster, "gated").get("ContainersReady", {}).get("status")  # noqa: E731
     cluster.wait("its container is ready", lambda: waits() == "True", 30)
