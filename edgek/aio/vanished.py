@@ -33,4 +33,4 @@ def is_silent(info: bytes, *, after: float) -> bool:
     anew; one may just be on its way. Pure."""
     fields = _INFO.unpack_from(info)
     sent_again = fields[_UNACKED] > 0 and fields[_RETRANSMITS] > 0
-    return (sent_again or fields[_PROBES] > 1) and fields[_LAST_ACK] >= after * 1000
+    return bool((sent_again or fields[_PROBES] > 1) and fields[_LAST_ACK] >= after * 1000)

@@ -57,8 +57,13 @@ class Connections:
         self._empty.clear()
 
     def lost(self, connection: "Connection", transport: asyncio.Transport) -> None:
-        self._transports.discard(transport)
+        self.ended(transport)
         self.discard(connection)
+
+    def ended(self, transport: "asyncio.Transport | None") -> None:
+        """Nothing more comes of it: it is not to be held in memory."""
+        if transport is not None:
+            self._transports.discard(transport)
 
     def discard(self, connection: "Connection") -> None:
         self._open.discard(connection)
@@ -326,7 +331,7 @@ class Connection(asyncio.Protocol):
             else:
                 await switch(self._transport, self._parser.rest, upgrade, headers)
         finally:
-            self._server.connections.discard(self)
+            self._server.connections.lost(self, self._transport)
 
     async def _write(self, data: bytes, seconds: float | None) -> None:
         view = memoryview(data)

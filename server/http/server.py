@@ -41,8 +41,8 @@ class HttpServer:
     ) -> None:  # fmt: skip
         self._look_seconds, self._gone_seconds = look_seconds, gone_seconds
         self._timer: asyncio.TimerHandle | None = None
-        self._upgrader = Upgrader(handle)
         self._connections = Connections()
+        self._upgrader = Upgrader(handle, ended=self._connections.ended)
         self._shared = Server(
             handle=handle, upgrade=self._upgrader.take_over, connections=self._connections
         )

@@ -5,6 +5,7 @@ aiohttp is imported when the first of them comes: a server that nobody dials nee
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import orjson
@@ -28,8 +29,13 @@ _NO_WEBSOCKET = "this is no WebSocket; ask without Upgrade"
 
 
 class Upgrader:
-    def __init__(self, handle: Handler) -> None:
-        self._handle = handle
+    """``ended`` is told each transport that was taken over, when it is of no use any more."""
+
+    def __init__(
+        self, handle: Handler, *,
+        ended: Callable[[asyncio.Transport | None], None] = lambda transport: None,
+    ) -> None:  # fmt: skip
+        self._handle, self._ended = handle, ended
         self._server: web.Server | None = None  # type: ignore[type-arg, unused-ignore]
 
     def take_over(self, transport: asyncio.Transport, message: Message, rest: bytes) -> None:
@@ -48,10 +54,14 @@ class Upgrader:
             await self._server.shutdown(seconds)
 
     async def _serve(self, incoming: "web.BaseRequest") -> "web.StreamResponse":
-        response = await self._response(incoming)
-        if response.upgrade is not None:
-            return await _upgrade(incoming, response.upgrade)
-        return _refuse(response)
+        transport = incoming.transport
+        try:
+            response = await self._response(incoming)
+            if response.upgrade is not None:
+                return await _upgrade(incoming, response.upgrade)
+            return _refuse(response)
+        finally:
+            self._ended(transport)
 
     async def _response(self, incoming: "web.BaseRequest") -> Response:
         transport = incoming.transport

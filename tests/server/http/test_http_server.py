@@ -262,6 +262,20 @@ async def test_a_connection_goes_on_in_another_protocol_and_loses_no_byte() -> N
         assert await connection.reader.read() == b""
 
 
+@pytest.mark.parametrize("path", ["/raw", "/socket"])
+async def test_one_that_went_on_otherwise_is_not_kept_in_memory(path: str) -> None:
+    async with wire() as connection:
+        upgrade = UPGRADE if path == "/socket" else b"Upgrade: X/1\r\nConnection: Upgrade\r\n"
+        connection.writer.write(b"GET %s HTTP/1.1\r\nHost: x\r\n%s\r\n" % (path.encode(), upgrade))
+        assert (await connection.head()).startswith("HTTP/1.1 101 ")
+        known = connection.server._connections
+        assert len(known._transports) == 1
+        connection.writer.close()
+        async with asyncio.timeout(5):
+            while known._transports:  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0.01)
+
+
 async def test_such_a_connection_ends_with_the_server() -> None:
     async with wire() as connection:
         connection.writer.write(RAW)
