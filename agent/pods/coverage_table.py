@@ -210,11 +210,12 @@ VOLUMES = (
     _no_volume("iscsi", "not supported by this agent"),
     _kept("volumes.csi", "driver fsType nodePublishSecretRef.name readOnly volumeAttributes",
           proof="tests/agent/csi/test_csi.py"),
-    _kept(f"{_SOURCES}.clusterTrustBundle", "name optional path",
-          proof="tests/agent/pods/volumes/test_cluster_fs.py"),
+    _kept(f"{_SOURCES}.clusterTrustBundle",
+          "name optional path signerName labelSelector.matchLabels "
+          "labelSelector.matchExpressions.key labelSelector.matchExpressions.operator "
+          "labelSelector.matchExpressions.values",
+          proof="tests/agent/pods/test_trust_bundles.py"),
     _no_volume("projected.sources.podCertificate", "not supported by this agent"),
-    Rule(prefix=f"{_SOURCES}.clusterTrustBundle", leaves=(), state=State.VOLUME, proof=COVERAGE,
-         note="bundles are named; choosing by signer is not supported by this agent"),
     _no_volume(
         "awsElasticBlockStore azureDisk azureFile cinder fc flexVolume flocker "
         "gcePersistentDisk gitRepo photonPersistentDisk portworxVolume quobyte rbd "

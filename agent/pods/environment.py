@@ -5,7 +5,7 @@ each over the one before; ``$(NAME)`` refers to what came earlier, ``$$(NAME)`` 
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -29,7 +29,8 @@ class ConfigError(Exception):
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
     """What a pod can ask about besides itself. ``services``: those of its namespace; ``domain``:
-    the cluster's; ``node``: None where it is not known; ``file_keys``: read by env_files.py."""
+    the cluster's; ``node``: None where it is not known; ``bundles``: a signer's
+    ClusterTrustBundles; ``file_keys``: read by env_files.py."""
 
     lookup: Lookup
     pod_ip: str = ""
@@ -38,6 +39,7 @@ class Surroundings:
     allocatable: Mapping[str, Any] | None = None
     domain: str = ""
     node: Obj | None = None
+    bundles: Callable[[str], Iterable[Obj]] = lambda signer: ()
     file_keys: Mapping[tuple[str, str, str], str | None] = field(default_factory=dict)
 
 

@@ -29,7 +29,6 @@ from edgek.api.meta import (
     annotations,
     labels,
     name,
-    resource_version,
     uid,
 )
 from edgek.kinds.pods import containers, init_containers, qos_class
@@ -154,6 +153,7 @@ class Ground:
             allocatable=p.host.allocatable,
             domain=p.host.dns.cluster_domain,
             node=p.host.node(),
+            bundles=p.sources.trust_bundles,
         )
 
     def _handler(self, pod: Obj) -> str:
@@ -216,14 +216,14 @@ class Ground:
     def _made_from(self, pod: Obj) -> object:
         """A value that changes when the volumes' files have to; None while that is not known."""
         versions = []
+        sources = self.parts.sources
         for ref in sorted(
-            references(pod, self.parts.sources.get), key=lambda r: (r.kind.kind, r.key)
+            references(pod, sources.get), key=lambda r: (r.kind.kind, r.key, r.fields)
         ):
             try:
-                found = self.parts.sources.get(ref.kind, ref.key.namespace, ref.key.name)
+                versions.append((ref, sources.version(ref)))
             except NotSynced:
                 return None
-            versions.append((ref, resource_version(found) if found else ""))
         return (versions, labels(pod), annotations(pod))
 
     async def _prepare(self, pod: Obj, memory: Memory, made_from: object) -> None:

@@ -20,8 +20,9 @@ from agent.pods.environment import (
     read_resource,
     referred,
 )
+from agent.pods.trust_bundles import trust_file
 from edgek.api.meta import Obj, get_path
-from edgek.kinds import CLUSTER_TRUST_BUNDLE, CONFIG_MAP, SECRET
+from edgek.kinds import CONFIG_MAP, SECRET
 from edgek.kinds.kind import Kind
 from edgek.kinds.pods import containers, init_containers
 
@@ -68,22 +69,13 @@ def _projected(pod: Obj, projected: Obj, around: Surroundings, *, token: Token) 
             out |= _of_object(pod, SECRET, {"defaultMode": mode} | source["secret"], around)
         elif "clusterTrustBundle" in source:
             own = source["clusterTrustBundle"]
-            out[own["path"]] = File(_trust_bundle(own, around), mode)
+            file = trust_file(own, lookup=around.lookup, by_signer=around.bundles)
+            out[own["path"]] = File(file, mode)
         elif "downwardAPI" in source:
             out |= _of_fields(pod, {"defaultMode": mode} | source["downwardAPI"], around)
         else:
             raise ConfigError(f"projected volume source {', '.join(source)} is not supported")
     return out
-
-
-def _trust_bundle(source: Obj, around: Surroundings) -> bytes:
-    """One that is named; as clustertrustbundle manager GetTrustAnchorsByName."""
-    if not source.get("name"):
-        raise ConfigError("clusterTrustBundle by signerName is not supported, only by name")
-    found = around.lookup(CLUSTER_TRUST_BUNDLE, "", source["name"])
-    if found is None and not source.get("optional"):
-        raise ConfigError(f'clustertrustbundles "{source["name"]}" not found')
-    return str(get_path(found, "spec", "trustBundle", default="") if found else "").encode()
 
 
 def _token_file(pod: Obj, token: bytes, mode: int) -> File:

@@ -6,7 +6,7 @@ says what to ask for next. The Node authorizer (server/authz/node.py) allows exa
 
 from collections.abc import Iterator
 
-from agent.pods.sources import Lookup, NotSynced, Ref
+from agent.pods.sources import Lookup, NotSynced, Ref, bundles_of
 from agent.pods.volumes.claims import claim_key
 from edgek.api.meta import Key, Obj, get_path, namespace
 from edgek.kinds import (
@@ -64,6 +64,8 @@ def _trust_bundles(volume: Obj) -> Iterator[Ref]:
     for source in get_path(volume, "projected", "sources", default=[]):
         if of := get_path(source, "clusterTrustBundle", "name"):
             yield Ref(CLUSTER_TRUST_BUNDLE, Key("", of))
+        elif signer := get_path(source, "clusterTrustBundle", "signerName"):
+            yield bundles_of(signer)
 
 
 def _endpoints(source: Obj, space: str) -> Iterator[Ref]:

@@ -11,15 +11,28 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from edgek.aio.tasks import Tasks, cancel_and_wait, first_of
-from edgek.api.meta import Key, Obj
+from edgek.api.meta import Key, Obj, key_of, resource_version
+from edgek.api.selectors import parse_field_selector
 from edgek.client.client import Client
 from edgek.control.informer import Informer
+from edgek.kinds import CLUSTER_TRUST_BUNDLE
 from edgek.kinds.kind import Kind
 
 
 class Ref(NamedTuple):
+    """An object, or with ``fields`` all that a field selector matches."""
+
     kind: Kind
     key: Key
+    fields: str = ""
+
+    @property
+    def selector(self) -> str:
+        return self.fields or f"metadata.name={self.key.name}"
+
+
+def bundles_of(signer: str) -> Ref:
+    return Ref(CLUSTER_TRUST_BUNDLE, Key("", ""), f"spec.signerName={signer}")
 
 
 class NotSynced(Exception):
@@ -65,11 +78,43 @@ class Sources:
         """Everything there is, for the checkpoint."""
         for ref in sorted(self._watched, key=lambda r: (r.kind.kind, r.key)):
             try:
-                obj = self.get(ref.kind, ref.key.namespace, ref.key.name)
+                yield from [(Ref(ref.kind, key_of(obj)), obj) for obj in self._known_of(ref)]
             except NotSynced:
                 continue
-            if obj is not None:
-                yield ref, obj
+
+    def _known_of(self, ref: Ref) -> list[Obj]:
+        if ref.fields:
+            return self.matching(ref)
+        found = self.get(ref.kind, ref.key.namespace, ref.key.name)
+        return [found] if found else []
+
+    def matching(self, ref: Ref) -> list[Obj]:
+        """All that a reference with ``fields`` means. Raises NotSynced."""
+        watched = self._watched.get(ref)
+        if watched is not None and watched.informer.synced.is_set():
+            return watched.informer.list()
+        if found := [self._remembered[known] for known in self._remembered_of(ref)]:
+            return found
+        raise NotSynced(f"{ref.kind.plural} with {ref.fields} are not known yet")
+
+    def trust_bundles(self, signer: str) -> list[Obj]:
+        return self.matching(bundles_of(signer))
+
+    def version(self, ref: Ref) -> object:
+        """A value that changes when what is referred to does. Raises NotSynced."""
+        if ref.fields:
+            return sorted((key_of(obj), resource_version(obj)) for obj in self.matching(ref))
+        found = self.get(ref.kind, ref.key.namespace, ref.key.name)
+        return resource_version(found) if found else ""
+
+    def _remembered_of(self, ref: Ref) -> list[Ref]:
+        if not ref.fields:
+            return [ref] if ref in self._remembered else []
+        fields, read = parse_field_selector(ref.fields), ref.kind.read_field
+        return [
+            known for known, obj in self._remembered.items()
+            if known.kind is ref.kind and fields.matches(obj, read)
+        ]  # fmt: skip
 
     def get(self, kind: Kind, namespace: str, name: str) -> Obj | None:
         ref = Ref(kind, Key(namespace, name))
@@ -88,7 +133,7 @@ class Sources:
             if uid not in self._restored:
                 # The server told of this pod, so it will tell of this too: under the same name
                 # there may be another object by now (a claim, and its volume).
-                self._remembered.pop(ref, None)
+                self._forget(ref)
             self._watch(ref).pods.add(uid)
         if refs:
             self._by_pod[uid] = set(refs)
@@ -98,9 +143,8 @@ class Sources:
 
     def _watch(self, ref: Ref) -> _Watched:
         if ref not in self._watched:
-            selector = f"metadata.name={ref.key.name}"
             informer = Informer(
-                self._client, ref.kind, namespace=ref.key.namespace, field_selector=selector
+                self._client, ref.kind, namespace=ref.key.namespace, field_selector=ref.selector
             )
             name = f"watch/{ref.kind.plural}/{ref.key}"
             settled = asyncio.Event()
@@ -137,4 +181,8 @@ class Sources:
         if not watched.pods:
             watched.task.cancel()
             del self._watched[ref]
-            self._remembered.pop(ref, None)
+            self._forget(ref)
+
+    def _forget(self, ref: Ref) -> None:
+        for known in self._remembered_of(ref):
+            del self._remembered[known]

@@ -1,4 +1,4 @@
-"""What is wrong with a bundle of CA certificates, in upstream's words.
+"""A bundle of CA certificates: what is in it, and what is wrong with it in upstream's words.
 
 As pkg/apis/certificates/validation validateTrustBundle. Text between the blocks is let be.
 """
@@ -6,6 +6,7 @@ As pkg/apis/certificates/validation validateTrustBundle. Text between the blocks
 import base64
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 
 _BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----\s*?\n(.*?)-----END \1-----", re.DOTALL)
 
@@ -26,6 +27,15 @@ def ca_problems(text: str) -> list[str]:
         return ["at least one trust anchor must be provided"]
     doubles = (places for places in found.values() if len(places) > 1)
     return [f"duplicate trust anchor (indices [{' '.join(map(str, d))}])" for d in doubles]
+
+
+def anchors(text: str) -> set[bytes]:
+    """The certificates of a bundle as DER, unchecked."""
+    found = set()
+    for _, body in _blocks(text):
+        with suppress(ValueError):
+            found.add(base64.b64decode(body))
+    return found
 
 
 def _blocks(text: str) -> Iterator[tuple[str, str]]:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.images import BUSYBOX
-from tests.support.real_cluster import RealCluster, real_cluster
+from edgek.kinds import CLUSTER_TRUST_BUNDLE
+from tests.support.images import BUSYBOX, HELLO_1
+from tests.support.real_cluster import BIN, RealCluster, real_cluster
 from tests.support.testbed import missing_need
 
 pytestmark = [
@@ -113,6 +114,30 @@ def test_mounts_pass_between_host_and_pods_as_far_as_is_asked(cluster: RealClust
     node.run("umount", "-l", "/var/lib/kubelet/shared/disk")
 
 
+def test_a_trust_bundle_of_a_signer_is_a_file_that_follows_its_bundles(
+    cluster: RealCluster,
+) -> None:
+    first, bundle = CLUSTER_TRUST_BUNDLE.example, CLUSTER_TRUST_BUNDLE.example["spec"]
+    other = {**first, "metadata": {"name": "example.com:ours:other", "labels": {"env": "test"}}}
+    cluster.kubectl("apply", "-f", "-", stdin=json.dumps(other))
+    source = {"path": "ca.pem", "signerName": bundle["signerName"], "optional": True}
+    live = {"labelSelector": {"matchLabels": {"env": "live"}}}
+    every = {"path": "all.pem", "signerName": bundle["signerName"], "labelSelector": {}}
+    volume = {"projected": {"sources": [
+        {"clusterTrustBundle": source | live}, {"clusterTrustBundle": every},
+    ]}}  # fmt: skip
+    start(cluster, pod("trusting", volume, container("main", {})))
+    assert sh(cluster, "trusting", "main", "cat /v/ca.pem") == ""
+    assert sh(cluster, "trusting", "main", "cat /v/all.pem") == bundle["trustBundle"]
+    cluster.kubectl("label", "clustertrustbundle", "example.com:ours:other", "--overwrite",
+                    "env=live")  # fmt: skip
+    cluster.wait(
+        "the file follows",
+        lambda: sh(cluster, "trusting", "main", "cat /v/ca.pem") == bundle["trustBundle"],
+    )
+    cluster.kubectl("delete", "pod/trusting", "clustertrustbundle/example.com:ours:other")
+
+
 def test_a_part_of_an_image_is_mounted_and_nothing_in_it_can_be_run(cluster: RealCluster) -> None:
     image = {"image": {"reference": BUSYBOX, "pullPolicy": "IfNotPresent"}}
     main = container("main", {}, {"mountPath": "/bin2", "subPath": "bin"})
@@ -127,6 +152,19 @@ def test_a_part_of_an_image_is_mounted_and_nothing_in_it_can_be_run(cluster: Rea
     cluster.kubectl("wait", "pod/absent", f"--for=jsonpath={waits}=ErrImageNeverPull",
                     "--timeout=30s")  # fmt: skip
     cluster.kubectl("delete", "pod", "files", "absent")
+
+
+def test_an_image_that_has_lost_its_name_stays_while_it_is_mounted(cluster: RealCluster) -> None:
+    node = cluster.bed.nodes[0]
+    image = {"image": {"reference": HELLO_1, "pullPolicy": "IfNotPresent"}}
+    start(cluster, pod("kept", image, container("main", {})))
+    before = sh(cluster, "kept", "main", "ls -R /v")
+    node.run("podman", "untag", HELLO_1, capture_output=True)
+    node.run(BIN / "edgek", "images", "prune", capture_output=True)
+    assert sh(cluster, "kept", "main", "ls -R /v") == before
+    unnamed = ("podman", "images", "--filter", "dangling=true", "--quiet")
+    assert node.run(*unnamed, capture_output=True).stdout.strip()
+    cluster.kubectl("delete", "pod", "kept")
 
 
 def test_an_ephemeral_claim_is_made_for_a_pod_and_goes_with_it(cluster: RealCluster) -> None:

@@ -1,6 +1,7 @@
 """Room on a node in memory: a critical pod starts when those that went for it have ended."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.looptime
 CRITICAL = {"priority": 2_000_000_000}
 
 
-def asking(name: str, image: str, cpu: str, **spec: object) -> Obj:
+def asking(name: str, image: str, cpu: str, **spec: Any) -> Obj:
     pod = make_pod(name, image, **spec)
     pod["spec"]["containers"][0]["resources"] = {"requests": {"cpu": cpu}}
     return pod

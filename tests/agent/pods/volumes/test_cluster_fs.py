@@ -7,7 +7,6 @@ import pytest
 
 from agent.pods.environment import Surroundings
 from agent.pods.mounts import HELPERS, MountError, missing_helper
-from agent.pods.payload import volume_payload
 from agent.pods.volumes.cephfs import CephFs, explained
 from agent.pods.volumes.daemons import Daemons
 from agent.pods.volumes.empty_dir import EmptyDir
@@ -57,7 +56,6 @@ KNOWN: dict[tuple[str, str, str], Obj] = {
     ("Endpoints", "default", "gluster"): {
         "subsets": [{"addresses": [{"ip": "192.0.2.1"}, {"ip": "192.0.2.2"}]}]
     },
-    ("ClusterTrustBundle", "", "ours"): {"spec": {"trustBundle": "PEM"}},
 }
 
 
@@ -263,15 +261,3 @@ def test_a_missing_helper_is_named_with_its_package(tmp_path: Path, kind: str) -
     (tmp_path / f"mount.{kind}").touch(mode=0o755)
     assert missing_helper(kind, directories=where) == ""
     assert missing_helper("ext4", directories=where) == ""
-
-
-def test_a_trust_bundle_is_a_file() -> None:
-    def files(**source: Any) -> Any:
-        volume = {"projected": {"sources": [{"clusterTrustBundle": {"path": "ca", **source}}]}}
-        return volume_payload(make_pod(), volume, around(), token=lambda own: b"")
-
-    assert files(name="ours")["ca"].data == b"PEM"
-    assert files(name="none", optional=True)["ca"].data == b""
-    for wrong in ({"name": "none"}, {"signerName": "a/b"}):
-        with pytest.raises(Exception, match=r"not found|signerName"):
-            files(**wrong)
