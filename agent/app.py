@@ -387,6 +387,7 @@ class Agent:
             max_backoff=self.config.kubelet.max_backoff,
             security=self._security(),
             services=feed.services.list,
+            services_known=feed.services.known,
             node=lambda: feed.node(self.config.node_name),
         )
 

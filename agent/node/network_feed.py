@@ -30,6 +30,10 @@ class Followed:
     def list(self) -> list[Obj]:
         return self.informer.list() if self.informer.synced.is_set() else self._remembered
 
+    def known(self) -> bool:
+        """Whether the list is one, and not empty because nobody has told anything yet."""
+        return self.informer.synced.is_set() or bool(self._remembered)
+
 
 async def set_up_network(
     network: Network, node: NodeNetwork, *, told: Callable[[str], None]

@@ -5,8 +5,9 @@ What takes long runs in a task of its own and queues the pod again at its end.
 
 import asyncio
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from agent.pods.admission import is_static
 from agent.pods.backoff import grown
 from agent.pods.decisions import PodActions, Start, Stop
 from agent.pods.ground import Ground
@@ -25,6 +26,7 @@ from edgek.kinds.pods import is_sidecar
 log = logging.getLogger(__name__)
 
 STOP_RETRY = 2.0
+SERVICES_RETRY = timedelta(seconds=0.2)
 
 
 class Actions:
@@ -46,10 +48,19 @@ class Actions:
             await self._ground.create_sandbox(pod, memory)
         if actions.start:
             self.parts.launcher.tell_of_missing_secrets(pod)
-        if actions.start and await self._ground.ready(pod, memory):
+        if actions.start and await self._ground.ready(pod, memory) and self._known(pod, memory):
             for start in actions.start:
                 if await self._start(pod, memory, start) in memory.hooking:
                     break  # the next one waits for its postStart
+
+    def _known(self, pod: Obj, memory: Memory) -> bool:
+        """Variables that tell of services are made once: a pod that a server has named waits for
+        the services of that server. As makeEnvironmentVariables."""
+        p = self.parts
+        if p.host.services_known() or is_static(pod) or not p.pods.synced:
+            return True
+        memory.retry(p.clock.now() + SERVICES_RETRY)
+        return False
 
     async def _remove(self, pod: Obj, memory: Memory, actions: PodActions) -> None:
         p = self.parts

@@ -31,6 +31,7 @@ class Host:
     log_root: Path = Path("/var/log/pods")
     security: NodeSecurity = field(default_factory=NodeSecurity)
     services: Callable[[], Iterable[Obj]] = tuple
+    services_known: Callable[[], bool] = lambda: True
     node: Callable[[], Obj | None] = lambda: None
     """The node's own object as it is known now."""
     pod_max_pids: int = 0

@@ -172,6 +172,19 @@ async def test_a_missing_image_is_told_and_backs_off_until_it_can_be_pulled(
         assert {"Pulling", "Failed", "BackOff"} <= set(node.reasons())
 
 
+async def test_a_pod_that_the_server_names_waits_for_its_services(tmp_path: Path) -> None:
+    async with running_node(tmp_path, clock=FakeClock()) as node:
+        services: list[Obj] = []
+        host = node.sync.parts.host
+        host.services, host.services_known = lambda: services, lambda: bool(services)
+        node.api.put(POD, make_pod())
+        await asyncio.sleep(5)
+        assert verbs(node, "create") == []
+        spec = {"clusterIP": "10.43.0.1", "ports": [{"port": 443}]}
+        services.append({"metadata": {"name": "kubernetes", "namespace": "default"}, "spec": spec})
+        await node.until(lambda: is_running(node), within=2)
+
+
 async def test_a_missing_config_map_holds_the_pod_back_and_its_change_is_seen(
     tmp_path: Path,
 ) -> None:
