@@ -45,6 +45,7 @@ def make_spec(
         entrypoint=tuple(expand(part, env) for part in command) if command else None,
         args=tuple(expand(part, env) for part in args) if args else None,
         env=env,
+        image_env=image.env,
         work_dir=container.get("workingDir") or "",
         mounts=make_mounts(pod, container, attempt=attempt, env=env, place=place),
         devices=volume_devices(container, place=place),

@@ -102,6 +102,7 @@ def observe_image(entry: Mapping[str, Any]) -> Image:
         names=tuple(names),
         size_bytes=entry.get("Size") or 0,
         user=entry.get("User") or config.get("User") or "",
+        env=frozenset(pair.partition("=")[0] for pair in config.get("Env") or ()),
         # As the CRI plugin of containerd marks the images it must keep.
         pinned=(entry.get("Labels") or {}).get("io.cri-containerd.pinned") == "pinned",
         containers=entry.get("Containers") or 0,

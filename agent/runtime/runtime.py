@@ -121,6 +121,8 @@ class ContainerSpec:
     entrypoint: tuple[str, ...] | None = None
     args: tuple[str, ...] | None = None
     env: Mapping[str, str] = field(default_factory=dict)
+    image_env: frozenset[str] = frozenset()
+    """Names of the variables that the image sets."""
     work_dir: str = ""
     mounts: tuple[Mount, ...] = ()
     devices: tuple[Device, ...] = ()
@@ -173,6 +175,8 @@ class Image:
     """Tags and digests, ``repo:tag`` and ``repo@sha256:...``."""
     size_bytes: int = 0
     user: str = ""
+    env: frozenset[str] = field(default=frozenset(), compare=False)
+    """Names of the variables it sets. Known of a single one only."""
     pinned: bool = False
     """Never to be removed for want of space."""
     containers: int = field(default=0, compare=False)

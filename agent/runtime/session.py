@@ -106,6 +106,7 @@ async def open_exec(
     body = {
         "AttachStdin": stdin, "AttachStdout": True, "AttachStderr": not tty,
         "Tty": tty, "Cmd": list(argv),
+        "Env": ["TERM=xterm"] if tty else [],  # as the CRI plugin of containerd
     }  # fmt: skip
     with translated("exec"):
         data = await raw.call(

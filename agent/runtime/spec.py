@@ -29,7 +29,7 @@ def plan_spec(
         "name": spec.name,
         "image": normalize_reference(spec.image),
         "env": dict(spec.env),
-        "unsetenv": ["container"],  # Podman's own; no other runtime sets it
+        "unsetenv": _not_wanted(spec),
         "httpproxy": False,
         "labels": {**spec.labels, BOOT_LABEL: boot, LOG_LABEL: spec.log_path},
         "cgroup_parent": spec.cgroup_parent,
@@ -50,6 +50,13 @@ def plan_spec(
         body["annotations"] = {STDIN_OPEN: "true"}
     body |= _command(spec) | _namespaces(spec.namespaces) | _security(spec.security)
     return body
+
+
+def _not_wanted(spec: ContainerSpec) -> list[str]:
+    """Variables that Podman sets of itself. No other runtime says ``container``, and ``TERM`` has a
+    terminal alone. But what the image sets would be taken away with them."""
+    own = {"container"} if spec.tty else {"container", "TERM"}
+    return sorted(own - spec.image_env)
 
 
 def _command(spec: ContainerSpec) -> dict[str, Any]:

@@ -122,6 +122,16 @@ async def test_exec_sees_output_codes_and_time(bench: PodmanBench) -> None:
     assert len(much.output) == 16 * 1024
 
 
+async def test_what_podman_adds_to_the_environment_is_left_out(bench: PodmanBench) -> None:
+    show = ("env",)
+    plain = await bench.run(bench.spec("a"))
+    told = (await bench.runtime.exec(plain.id, show, timeout=5)).output
+    assert b"TERM=" not in told
+    assert b"container=" not in told
+    terminal = await bench.run(replace(bench.spec("b"), tty=True))
+    assert b"TERM=xterm\n" in (await bench.runtime.exec(terminal.id, show, timeout=5)).output
+
+
 async def test_a_session_carries_streams_eof_and_code(bench: PodmanBench) -> None:
     container = await bench.run(bench.spec("a"))
     argv = ("sh", "-c", "cat; echo problem >&2; exit 9")
@@ -138,13 +148,13 @@ async def test_a_session_carries_streams_eof_and_code(bench: PodmanBench) -> Non
 
 async def test_a_terminal_has_its_size_and_hangs_up_when_closed(bench: PodmanBench) -> None:
     container = await bench.run(bench.spec("a"))
-    argv = ("sh", "-c", "read x; stty size; exec sleep 78")
+    argv = ("sh", "-c", "read x; stty size; echo $TERM; exec sleep 78")
     stream = await bench.runtime.exec_stream(container.id, argv, stdin=True, tty=True)
     await stream.resize(101, 33)
     await stream.write(b"go\n")
     seen = b""
     async with asyncio.timeout(10):
-        while b"33 101" not in seen:
+        while b"33 101\r\nxterm" not in seen:
             frame = await stream.read()
             assert frame is not None
             seen += frame[1]

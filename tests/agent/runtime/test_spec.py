@@ -4,6 +4,7 @@ import tomllib
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from agent.runtime.command import plan_result
 from agent.runtime.failure import line_error, redacted
 from agent.runtime.handlers import find_handlers, plan_node_handlers
 from agent.runtime.machine import Machine
-from agent.runtime.observed import observe_inspected, observe_listed
+from agent.runtime.observed import observe_image, observe_inspected, observe_listed
 from agent.runtime.reference import normalize_reference
 from agent.runtime.runtime import (
     ContainerSpec,
@@ -217,3 +218,15 @@ def test_input_stays_open_unless_it_is_for_one_only() -> None:
     assert annotations(stdin=True) == {"io.edgek.stdin-open": "true"}
     assert annotations(stdin=True, stdin_once=True) is None
     assert annotations() is None
+
+
+def test_what_podman_sets_of_itself_goes_unless_the_image_or_a_terminal_wants_it() -> None:
+    def unset(**more: Any) -> Any:
+        spec = replace(SPEC, **more)
+        return plan_spec(spec, machine=Machine(cgroup_v2=True), boot="b")["unsetenv"]
+
+    image = observe_image({"Id": "1", "Config": {"Env": ["TERM=dumb", "container=oci", "A=b=c"]}})
+    assert image.env == {"TERM", "container", "A"}
+    assert unset() == ["TERM", "container"]
+    assert unset(tty=True) == ["container"]
+    assert unset(image_env=image.env) == []
