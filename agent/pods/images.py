@@ -27,6 +27,10 @@ from edgek.api.meta import Obj
 log = logging.getLogger(__name__)
 
 INSPECT_AGAIN, DAMAGED_FOR = timedelta(seconds=5), timedelta(seconds=20)
+NO_DAMAGE = (
+    "no space left on device", "read-only file system", "disk quota exceeded",
+    "too many open files", "cannot allocate memory",
+)  # fmt: skip
 LOOK_AGAIN = timedelta(seconds=60)
 """For an image that nobody may pull: one that was loaded behind our back is found then."""
 
@@ -197,11 +201,14 @@ class Images:
     async def _replace_damaged(self, want: Want, reference: str, err: RuntimeFailure) -> NotThere:
         """Files of it are missing in the store, as after a disk's fault: it is removed, so that
         the next look fetches it anew. Not at the first failure, which may pass: where no registry
-        is in reach it would be gone. One that is in use stays as it is."""
+        is in reach it would be gone. Nor where it is the disk that fails: Podman writes a file to
+        look at an image. One that is in use stays as it is."""
         message = f'Failed to inspect image "{reference}": {err}'
         refused = self._refuse(want, "ImageInspectError", message, event="InspectFailed")
         now = self._clock.now()
-        if now - self._damaged.setdefault(reference, now) >= DAMAGED_FOR:
+        if any(word in str(err) for word in NO_DAMAGE):
+            self._damaged.pop(reference, None)
+        elif now - self._damaged.setdefault(reference, now) >= DAMAGED_FOR:
             del self._damaged[reference]
             await self._remove_damaged(reference)
         return replace(refused, retry_at=now + INSPECT_AGAIN)

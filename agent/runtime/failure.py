@@ -99,7 +99,7 @@ def line_error(line: bytes) -> str:
     return redacted(str(error)) if error else ""
 
 
-_TEMPORARY = re.compile(r"(/(?:\.tmp-[a-z.-]+|storage|oci|libpod-images-load\.tar))\d{5,}")
+_TEMPORARY = re.compile(r"(/(?:\.tmp-[a-z.-]+|storage|oci|landing/|libpod-images-load\.tar))\d{5,}")
 """Names that Podman and its storage make up."""
 
 

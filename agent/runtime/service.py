@@ -35,8 +35,6 @@ log = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 30.0
 BACKOFF = (0.2, 1.0, 5.0, 15.0)
-LITTER = ("storage[0-9]*", "oci[0-9]*", "libpod-images-load.tar*", "docker-tarfile-blob*")
-"""By the names Podman gives; mount points are left alone."""
 STEADY_SECONDS = 60.0
 """A service that ran this long starts over with the shortest wait."""
 
@@ -211,7 +209,7 @@ class PodmanService:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.socket)
         # What a service that was killed was about to unpack.
-        await asyncio.to_thread(_sweep, self.landing)
+        await asyncio.to_thread(_empty, self.landing)
         await self._said.close()
         self._said = Said()
         stderr = await self._said.listen()
@@ -308,8 +306,10 @@ def _write(path: Path, text: str, *, mode: int) -> None:
     new.replace(path)
 
 
-def _sweep(directory: Path) -> None:
-    for path in (path for pattern in LITTER for path in directory.glob(pattern)):
+def _empty(directory: Path) -> None:
+    for path in directory.iterdir():
+        if path.is_mount():
+            continue
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:

@@ -1,6 +1,7 @@
 """Disks that fill up or turn read-only, and an image store with files missing, on real Podman."""
 
 import json
+import os
 import signal
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.support.images import BUSYBOX
-from tests.support.real_cluster import RealCluster, real_cluster
+from tests.support.leaks import returns_to, settled
+from tests.support.real_cluster import ROOT, RealCluster, real_cluster
 from tests.support.testbed import Space, missing_need
 
 pytestmark = [
@@ -19,13 +21,24 @@ pytestmark = [
 
 IN_ORDER = True
 DATA = "/var/lib/edgek"
+STORE = "/var/lib/containers"
 NO_PRESSURE = "memory.available<1Mi"
+REGISTRY = "10.98.0.1:5003"
+CONF = f'[[registry]]\nlocation = "{REGISTRY}"\ninsecure = true\n'
+LAYER = 8
 
 
 def small_disk(node: Space) -> dict[str, str]:
-    """What the agent keeps is on a disk of its own; pressure is another test's."""
-    node.run("mkdir", "-p", DATA)
+    """What the agent keeps is on a disk of its own, and so are images; pressure is another
+    test's."""
+    node.run("mkdir", "-p", DATA, "/run/store")
     node.run("mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", DATA)
+    node.run("mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", "/run/store")
+    node.run("cp", "-a", f"{STORE}/.", "/run/store")
+    node.run("mount", "--bind", "/run/store", STORE)
+    folder = node.dir / "etc/containers/registries.conf.d"
+    folder.mkdir(exist_ok=True)
+    (folder / "bad.conf").write_text(CONF)
     return {"eviction_hard": NO_PRESSURE}
 
 
@@ -59,9 +72,9 @@ def ready(cluster: RealCluster, name: str) -> None:
 
 
 def told(cluster: RealCluster, name: str, words: str) -> None:
-    """An event of the pod says it."""
+    """An event of the pod says it, the kernel's words being Podman's or our own."""
     what = ("get", "events", "--field-selector", f"involvedObject.name={name}")
-    cluster.wait(f"an event about {words}", lambda: words in cluster.kubectl(*what))
+    cluster.wait(f"an event about {words}", lambda: words.lower() in cluster.kubectl(*what).lower())
 
 
 def start_over(cluster: RealCluster) -> None:
@@ -76,6 +89,46 @@ def start_over(cluster: RealCluster) -> None:
 
 def inside(cluster: RealCluster, name: str) -> str:
     return cluster.kubectl("exec", name, "--", "echo", "in").strip()
+
+
+def fill(cluster: RealCluster, *, leave: int) -> None:
+    """All of the images' disk but so many megabytes."""
+    node = cluster.bed.nodes[0]
+    node.run("sh", "-c", f"head -c {leave}M /dev/zero >{STORE}/left; cat /dev/zero >{STORE}/filler",
+             check=False, capture_output=True)  # fmt: skip
+    node.run("rm", f"{STORE}/left")
+
+
+def test_on_a_full_store_of_images_a_new_pod_says_once_why_it_waits(cluster: RealCluster) -> None:
+    before = settled(cluster.bed.nodes[0])
+    fill(cluster, leave=0)
+    run(cluster, "held-up")
+    told(cluster, "held-up", "Error: creating container storage: write")
+    cluster.bed.nodes[0].run("rm", f"{STORE}/filler")
+    ready(cluster, "held-up")
+    about = ("events", "--field-selector", "involvedObject.name=held-up,reason=Failed")
+    said = [event["message"] for event in cluster.json(*about)["items"]]
+    assert len(said) == 1, said
+    assert "no space left on device" in said[0]
+    cluster.kubectl("delete", "pod", "held-up")
+    assert returns_to(before, cluster.bed.nodes[0]) == ""
+
+
+def test_an_image_there_is_no_room_for_is_pulled_when_there_is(cluster: RealCluster) -> None:
+    command = (ROOT / ".venv/bin/python", "-m", "tests.support.bad_registry", REGISTRY, str(LAYER))
+    registry = cluster.bed.switch.popen(*command, cwd=ROOT)
+    try:
+        fill(cluster, leave=LAYER // 2)
+        run(cluster, "large", f"{REGISTRY}/ok/app:1")
+        told(cluster, "large", "there is no room left for images on this node's disk: ")
+        node = cluster.bed.nodes[0]
+        assert "storage" not in node.run("ls", f"{DATA}/landing", capture_output=True).stdout
+        node.run("rm", f"{STORE}/filler")
+        told(cluster, "large", f'Successfully pulled image "{REGISTRY}/ok/app:1"')
+        cluster.kubectl("delete", "pod", "large", "--wait=false")
+    finally:
+        os.kill(cluster.bed.switch.inner(registry), signal.SIGKILL)
+        registry.wait(10)
 
 
 def test_on_a_full_disk_pods_go_on_and_new_ones_say_why_they_wait(cluster: RealCluster) -> None:

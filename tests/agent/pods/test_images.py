@@ -217,6 +217,19 @@ async def test_an_image_that_stays_damaged_is_removed_and_fetched_anew() -> None
         ]
 
 
+@pytest.mark.looptime
+async def test_an_image_is_kept_where_it_is_the_disk_that_fails() -> None:
+    async with bench() as on:
+        on.runtime.add_image("app:1")
+        for _ in range(20):
+            full = RuntimeFailure("write /var/lib/x: no space left on device")
+            on.runtime.fail_next("find_image", full)
+            assert await on.why_not("a", "app:1") == "ImageInspectError"
+            on.clock.advance(INSPECT_AGAIN.total_seconds())
+        await on.get("a", "app:1")
+        assert on.pulls() == []
+
+
 @pytest.mark.parametrize(
     ("entry", "image", "fit"),
     [
