@@ -120,6 +120,11 @@ def read(node: Space, file: str) -> str:
     return str(node.run("cat", file, capture_output=True, check=False).stdout)
 
 
+def running(node: Space) -> str:
+    shown = node.run("podman", "ps", "--format", "{{.Names}}", capture_output=True, check=False)
+    return str(shown.stdout)
+
+
 def mounts(node: Space) -> str:
     text: str = node.run("grep", "-c", "kubernetes.io", "/proc/self/mountinfo",
                          capture_output=True, check=False).stdout  # fmt: skip
@@ -140,6 +145,7 @@ def test_a_pod_has_what_the_driver_mounts_also_over_a_restart_of_the_agent(
     cluster.wait("the pod has written", lambda: read(node, file))
     assert cluster.kubectl("exec", "one", "--", "stat", "-c", "%g", "/data").strip() == "1234"
     assert calls(node)[before:] == ["NodeStageVolume", "NodePublishVolume"]
+    told_how_full(cluster, "one")
     cluster.stop(node)
     cluster.start_agent(node)
     # A second pod of the same claim: the agent is at work again.
@@ -153,6 +159,26 @@ def test_a_pod_has_what_the_driver_mounts_also_over_a_restart_of_the_agent(
     cluster.wait("unstaged", lambda: calls(node)[-1] == "NodeUnstageVolume")
     assert mounts(node) == "0"
     cluster.kubectl("delete", "pvc/one", "pv/one")
+
+
+def told_how_full(cluster: RealCluster, name: str) -> None:
+    """In the driver's figures, not in those of the file system below."""
+    proxy = f"/api/v1/nodes/{cluster.bed.nodes[0].name}/proxy"
+    metrics = cluster.kubectl("get", "--raw", f"{proxy}/metrics").splitlines()
+    labels = f'{{namespace="default",persistentvolumeclaim="{name}"}}'
+    found = {
+        line.split("{")[0].removeprefix("kubelet_volume_stats_"): float(line.split()[-1])
+        for line in metrics if line.startswith("kubelet_volume_stats_") and labels in line
+    }  # fmt: skip
+    full = {"capacity_bytes": 1 << 30, "used_bytes": 1 << 20,
+            "available_bytes": (1 << 30) - (1 << 20), "inodes": 100, "inodes_used": 3,
+            "inodes_free": 97}  # fmt: skip
+    assert found == full
+    pods = json.loads(cluster.kubectl("get", "--raw", f"{proxy}/stats/summary"))["pods"]
+    volumes = next(pod["volume"] for pod in pods if pod["podRef"]["name"] == name)
+    (volume,) = (v for v in volumes if v.get("pvcRef"))
+    assert volume["pvcRef"] == {"name": name, "namespace": "default"}
+    assert (volume["name"], volume["capacityBytes"], volume["inodesUsed"]) == ("data", 1 << 30, 3)
 
 
 def test_an_inline_volume_knows_its_pod(cluster: RealCluster) -> None:
@@ -233,6 +259,19 @@ def test_a_volume_that_has_to_be_attached_waits_and_is_let_go_in_the_end(
     cluster.kubectl("patch", "volumeattachment", name, "--subresource=status", "--type=merge",
                     "-p", done)  # fmt: skip
     ready(cluster, "far")
+    # The power fails, and nobody is there to say that it is attached.
+    cluster.stop(cluster.bed.server)
+    agent = cluster.processes.pop(node.name)
+    node.crash()
+    agent.wait(10)
+    node.boot()
+    before = len(calls(node))
+    cluster.start_agent(node)
+    cluster.wait("it is mounted as it was", lambda: "edgek_main_far_" in running(node))
+    assert calls(node)[before:][-2:] == ["NodeStageVolume", "NodePublishVolume"]
+    cluster.start_server()
+    ready(cluster, "far")
+    assert [a["metadata"]["name"] for a in attachments()] == [name]
     cluster.kubectl("delete", "pod", "far", "--now")
     cluster.wait("it is detached", lambda: not attachments())
     assert calls(node)[-1] == "NodeUnstageVolume"
