@@ -90,6 +90,9 @@ class Upkeep:
             images=parts.launcher.images,
             tell=self._tell_of_images,
         )
+        self._collector: asyncio.Future[ImageCollector]
+        self._collector = asyncio.get_running_loop().create_future()
+        parts.launcher.images.puller.on_pull = self._pulled
         self._watchdog = Watchdog(
             lambda seconds: raw.call("GET", "/_ping", timeout=seconds),
             on_problem=lambda text: self.registration.set_problem("podman answers", text),
@@ -160,9 +163,14 @@ class Upkeep:
             tell=self._tell,
             on_conditions=self._conditions,
         )
-        parts.launcher.images.puller.on_pull = images.pulled
+        self._collector.set_result(images)
         parts.launcher.images.collect = images.prune
         await evictor.run()
+
+    async def _pulled(self, image_id: str) -> None:
+        """One that comes before it is known where images lie waits for that."""
+        collector = await asyncio.shield(self._collector)
+        await collector.pulled(image_id)
 
     def _conditions(self, conditions: frozenset[str]) -> None:
         self.sync.parts.host.pressure = lambda: conditions
