@@ -12,7 +12,7 @@ from tests.support.real_cluster import RealCluster, real_cluster
 from tests.support.testbed import Space, missing_need
 
 IN_ORDER = True
-"""Each leaves the node as the next one needs it; the last one empties it."""
+"""Each leaves the node as the next one needs it; the last ones empty it."""
 pytestmark = [
     pytest.mark.host,
     pytest.mark.timeout(200),
@@ -205,4 +205,29 @@ def test_without_room_for_images_the_unused_ones_go_and_critical_pods_stay(
     cluster.wait("the node tells", told, 20)
     evicted = lambda: status(cluster, "pod/modest").get("reason") == "Evicted"  # noqa: E731
     cluster.wait("pods go one by one", evicted, 60)
+    assert status(cluster, "pod/critical")["phase"] == "Running"
+
+
+def test_short_of_memory_who_is_farthest_above_its_request_goes_first(
+    cluster: RealCluster,
+) -> None:
+    restart(cluster, eviction_hard="imagefs.available<1%")
+    cluster.wait("the disk is well", lambda: condition(cluster, "DiskPressure") == "False", 40)
+    asked = lambda size: {"requests": {"memory": size}}  # noqa: E731
+    ram = [{"name": "ram", "emptyDir": {"medium": "Memory"}}]
+    apply(cluster, "greedy", "head -c 60000000 /dev/zero >/ram/x", volumes=ram,
+          resources=asked("8Mi"))  # fmt: skip
+    apply(cluster, "frugal", "head -c 80000000 /dev/zero >/ram/x", volumes=ram,
+          resources=asked("256Mi"))  # fmt: skip
+    ready(cluster, "greedy", "frugal")
+    restart(cluster, eviction_hard="memory.available<99%,pid.available<10M")
+    evicted = lambda: status(cluster, "pod/greedy").get("reason") == "Evicted"  # noqa: E731
+    cluster.wait("the greedy one is evicted", evicted, 30)
+    message = status(cluster, "pod/greedy")["message"]
+    assert message.startswith("The node was low on resource: memory. Threshold quantity: ")
+    assert "Container main was using " in message
+    assert message.endswith("request is 8Mi, has larger consumption of memory. ")
+    assert condition(cluster, "MemoryPressure") == condition(cluster, "PIDPressure") == "True"
+    taints = {t["key"] for t in cluster.json("node/node1")["spec"]["taints"]}
+    assert {f"node.kubernetes.io/{kind}-pressure" for kind in ("memory", "pid")} <= taints
     assert status(cluster, "pod/critical")["phase"] == "Running"

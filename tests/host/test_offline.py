@@ -208,10 +208,13 @@ def row_or_none(node: Space, name: str) -> list[str]:
 def test_after_a_power_cut_with_no_server_all_pods_are_back(cluster: RealCluster) -> None:
     node = cluster.bed.nodes[0]
     service = cluster.json("service", "web")["spec"]["clusterIP"]
+    token = cluster.kubectl("exec", "web", "--", "cat", "/all/token")
     time.sleep(1.5)  # the checkpoint is written a second after the last change
     node.unplug()
     cluster.processes.pop(node.name).poll()
     node.crash()
+    half_written = node.dir / "var/lib/edgek/agent/checkpoint/.pods.json.0123abcd.tmp"
+    half_written.write_bytes(b'[{"metadata": {"na')
     node.boot()
     node.unplug()
     cluster.start_agent(node)
@@ -220,10 +223,12 @@ def test_after_a_power_cut_with_no_server_all_pods_are_back(cluster: RealCluster
         "keeper runs", lambda: row_or_none(node, "keeper-node1")[2:4] == ["1/1", "Running"]
     )
     assert edgek(node, "exec", "web", "--", "cat", "/all/password") == "secret"
+    assert edgek(node, "exec", "web", "--", "cat", "/all/token") == token  # none can be had anew
+    assert not half_written.exists()
     cluster.wait("the service answers", lambda: cluster.curl(node, f"http://{service}/text"))
     name = "http://web.default.svc.cluster.local/text"
     assert edgek(node, "exec", "web", "--", "wget", "-qO-", name) == "hello"
-    assert ", not reachable since" in edgek(node, "status")
+    cluster.wait("it says so", lambda: ", not reachable since" in edgek(node, "status"))
     assert "serving" in edgek(node, "logs", "web")
 
 

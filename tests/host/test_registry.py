@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.images import BUSYBOX
+from tests.support.images import BUSYBOX, HELLO_1
 from tests.support.real_cluster import RealCluster, real_cluster
 from tests.support.testbed import Space, missing_need, wait_for
 
@@ -126,9 +126,15 @@ def described(cluster: RealCluster, name: str) -> str:
     return cluster.kubectl("describe", "pod", name)
 
 
+def tells(cluster: RealCluster, name: str, text: str) -> None:
+    """An event of the pod; they come a little after the status."""
+    cluster.wait(f"{name}: {text}", lambda: text in described(cluster, name))
+
+
 def test_an_image_is_pulled_from_a_registry(cluster: RealCluster) -> None:
     run_pod(cluster, "pulled", f"{OPEN}/app:1")
     runs(cluster, "pulled")
+    tells(cluster, "pulled", "Successfully pulled image")
     text = described(cluster, "pulled")
     assert f'Pulling image "{OPEN}/app:1"' in text
     assert f'Successfully pulled image "{OPEN}/app:1" in ' in text
@@ -140,6 +146,7 @@ def test_a_tag_that_is_not_there_is_named(cluster: RealCluster) -> None:
     cluster.wait(
         "the pod backs off", lambda: "ImagePullBackOff" in cluster.kubectl("get", "pod", "no-tag")
     )
+    tells(cluster, "no-tag", "Back-off pulling image")
     text = described(cluster, "no-tag")
     assert f'Failed to pull image "{OPEN}/app:nope"' in text
     assert "manifest unknown" in text
@@ -147,19 +154,22 @@ def test_a_tag_that_is_not_there_is_named(cluster: RealCluster) -> None:
     assert f'Back-off pulling image "{OPEN}/app:nope"' in text
 
 
+def test_a_name_that_no_image_can_have_is_told_and_not_pulled(cluster: RealCluster) -> None:
+    run_pod(cluster, "misnamed", "Registry.example/App:1")
+    cluster.wait("it is told", lambda: "Error: InvalidImageName" in described(cluster, "misnamed"))
+    text = described(cluster, "misnamed")
+    assert 'Failed to apply default image tag "Registry.example/App:1"' in text
+    assert "Pulling" not in text
+
+
 def test_a_registry_that_is_not_there_is_named(cluster: RealCluster) -> None:
     run_pod(cluster, "no-registry", "10.98.0.1:5009/app:1")
-    cluster.wait(
-        "the refusal is told", lambda: "connection refused" in described(cluster, "no-registry")
-    )
+    tells(cluster, "no-registry", "connection refused")
 
 
 def test_a_password_is_taken_from_the_pull_secret(cluster: RealCluster) -> None:
     run_pod(cluster, "stranger", f"{LOCKED}/app:1")
-    cluster.wait(
-        "the missing password is told",
-        lambda: "authentication required" in described(cluster, "stranger"),
-    )
+    tells(cluster, "stranger", "authentication required")
     auth = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
     dockerconfig = json.dumps({"auths": {LOCKED: {"auth": auth}}})
     cluster.kubectl(
@@ -172,10 +182,8 @@ def test_a_password_is_taken_from_the_pull_secret(cluster: RealCluster) -> None:
         assert PASSWORD not in described(cluster, name)
     assert PASSWORD not in (cluster.bed.nodes[1].dir / "edgek.log").read_text()
     run_pod(cluster, "thief", f"{LOCKED}/app:1", policy="Never")
-    cluster.wait(
-        "it is somebody else's", lambda: "ErrImageNeverPull" in described(cluster, "thief")
-    )
-    assert "does not have the proper auth (image secret)" in described(cluster, "thief")
+    tells(cluster, "thief", "does not have the proper auth (image secret)")
+    assert "ErrImageNeverPull" in described(cluster, "thief")
 
 
 def test_the_files_of_podman_on_the_node_count(cluster: RealCluster) -> None:
@@ -188,4 +196,27 @@ def test_the_files_of_podman_on_the_node_count(cluster: RealCluster) -> None:
         ("untrusted", "because the signature validation failed: Source image rejected"),
         ("untrusted", "Error: SignatureValidationFailed"),
     ):
-        cluster.wait(f"{name}: {words}", lambda n=name, w=words: w in described(cluster, n))
+        tells(cluster, name, words)
+
+
+def test_a_pull_on_a_disk_above_the_threshold_removes_what_nobody_uses(
+    cluster: RealCluster,
+) -> None:
+    node = cluster.bed.nodes[1]
+
+    def images() -> str:
+        argv = ("podman", "images", "--format", "{{.Repository}}:{{.Tag}}")
+        return str(node.run(*argv, capture_output=True).stdout)
+
+    run_pod(cluster, "keeps", f"{OPEN}/app:1", policy="IfNotPresent")
+    runs(cluster, "keeps")
+    assert HELLO_1 in images()
+    cluster.stop(node)
+    # Every disk is fuller than this.
+    cluster.start_agent(node, image_gc_high_threshold="1", image_gc_low_threshold="0")
+    run_pod(cluster, "fills", f"{OPEN}/app:1")
+    runs(cluster, "fills")
+    cluster.wait("unused images are gone", lambda: HELLO_1 not in images(), 30)
+    assert f"{OPEN}/app:1" in images()
+    events = lambda: cluster.kubectl("get", "events", "--field-selector=involvedObject.kind=Node")  # noqa: E731
+    cluster.wait("it was not enough, which is told", lambda: "FreeDiskSpaceFailed" in events(), 20)

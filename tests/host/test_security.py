@@ -78,8 +78,15 @@ def shows(cluster: RealCluster, text: str, *what: str) -> None:
 
 
 def test_ids_and_groups_are_those_that_were_asked_for(cluster: RealCluster) -> None:
-    context = {"runAsUser": 1000, "runAsGroup": 3000, "fsGroup": 2000, "runAsNonRoot": True,
-               "supplementalGroups": [4000], "supplementalGroupsPolicy": "Strict"}  # fmt: skip
+    context = {
+        "runAsUser": 1000,
+        "runAsGroup": 3000,
+        "fsGroup": 2000,
+        "runAsNonRoot": True,
+        "supplementalGroups": [4000],
+        "supplementalGroupsPolicy": "Strict",
+        "seLinuxOptions": {"level": "s0:c1,c2"},
+    }  # without SELinux: no effect
     run(
         cluster, "ids", container(), container(name="own", securityContext={"runAsUser": 7}),
         securityContext=context,
@@ -88,6 +95,36 @@ def test_ids_and_groups_are_those_that_were_asked_for(cluster: RealCluster) -> N
     assert (found["Uid"].split()[0], found["Gid"].split()[0]) == ("1000", "3000")
     assert sorted(found["Groups"].split()) == ["2000", "3000", "4000"]
     assert process(cluster, "ids", "own")["Uid"].split()[0] == "7"
+
+
+def test_who_must_not_be_root_is_not_and_is_told_why(cluster: RealCluster) -> None:
+    node, named = cluster.bed.nodes[0], "localhost/named:1"
+    node.run("podman", "build", "-q", "-t", named, "-", input=f"FROM {BUSYBOX}\nUSER nobody\n",
+             capture_output=True)  # fmt: skip
+    context = {"runAsNonRoot": True}
+    apply(cluster, "root", container(), securityContext=context)
+    apply(cluster, "named", container(image=named), securityContext=context)
+    apply(cluster, "zero", container(securityContext={"runAsUser": 0}), securityContext=context)
+    for pod, why in (
+        ("root", "container has runAsNonRoot and image will run as root"),
+        ("named", "container has runAsNonRoot and image has non-numeric user (nobody), cannot "
+         "verify user is non-root"),
+        ("zero", "container's runAsUser breaks non-root policy"),
+    ):  # fmt: skip
+        shows(cluster, f'Error: {why} (pod: "{pod}_default(', "describe", "pod", pod)
+        [status] = cluster.json("pod", pod)["status"]["containerStatuses"]
+        assert status["state"]["waiting"]["reason"] == "CreateContainerConfigError"
+
+
+def test_a_profile_that_the_kernel_cannot_enforce_fails_the_pod(cluster: RealCluster) -> None:
+    if Path("/sys/module/apparmor").exists():
+        pytest.skip("this kernel has AppArmor; tests/machines/node_step.py is for it")
+    profile = {"type": "Localhost", "localhostProfile": "mine"}
+    apply(cluster, "confined", container(securityContext={"appArmorProfile": profile}))
+    why = "Cannot enforce AppArmor: AppArmor is not enabled on the host"
+    shows(cluster, why, "describe", "pod", "confined")
+    status = cluster.json("pod", "confined")["status"]
+    assert (status["phase"], status["reason"]) == ("Failed", "AppArmor")
 
 
 def test_capabilities_start_from_containerds_and_are_added_and_dropped(
@@ -238,6 +275,36 @@ def test_a_pod_has_users_of_its_own(cluster: RealCluster) -> None:
     # Low ports need no right over the pod's network, which it does not have.
     script = "httpd -p 80 -h /v; until wget -q -O /dev/null 127.0.0.1/x; do sleep 0.1; done"
     sh(cluster, "users-a", script)
+
+
+def test_users_of_its_own_share_volumes_by_their_group(cluster: RealCluster) -> None:
+    cluster.kubectl("create", "configmap", "shown", "--from-literal=key=value")
+    cluster.kubectl("create", "secret", "generic", "kept", "--from-literal=key=value")
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "claimed"},
+             "spec": {"accessModes": ["ReadWriteOnce"],
+                      "resources": {"requests": {"storage": "1Mi"}}}}  # fmt: skip
+    cluster.kubectl("apply", "-f", "-", stdin=json.dumps(claim))
+    volumes: dict[str, Any] = {
+        "disk": {"emptyDir": {}}, "fast": {"emptyDir": {"medium": "Memory"}},
+        "shown": {"configMap": {"name": "shown"}},
+        "kept": {"secret": {"secretName": "kept", "defaultMode": 0o400}},
+        "claimed": {"persistentVolumeClaim": {"claimName": "claimed"}},
+        "host": {"hostPath": {"path": "/var/lib/edgek/theirs", "type": "DirectoryOrCreate"}},
+    }  # fmt: skip
+    run(
+        cluster, "grouped",
+        container(volumeMounts=[{"name": n, "mountPath": f"/{n}"} for n in volumes]),
+        hostUsers=False, volumes=[{"name": n, **v} for n, v in volumes.items()],
+        securityContext={"runAsUser": 1000, "runAsGroup": 3000, "fsGroup": 2000},
+    )  # fmt: skip
+    assert sh(cluster, "grouped", "cat /shown/key /kept/key") == "valuevalue"
+    assert sh(cluster, "grouped", "stat -Lc '%u:%g %a' /kept/key") == "0:2000 440\n"
+    owners = sh(cluster, "grouped", "touch /disk/x /fast/x /claimed/x; stat -c %u:%g /*/x")
+    assert owners.split() == ["1000:3000", "1000:2000", "1000:2000"]
+    assert "denied" in sh(cluster, "grouped", "touch /host/x", ok=False)
+    node = cluster.bed.nodes[0]
+    [made] = (node.dir / "var/lib/edgek/agent/pods").glob("*/**/disk/x")
+    assert (made.stat().st_uid, made.stat().st_gid) == (1000, 2000)  # nothing mapped on the disk
 
 
 def test_a_runtime_class_leads_to_another_runtime(cluster: RealCluster) -> None:

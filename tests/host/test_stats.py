@@ -1,5 +1,6 @@
 """Usage, the kubelet's endpoints and the proxies, on a real node: real kubectl, real Podman."""
 
+import hashlib
 import json
 import re
 import subprocess
@@ -216,6 +217,44 @@ def test_a_websocket_to_a_pod_goes_through_kubectl_proxy(cluster: RealCluster) -
         assert done.stdout == "hello\n"
     finally:
         cluster.end(proxy)
+
+
+RAW = r"""
+read -r method path rest
+while read -r name value && [ "$name" != "$(printf '\r')" ]; do
+  [ "$name" = Content-Length: ] && length=$(printf %s "$value" | tr -d '\r')
+done
+printf 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n'
+for part in first "$method" "$(head -c "${length:-0}" | sha256sum)"; do
+  printf '%x\r\n%s\r\n' ${#part} "$part"
+  sleep 0.3
+done
+printf '0\r\n\r\n'
+"""
+
+
+def test_bodies_in_chunks_pass_both_ways_as_they_come(cluster: RealCluster, tmp_path: Path) -> None:
+    command = ["nc", "-ll", "-p", "9001", "-e", "sh", "-c", RAW]
+    spec = {"terminationGracePeriodSeconds": 0,
+            "containers": [{"name": "main", "image": IMAGE, "command": command}]}  # fmt: skip
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "raw"}, "spec": spec}
+    cluster.kubectl("apply", "-f", "-", stdin=json.dumps(pod))
+    cluster.kubectl("wait", "--for=condition=Ready", "pod/raw", "--timeout=30s")
+    sent = tmp_path / "sent"
+    sent.write_bytes(b"some kilobytes\n" * 30_000)
+    cluster.kubectl("create", "serviceaccount", "caller")
+    cluster.kubectl("create", "clusterrolebinding", "caller", "--clusterrole=cluster-admin",
+                    "--serviceaccount=default:caller")  # fmt: skip
+    token = cluster.kubectl("create", "token", "caller").strip()
+    base = f"https://{cluster.bed.server.ip}:6443/api/v1/namespaces/default/pods/raw:9001/proxy/"
+    answer = cluster.curl(
+        cluster.bed.server, base, "-k", "-H", f"Authorization: Bearer {token}", "-X", "PUT",
+        "-H", "Transfer-Encoding: chunked", "--data-binary", f"@{sent}",
+        "-w", " %{time_starttransfer} %{time_total}",
+    )  # fmt: skip
+    body, began, ended = answer.rsplit(" ", 2)
+    assert body == f"firstPUT{hashlib.sha256(sent.read_bytes()).hexdigest()}  -"
+    assert float(ended) - float(began) > 0.5
 
 
 def test_a_scraper_needs_no_more_than_the_right_to_proxy(cluster: RealCluster) -> None:
