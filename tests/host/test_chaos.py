@@ -12,12 +12,14 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from edgek.client.pool import MAX_IDLE
 from tests.support.images import BUSYBOX
-from tests.support.leaks import Snapshot, leaked, returns_to, settled
+from tests.support.leaks import Snapshot, leaked, open_files, returns_to, settled
 from tests.support.real_cluster import RealCluster, real_cluster
 from tests.support.testbed import Space, missing_need
 
@@ -28,6 +30,7 @@ pytestmark = [
 ]
 
 IN_ORDER = True
+STORM = 15
 ROUNDS = int(os.environ.get("EDGEK_CHAOS_ROUNDS", "2"))
 SEED = int(os.environ.get("EDGEK_CHAOS_SEED", "1"))
 IDLE = "trap exit TERM; while :; do sleep 0.1; done"
@@ -238,7 +241,111 @@ def test_the_server_may_be_gone_while_a_container_ends(chaos: Chaos) -> None:
     chaos.cluster.wait("it works", chaos.works, 30)
 
 
+def clients(chaos: Chaos, folder: Path) -> dict[str, "subprocess.Popen[Any]"]:
+    """What users have open, each with its output in a file of its name."""
+    asked = {
+        "exec": ("exec", "-i", "plain", "--", "sh", "-c", "echo up; sleep 7771; true"),
+        "attach": ("attach", "talking"),
+        "logs": ("logs", "-f", "talking"),
+    }  # fmt: skip
+    found = {}
+    for name, argv in asked.items():
+        with (folder / name).open("w") as out:
+            how = {"stdin": subprocess.PIPE, "stdout": out, "stderr": out}
+            found[name] = chaos.cluster.kubectl_process(*argv, **how)
+    for name in asked:
+        chaos.cluster.wait(f"{name} is up", (folder / name).read_text)
+    chaos.cluster.wait(
+        "the attached one is, too", lambda: "said" in (folder / "attach").read_text()
+    )
+    return found
+
+
+@pytest.fixture
+def talking(chaos: Chaos) -> Iterator[None]:
+    said = json.dumps(pod("talking", "trap exit TERM; while :; do echo said; sleep 0.2; done"))
+    chaos.cluster.kubectl("apply", "-f", "-", stdin=said)
+    chaos.cluster.kubectl("wait", "--for=condition=Ready", "pod/talking", "--timeout=30s")
+    yield
+    chaos.cluster.kubectl("delete", "pod", "talking")
+
+
+def _agent(chaos: Chaos) -> None:
+    chaos.kill_agent()
+    chaos.cluster.start_agent(chaos.node)
+
+
+def _service(chaos: Chaos) -> None:
+    chaos.kill(*chaos.pids("podman system service"))
+
+
+@pytest.mark.usefixtures("talking")
+@pytest.mark.parametrize(("break_it", "broken"), [
+    (_agent, ("exec", "attach", "logs")), (_service, ("exec", "attach")),
+])  # fmt: skip
+def test_who_had_something_open_is_told_and_what_it_ran_ends(
+    chaos: Chaos, tmp_path: Path, break_it: Callable[[Chaos], None], broken: tuple[str, ...]
+) -> None:
+    opened = clients(chaos, tmp_path)
+    try:
+        break_it(chaos)
+        assert {name: opened[name].wait(20) for name in broken} == dict.fromkeys(broken, 1)
+        for name in broken:
+            assert "error" in (tmp_path / name).read_text()
+        chaos.cluster.wait("its commands end", lambda: not chaos.pids("sleep 7771"), 20)
+        chaos.cluster.wait("it works", chaos.works, 30)
+    finally:
+        for process in opened.values():
+            chaos.cluster.end(process)
+
+
+def test_a_node_that_is_deleted_comes_back_as_it_was(chaos: Chaos) -> None:
+    containers = [chaos.container(name) for name in NAMES]
+    before = chaos.cluster.json("node", "node1")
+    chaos.cluster.kubectl("delete", "node", "node1")
+    chaos.cluster.wait("a new Node", lambda: chaos.cluster._try("get", "node", "node1"), 20)
+    chaos.cluster.kubectl("wait", "--for=condition=Ready", "node/node1", "--timeout=30s")
+    after = chaos.cluster.json("node", "node1")
+    assert after["metadata"]["uid"] != before["metadata"]["uid"]
+    assert after["spec"]["podCIDR"] == before["spec"]["podCIDR"]
+    assert [chaos.container(name) for name in NAMES] == containers
+    chaos.cluster.wait("it works", chaos.works, 20)
+
+
 def test_in_the_end_nothing_is_left(chaos: Chaos) -> None:
     assert chaos.delete().wait(80) == 0
     assert returns_to(chaos.before, chaos.node) == ""
     assert leaked(chaos.before, settled(chaos.node)) == ""
+
+
+def storm(chaos: Chaos, number: int) -> None:
+    """Pods that go while they are being made, half of them by force, and of one name anew."""
+    made = [pod(f"storm-{n}", volumes=[{"name": "m", "emptyDir": {"medium": "Memory"}}])
+            for n in range(STORM)]  # fmt: skip
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": made})
+    chaos.cluster.kubectl("create", "-f", "-", stdin=text)
+    time.sleep(number * 0.4)
+    quick = ("delete", "pod", "--wait=false", *(f"storm-{n}" for n in range(STORM)))
+    chaos.cluster.kubectl(*quick, *(("--force", "--grace-period=0") if number % 2 else ()))
+
+
+def test_pods_that_come_and_go_at_once_leave_nothing_open(chaos: Chaos) -> None:
+    watched = [chaos.cluster.bed.server, chaos.node]
+    pids = [space.inner(chaos.cluster.processes[space.name]) for space in watched]
+    storm(chaos, 2)  # what is opened once stays open
+    gone = ("wait", "--for=delete", "pod", "--all", "--timeout=60s")
+    chaos.cluster.kubectl(*gone, timeout=80)
+    assert returns_to(chaos.before, chaos.node) == ""
+    before = [open_files(pid) for pid in pids]
+    for number in range(ROUNDS):
+        storm(chaos, number)
+        chaos.cluster.wait("the names are free", lambda: not chaos.cluster.json("pods")["items"])
+    assert returns_to(chaos.before, chaos.node) == ""
+
+    def more() -> list[str]:
+        """Sockets of calls are kept for a while: a few may be more at one moment."""
+        found = [open_files(pid) - old for pid, old in zip(pids, before, strict=True)]
+        return [f"{kind} {n}" for kinds in found for kind, n in kinds.items()
+                if kind != "socket:" or n > MAX_IDLE]  # fmt: skip
+
+    chaos.cluster.wait("no more files are open than before", lambda: not more(), 20)
