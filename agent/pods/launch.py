@@ -27,7 +27,8 @@ from agent.pods.sources import Lookup, NotSynced
 from agent.pods.state import SandboxError, Waiting
 from agent.pods.store import Containers
 from agent.pods.termination import make_message_file, message_file
-from agent.pods.volumes.plugin import VolumeError
+from agent.pods.threads import in_own_thread
+from agent.pods.volumes.plugin import THREAD_SECONDS, VolumeError
 from agent.runtime.runtime import (
     ContainerSpec,
     Image,
@@ -146,11 +147,15 @@ class Launcher:
         where = place()
         around = replace(around, file_keys=await read_file_keys(container, where.volume))
         env = make_environment(pod, container, around)
-        spec = await asyncio.to_thread(
-            lambda: make_spec(
-                pod, container, attempt=start.number, image=image, env=env, place=where
-            )
-        )
+        try:
+            async with asyncio.timeout(THREAD_SECONDS):
+                spec = await in_own_thread(
+                    lambda: make_spec(
+                        pod, container, attempt=start.number, image=image, env=env, place=where
+                    )
+                )
+        except TimeoutError:  # a subPath in a volume whose server hangs
+            raise MountError(f"volumes did not answer within {THREAD_SECONDS:.0f} s") from None
         if self.devices is not None:
             spec = self.devices.add(pod, container, spec)
         Path(spec.log_path).parent.mkdir(parents=True, exist_ok=True)

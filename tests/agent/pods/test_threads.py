@@ -10,6 +10,10 @@ import pytest
 
 from agent.pods.threads import MOST, NAME, LongWork, in_own_thread
 from agent.pods.volumes.ownership import own
+from edgek.aio.clock import FakeClock
+from edgek.kinds import POD
+from tests.support.node import running_node
+from tests.support.pods import make_pod
 
 FILES = 1500
 
@@ -102,3 +106,25 @@ async def test_a_pod_that_is_deleted_ends_the_change_of_its_volume(large: Path) 
     while alive():  # noqa: ASYNC110 - threads set no event
         await asyncio.sleep(0.001)
     assert owned(large) < FILES
+
+
+@pytest.mark.looptime
+async def test_a_sub_path_on_a_server_that_hangs_fails_its_container_alone(
+    tmp_path: Path, hangs: Callable[[], object]
+) -> None:
+    def gone(handle: int, target: Path, *, read_only: bool) -> None:
+        hangs()
+
+    async with running_node(tmp_path, clock=FakeClock()) as node:
+        node.sync.parts.volumes._bind = gone
+        pod = make_pod("web", volumes=[{"name": "v", "emptyDir": {}}])
+        mount = {"name": "v", "mountPath": "/v", "subPath": "part"}
+        pod["spec"]["containers"][0]["volumeMounts"] = [mount]
+        node.api.put(POD, pod)
+        node.api.put(POD, make_pod("other"))
+        await node.until(lambda: "running" in node.container("other").get("state", {}))
+        await node.until(lambda: "waiting" in node.container().get("state", {}), within=60)
+        await node.until(lambda: "Failed" in node.reasons(), within=60)
+        assert node.messages("Failed") == ["Error: volumes did not answer within 20 s"]
+        waiting = node.container()["state"]["waiting"]
+        assert waiting["reason"] == "CreateContainerError"
