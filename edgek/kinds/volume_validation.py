@@ -3,7 +3,7 @@
 As ValidateVolumes. Sources that are only served by storage drivers are passed as they are.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from edgek.api.meta import Obj
 from edgek.api.validation import FieldErrors, FieldPath, is_dns1123_label
@@ -144,6 +144,22 @@ def _projected(source: Obj, path: FieldPath, errors: FieldErrors) -> None:
             errors.forbidden(where.child(extra), text)
         for name in found[:1]:
             _projection(name, part[name], where.child(name), errors)
+    taken: set[str] = set()
+    for target, shown in _projected_paths(source):
+        if target in taken:
+            errors.invalid(path, shown, "conflicting duplicate paths")
+        taken.add(target)
+
+
+def _projected_paths(source: Obj) -> Iterator[tuple[str, str]]:
+    """Where files go whose places are named, and what an error shows for each."""
+    for part in source.get("sources") or ():
+        for name, own in part.items():
+            for item in (own or {}).get("items") or ():
+                if target := item.get("path"):
+                    yield target, target if name == "downwardAPI" else own.get("name", "")
+            if target := (own or {}).get("path"):
+                yield target, target
 
 
 def _projection(name: str, part: Obj, path: FieldPath, errors: FieldErrors) -> None:

@@ -206,6 +206,21 @@ def test_an_ephemeral_volume_is_a_claim(source: Any, sentence: str) -> None:
     assert any(sentence in str(e) for e in errors), list(errors)
 
 
+def test_two_sources_of_one_volume_do_not_write_the_same_file() -> None:
+    def projected(*sources: Any) -> list[str]:
+        pod = full()
+        pod["spec"]["volumes"][0] = {"name": "data", "projected": {"sources": list(sources)}}
+        return [text for text in told(pod) if "duplicate" in text]
+
+    items = [{"key": "k", "path": "x"}]
+    conf, secret = ({kind: {"name": kind[:1], "items": items}} for kind in ("configMap", "secret"))
+    token = {"serviceAccountToken": {"path": "x", "expirationSeconds": 3600}}
+    where = "spec.volumes[0].projected: Invalid value: "
+    assert projected(conf, secret) == [f'{where}"s": conflicting duplicate paths']
+    assert projected(conf, token) == [f'{where}"x": conflicting duplicate paths']
+    assert projected(token, {"configMap": {"name": "c"}}) == []
+
+
 @pytest.mark.parametrize(
     ("claims", "used", "sentence"),
     [
