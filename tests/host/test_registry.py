@@ -4,13 +4,15 @@ import base64
 import json
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from edgek.pki.certificates import Profile, new_ca, new_pair
 from tests.support.images import BUSYBOX, HELLO_1
-from tests.support.real_cluster import RealCluster, real_cluster
+from tests.support.real_cluster import ROOT, RealCluster, real_cluster
 from tests.support.testbed import Space, missing_need, wait_for
 
 WHY_NOT = missing_need() or (
@@ -23,12 +25,17 @@ pytestmark = [
 ]
 
 OPEN, LOCKED = "10.98.0.1:5000", "10.98.0.1:5001"
+BAD, SECURE = "10.98.0.1:5003", "10.98.0.1:5004"
+"""One that misbehaves, and one with TLS of its own CA, which node2 is told of."""
 CONF = f"""
 [[registry]]
 location = "{OPEN}"
 insecure = true
 [[registry]]
 location = "{LOCKED}"
+insecure = true
+[[registry]]
+location = "{BAD}"
 insecure = true
 [[registry]]
 location = "mirrored.example"
@@ -53,13 +60,16 @@ USER, PASSWORD = "ali", "open sesame"
 HTPASSWD = f"{USER}:$2b$04$Pz6KWxaH7eXp0OeVaT0bcemYeT6CmDPZpvqEv8vs2ThT1R0mhCbiG\n"
 
 
-def config(folder: Path, address: str, *, locked: bool) -> str:
-    auth = f'auth: {{htpasswd: {{realm: test, path: "{folder}/htpasswd"}}}}' if locked else ""
+def config(folder: Path, address: str) -> str:
+    auth = f'auth: {{htpasswd: {{realm: test, path: "{folder}/htpasswd"}}}}'
+    auth = auth if address == LOCKED else ""
+    tls = f', tls: {{certificate: "{folder}/tls.crt", key: "{folder}/tls.key"}}'
+    tls = tls if address == SECURE else ""
     return f"""
 version: 0.1
 log: {{level: error}}
 storage: {{filesystem: {{rootdirectory: "{folder}/{address}"}}}}
-http: {{addr: "{address}"}}
+http: {{addr: "{address}"{tls}}}
 {auth}
 """
 
@@ -67,10 +77,22 @@ http: {{addr: "{address}"}}
 def push(node: Space, address: str) -> bool:
     credentials = f"--creds={USER}:{PASSWORD}"
     done = node.run(
-        "podman", "push", "-q", credentials, BUSYBOX, f"docker://{address}/app:1",
+        "podman", "push", "-q", "--tls-verify=false", credentials, BUSYBOX, f"docker://{address}/app:1",
         check=False, capture_output=True,
     )  # fmt: skip
     return done.returncode == 0
+
+
+def write_certificates(folder: Path, node: Space) -> None:
+    now = datetime.now(UTC)
+    ca = new_ca("registry", now=now)
+    host = SECURE.partition(":")[0]
+    pair = new_pair(ca, Profile(common_name=host, names=[host], server=True), now=now)
+    (folder / "tls.crt").write_bytes(pair.certificate)
+    (folder / "tls.key").write_bytes(pair.key)
+    place = node.dir / "etc/containers/certs.d" / SECURE
+    place.mkdir(parents=True)
+    (place / "ca.crt").write_bytes(ca.certificate)
 
 
 @pytest.fixture(scope="module")
@@ -80,9 +102,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
         folder = up.bed.dir / "registries"
         folder.mkdir()
         (folder / "htpasswd").write_text(HTPASSWD)
-        for address in (OPEN, LOCKED):
+        write_certificates(folder, up.bed.nodes[1])
+        bad = (ROOT / ".venv/bin/python", "-m", "tests.support.bad_registry", BAD, "1")
+        up.processes[BAD] = up.bed.switch.popen(*bad, cwd=ROOT)
+        for address in (OPEN, LOCKED, SECURE):
             file = folder / f"{address}.yml"
-            file.write_text(config(folder, address, locked=address == LOCKED))
+            file.write_text(config(folder, address))
             with (folder / f"{address}.log").open("w") as log:
                 up.processes[address] = up.bed.switch.popen(
                     "docker-registry", "serve", file, stdout=log, stderr=log
@@ -94,16 +119,22 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
             (node.dir / "etc/containers/policy.json").write_text(json.dumps(POLICY))
             up.stop(node)
             up.start_agent(node)  # Podman reads it once
-        for address in (OPEN, LOCKED):
+        for address in (OPEN, LOCKED, SECURE):
             wait_for(f"{address} takes an image", partial(push, up.bed.nodes[0], address), 20)
         yield up
 
 
 def run_pod(
-    cluster: RealCluster, name: str, image: str, *, secret: str = "", policy: str = "Always"
+    cluster: RealCluster,
+    name: str,
+    image: str,
+    *,
+    secret: str = "",
+    policy: str = "Always",
+    node: str = "node2",
 ) -> None:
     spec = {
-        "nodeName": "node2",
+        "nodeName": node,
         "terminationGracePeriodSeconds": 0,
         "imagePullSecrets": [{"name": secret}] if secret else [],
         "containers": [
@@ -165,6 +196,28 @@ def test_a_name_that_no_image_can_have_is_told_and_not_pulled(cluster: RealClust
 def test_a_registry_that_is_not_there_is_named(cluster: RealCluster) -> None:
     run_pod(cluster, "no-registry", "10.98.0.1:5009/app:1")
     tells(cluster, "no-registry", "connection refused")
+
+
+def test_what_a_registry_that_misbehaves_does_is_told(cluster: RealCluster) -> None:
+    told = {
+        "s429": ("toomanyrequests: You have reached your pull rate limit.", "ErrImagePull"),
+        "s500": ("because the registry is unavailable: ", "RegistryUnavailable"),
+        "s401": ("unauthorized", "ErrImagePull"),
+        "cut": ("unexpected EOF", "ErrImagePull"),
+    }
+    for name in told:
+        run_pod(cluster, name, f"{BAD}/{name}/app:1")
+    for name, (words, reason) in told.items():
+        cluster.wait(f"{name}: {words}", lambda n=name, w=words: w in described(cluster, n))
+        cluster.wait(reason, lambda n=name, r=reason: f"Error: {r}" in described(cluster, n))
+
+
+def test_an_authority_in_the_certs_of_podman_is_trusted(cluster: RealCluster) -> None:
+    run_pod(cluster, "trusting", f"{SECURE}/app:1")
+    run_pod(cluster, "distrusting", f"{SECURE}/app:1", node="node1")
+    runs(cluster, "trusting")
+    words = "certificate signed by unknown authority"
+    cluster.wait(words, lambda: words in described(cluster, "distrusting"))
 
 
 def test_a_password_is_taken_from_the_pull_secret(cluster: RealCluster) -> None:

@@ -79,6 +79,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         if status == 401:
             self.send_header("WWW-Authenticate", 'Basic realm="test"')
+        elif status == 429:
+            self.send_header("Retry-After", "1")  # else Podman tries for a minute
         self.end_headers()
         if self.command == "GET":
             self.wfile.write(body[:only])
