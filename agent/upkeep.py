@@ -133,6 +133,7 @@ class Upkeep:
         except OSError as err:
             log.warning("the pods' cgroup is not limited err=%s", err)
         root = await self._storage_root()
+        parts.launcher.images.mounted = lambda: images_of_volumes(parts.volumes.root)
         images = ImageCollector(
             runtime=self.runtime,
             pods=parts.pods,
@@ -143,7 +144,7 @@ class Upkeep:
             tell=self._tell,
             changed=self._images_changed.set,
             kept=lambda: self.archives.kept() | parts.launcher.images.kept(),
-            mounted=lambda: images_of_volumes(parts.volumes.root),
+            mounted=parts.launcher.images.mounted,
         )
         evictor = Evictor(
             args=self.config.kubelet,

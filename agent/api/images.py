@@ -26,6 +26,9 @@ Params = Mapping[str, Any]
 class Keeper(Protocol):
     """What the pods' side wants to know of images; agent/pods/images.py is it."""
 
+    mounted: Callable[[], frozenset[str]]
+    """Ids of images that are volumes of pods. Blocking."""
+
     def came(self) -> None: ...
 
     async def arrived(self, image: Image) -> None:
@@ -133,8 +136,16 @@ class _Desk:
     async def remove(self, params: Params, socket: Socket) -> Any:
         names = [await self._known(name) for name in names_of(params)]
         for name in names:
+            await self._refuse_mounted(name)
             await self._work.remove(name)
         return names
+
+    async def _refuse_mounted(self, name: str) -> None:
+        """Podman would take the files of a volume away: it knows of containers only."""
+        found = await self._runtime.find_image(name)
+        last = found is not None and sum("@" not in own for own in found.names) <= 1
+        if found and last and found.id in await asyncio.to_thread(self._keeper.mounted):
+            raise InternalError(f"image {name} is in use by a volume of a pod")
 
     async def prune(self, params: Params, socket: Socket) -> Any:
         removed, freed, refused = await self._keeper.collect()

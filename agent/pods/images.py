@@ -67,6 +67,8 @@ class Images:
         self.collect: Callable[[], Coroutine[Any, Any, tuple[int, int, tuple[str, ...]]]]
         self.collect = _no_collector
         """Removes unused images: how many, how many bytes, what was refused."""
+        self.mounted: Callable[[], frozenset[str]] = frozenset
+        """Ids of images that are volumes of pods. Blocking."""
         self._held: set[str] | None = None
         """Pods that wait for archives to be loaded, while they are."""
         self._looking: dict[str, asyncio.Future[Image | None]] = {}

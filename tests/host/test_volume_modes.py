@@ -159,6 +159,9 @@ def test_an_image_that_has_lost_its_name_stays_while_it_is_mounted(cluster: Real
     image = {"image": {"reference": HELLO_1, "pullPolicy": "IfNotPresent"}}
     start(cluster, pod("kept", image, container("main", {})))
     before = sh(cluster, "kept", "main", "ls -R /v")
+    remove = (BIN / "edgek", "images", "rm", HELLO_1)
+    refused = node.run(*remove, capture_output=True, check=False)
+    assert "is in use by a volume of a pod" in refused.stdout + refused.stderr
     node.run("podman", "untag", HELLO_1, capture_output=True)
     node.run(BIN / "edgek", "images", "prune", capture_output=True)
     assert sh(cluster, "kept", "main", "ls -R /v") == before
