@@ -1,6 +1,8 @@
 """Lab: the two machines of the tests, and what the steps ask of them again and again."""
 
 import json
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +37,9 @@ class Lab:
         machine.remove()
         self.boot(machine)
 
-    def boot(self, machine: Machine) -> None:
+    def boot(self, machine: Machine, *, clock: str = "", kernel: str = "") -> None:
         """From the disk as it is."""
-        machine.up()
+        machine.up(clock=clock, kernel=kernel)
         machine.run(f"mountpoint -q {PAYLOAD} || mount -o ro /dev/vdb {PAYLOAD}")
 
     def close(self, *, keep: bool) -> None:
@@ -94,6 +96,18 @@ class Lab:
 
     def containers(self, machine: Machine) -> list[str]:
         return sorted(machine.run("podman ps --quiet --no-trunc").split())
+
+
+def since(begun: float) -> str:
+    return f"{time.monotonic() - begun:.0f} s"
+
+
+def until(test: Callable[[], bool], what: str, timeout: float = 120) -> None:
+    deadline = time.monotonic() + timeout
+    while not test():
+        if time.monotonic() > deadline:
+            raise MachineError(f"{what}: not within {timeout} s")
+        time.sleep(0.2)
 
 
 def expect(what: str, found: object, wanted: object) -> None:

@@ -51,10 +51,12 @@ class Machine:
                 return pid
         return None
 
-    def up(self) -> None:
-        """Boots, from the disk as it was left; returns when commands can be run."""
+    def up(self, *, clock: str = "", kernel: str = "") -> None:
+        """Boots, from the disk as it was left; returns when commands can be run. ``clock``: what
+        the board's clock says (2024-02-01T00:00:00); ``kernel``: more words for its command line.
+        """
         if self.pid is None:
-            self._start()
+            self._start(clock=clock, kernel=kernel)
         self._wait_for_agent(120)
 
     def remove(self) -> None:
@@ -98,7 +100,7 @@ class Machine:
         finally:
             sock.close()
 
-    def _start(self) -> None:
+    def _start(self, *, clock: str, kernel: str) -> None:
         self.dir.mkdir(parents=True, exist_ok=True)
         self._ensure_disk()
         for name in ("qmp.sock", "qga.sock"):
@@ -107,7 +109,7 @@ class Machine:
         try:
             with open(self.dir / "qemu.log", "wb") as log:
                 process = subprocess.Popen(
-                    self._command(tap),
+                    self._command(tap, clock=clock or "utc", kernel=kernel),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
@@ -133,11 +135,11 @@ class Machine:
         subprocess.run(create, check=True)
         stamp.write_text(now)
 
-    def _command(self, tap: int) -> list[str]:
+    def _command(self, tap: int, *, clock: str, kernel: str) -> list[str]:
         serial = zlib.crc32(self.name.encode())
         tail = ":".join(f"{serial >> shift & 255:02x}" for shift in (16, 8, 0))
         kernel = (
-            f"{KERNEL} vm.host={self.name} vm.net=eth0,10.0.2.15/24 "
+            f"{KERNEL} {kernel} vm.host={self.name} vm.net=eth0,10.0.2.15/24 "
             # The LAN has the default route: eth0's address is the same in every guest.
             f"vm.net=eth1,{self.address}/24,{GATEWAY} systemd.machine_id={serial:08x}{serial:024x}"
         )
@@ -146,7 +148,7 @@ class Machine:
         words = (
             f"qemu-system-x86_64 -name {self.name} -accel tcg,thread=multi,tb-size=256"
             f" -cpu Nehalem-v1 -machine q35,usb=off,vmport=off -m {MEMORY_MB} -smp {CPUS}"
-            " -nodefaults -no-user-config -display none"
+            f" -nodefaults -no-user-config -display none -rtc base={clock}"
             f" -kernel {IMAGE}/vmlinuz -initrd {IMAGE}/initrd"
             f" -chardev file,id=con,path={self.dir}/console.log,append=on -serial chardev:con"
             f" -qmp unix:{self.dir}/qmp.sock,server=on,wait=off"

@@ -3,13 +3,18 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from lab import CHECKOUT, PAYLOAD, WHEELS, Lab, acknowledged, expect
+from address_step import address
+from clock_step import clock
+from lab import CHECKOUT, PAYLOAD, WHEELS, Lab, acknowledged, expect, since, until
 from machine import Machine, MachineError
+from nfs_step import nfs, nfs_away, nfs_claims
+from no_memory_step import no_memory
 from node_step import node
+from objects import HELLO, pod
+from offline_step import offline
+from pressure_step import pressure
 
-NFS = "/srv/nfs"
 DEAF_SECONDS = 90
 """For so long systemd waits at shutdown for processes that do not hear SIGTERM."""
 SERVER_MB, AGENT_MB = 90, 70
@@ -75,7 +80,7 @@ def again(lab: Lab) -> str:
 
 def reboot(lab: Lab) -> str:
     """A real reboot: all comes back by itself, and nothing holds it up on the way down."""
-    lab.apply(_pod("deaf", node="one", script="exec sleep 3600"))
+    lab.apply(pod("deaf", node="one", script="exec sleep 3600"))
     lab.wait_for_pod("deaf")
     begun = time.monotonic()
     lab.one.reboot()
@@ -83,7 +88,7 @@ def reboot(lab: Lab) -> str:
     booted = time.monotonic() - begun
     expect("a reboot in less than systemd's last patience", booted < DEAF_SECONDS, True)
     lab.wait_for_hello()
-    return f"down and up in {booted:.0f} s, the example answered after {_since(begun)}"
+    return f"down and up in {booted:.0f} s, the example answered after {since(begun)}"
 
 
 def power_cut(lab: Lab) -> str:
@@ -94,13 +99,13 @@ def power_cut(lab: Lab) -> str:
     one.run(f"setsid {python} {PAYLOAD}/checkout/tests/machines/writer.py {prefix} "
             "</dev/null >/dev/null 2>&1 &")  # fmt: skip
     console, marker = one.dir / "console.log", f"acknowledged {prefix}-"
-    _until(lambda: len(acknowledged(console, marker)) > 50, "the API takes objects")
+    until(lambda: len(acknowledged(console, marker)) > 50, "the API takes objects")
     one.power_cut()
     made = [f"{prefix}-{number}" for number in acknowledged(console, marker)]
     begun = time.monotonic()
     lab.boot(one)
     lab.wait_for_hello()
-    took = _since(begun)
+    took = since(begun)
     found = {o["metadata"]["name"] for o in lab.get("configmaps")["items"]}
     expect("acknowledged objects that are lost", [n for n in made if n not in found], [])
     return f"{len(made)} acknowledged objects kept, the example answered after {took}"
@@ -113,107 +118,15 @@ def join(lab: Lab) -> str:
     token = lab.one.run("edgek token --only").strip()
     begun = time.monotonic()
     lab.install(two, f"EDGEK_URL=https://{lab.one.address}:6443", f"EDGEK_TOKEN={token}")
-    took = _since(begun)
+    took = since(begun)
     lab.wait_for_node("two")
     two.run(f"podman load --quiet --input {PAYLOAD}/images.tar")
-    lab.apply(_pod("far", node="two", image="edgek.io/hello:1"))
+    lab.apply(pod("far", node="two", image=HELLO))
     address = lab.wait_for_pod("far")["status"]["podIP"]
     lab.one.wait_until(
         f"curl -sf -m 5 http://{address}:8080/cgi-bin/index.cgi", timeout=60, what="far answers"
     )
     return f"install.sh took {took}"
-
-
-def nfs(lab: Lab) -> str:
-    """A hanging NFS server holds up neither the deletion of its pod nor other pods."""
-    one, two = lab.one, lab.two
-    _export(two)
-    volume = {"name": "share", "nfs": {"server": two.address, "path": NFS}}
-    script = "while :; do date > /share/beat; cat /share/file > /seen; sleep 1; done"
-    lab.apply(_pod("reader", node="one", script=script, volume=volume))
-    lab.wait_for_pod("reader")
-    see = _in_pod(one, "reader", "cat /seen")
-    one.wait_until(f'[ "$({see})" = from-two ]', timeout=60, what="the share is read in the pod")
-    two.cable(plugged=False)
-    try:
-        time.sleep(5)  # so that a read is under way that nobody answers
-        begun = time.monotonic()
-        lab.edgek("delete pod reader --grace-period=2 --timeout=120s", timeout=180)
-        deleted = _since(begun)
-        lab.apply(_pod("other", node="one", script="exec sleep 3600"))
-        lab.wait_for_pod("other", timeout=120)
-    finally:
-        two.cable(plugged=True)
-    one.wait_until("! grep ' nfs' /proc/mounts", timeout=180, what="the share is unmounted")
-    lab.wait_for_node("two")
-    return f"pod deleted in {deleted} with its NFS server gone"
-
-
-def nfs_claims(lab: Lab) -> str:
-    """Directories on a share: options, groups, a restart of edgek, read-only, archived."""
-    one, two = lab.one, lab.two
-    _export(two)
-    lab.apply(*_claim("media", two.address))
-    volume = {"name": "v", "persistentVolumeClaim": {"claimName": "media"}}
-    writer = _pod("writer", node="one", script="while :; do date > /v/beat; sleep 1; done",
-                  volume=volume)  # fmt: skip
-    writer["spec"]["securityContext"] = {"runAsUser": 1000, "fsGroup": 4321}
-    lab.apply(writer)
-    lab.wait_for_pod("writer")
-    directory = two.run(f"ls -d {NFS}/default-media-*").strip()
-    expect("the directory's owner and mode", two.run(f"stat -c %u:%g:%a {directory}").strip(),
-           "0:0:777")  # fmt: skip
-    expect("groups", "4321" in one.run(_in_pod(one, "writer", "id -G")), True)
-    expect("a file's owner", two.run(f"stat -c %u {directory}/beat").strip(), "1000")
-    mounted = one.run("grep '/volumes/nfs/v nfs4' /proc/mounts")
-    expect("options", {"noatime", "vers=4.1"} <= set(mounted.split()[3].split(",")), True)
-    before, table = lab.containers(one), one.run("grep -c ' nfs4 ' /proc/mounts")
-    one.run("systemctl restart edgek", timeout=300)
-    lab.wait_for_node("one")
-    expect("containers after a restart of edgek", lab.containers(one), before)
-    expect("mounts after it", one.run("grep -c ' nfs4 ' /proc/mounts"), table)
-    two.run(f"rm {directory}/beat")
-    two.wait_until(f"test -s {directory}/beat", timeout=30, what="the pod writes on")
-    source = {"server": two.address, "path": NFS, "readOnly": True}
-    lab.apply(_pod("looker", node="one", script="exec sleep 3600",
-                   volume={"name": "v", "nfs": source}))  # fmt: skip
-    lab.wait_for_pod("looker")
-    code, said = one.try_run(_in_pod(one, "looker", "touch /v/x"))
-    expect("writing where it is read-only", (code, "Read-only" in said), (1, True))
-    lab.edgek("delete pod writer looker --timeout=120s", timeout=180)
-    lab.edgek("delete pvc media --timeout=60s")
-    archived = f"{NFS}/archived-{directory.rpartition('/')[2]}"
-    two.wait_until(f"test -s {archived}/beat", timeout=180, what="the directory is archived")
-    one.wait_until("! grep ' nfs4 ' /proc/mounts", timeout=60, what="all is unmounted")
-    return ""
-
-
-def nfs_away(lab: Lab) -> str:
-    """A node reboots while its file server is away: it comes up, and the pod when that is back."""
-    one, two = lab.one, lab.two
-    _export(two)
-    volume = {"name": "share", "nfs": {"server": two.address, "path": NFS}}
-    script = "while :; do date > /share/beat; sleep 1; done"
-    lab.apply(_pod("waiter", node="one", script=script, volume=volume))
-    lab.wait_for_pod("waiter")
-    two.cable(plugged=False)
-    try:
-        begun = time.monotonic()
-        one.reboot(timeout=400)
-        lab.boot(one)
-        lab.wait_for_hello()
-        took = _since(begun)
-        one.wait_until(
-            "KUBECONFIG=/etc/edgek/edgek.yaml edgek get events -o json | grep -q 'MountVolume.SetUp"
-            " failed for volume .*share'", timeout=120, what="an event names the share"
-        )  # fmt: skip
-    finally:
-        two.cable(plugged=True)
-    two.run(f"rm -f {NFS}/beat")
-    waited = two.wait_until(f"test -s {NFS}/beat", timeout=240, what="the pod is back")
-    lab.edgek("delete pod waiter --timeout=120s", timeout=180)
-    lab.wait_for_node("two")
-    return f"up in {took} without the server, the pod back {waited:.0f} s after it"
 
 
 def memory(lab: Lab) -> str:
@@ -262,78 +175,17 @@ STEPS = (
     Step(name="nfs", run=nfs, needs=("install", "join")),
     Step(name="nfs-claims", run=nfs_claims, needs=("install", "join")),
     Step(name="nfs-away", run=nfs_away, needs=("install", "join")),
+    Step(name="offline", run=offline, needs=("install", "join")),
+    Step(name="pressure", run=pressure, needs=("install", "join")),
+    Step(name="address", run=address, needs=("install", "join")),
+    Step(name="clock", run=clock, needs=("install", "join")),
     Step(name="memory", run=memory, needs=("install", "join")),
+    Step(name="no-memory", run=no_memory, needs=("install",)),
     Step(name="uninstall", run=uninstall, needs=("install", "join")),
 )
 QUICK = ("install", "reboot")
 
 
-def _pod(
-    name: str,
-    *,
-    node: str,
-    image: str = "docker.io/library/busybox:1.36",
-    script: str = "",
-    volume: dict[str, Any] | None = None,
-) -> dict[str, Any]:
-    container: dict[str, Any] = {"name": "main", "image": image}
-    if script:
-        container["command"] = ["sh", "-c", script]
-    if volume:
-        container["volumeMounts"] = [{"name": volume["name"], "mountPath": f"/{volume['name']}"}]
-    spec = {"nodeName": node, "containers": [container], "volumes": [volume] if volume else []}
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name, "namespace": "default"},
-        "spec": spec,
-    }
-
-
-def _export(machine: Machine) -> None:
-    machine.run(f"mkdir -p {NFS}; echo from-{machine.name} > {NFS}/file; "
-                f"echo '{NFS} *(rw,no_root_squash,no_subtree_check)' > /etc/exports; "
-                "systemctl restart nfs-server")  # fmt: skip
-
-
-def _claim(name: str, server: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A claim of a class of directories on the share."""
-    made = {
-        "apiVersion": "storage.k8s.io/v1",
-        "kind": "StorageClass",
-        "metadata": {"name": "share"},
-        "provisioner": "edgek.io/nfs",
-        "parameters": {"server": server, "share": NFS},
-        "mountOptions": ["noatime", "nfsvers=4.1"],
-    }
-    spec = {
-        "storageClassName": "share",
-        "accessModes": ["ReadWriteMany"],
-        "resources": {"requests": {"storage": "1Mi"}},
-    }
-    metadata = {"name": name, "namespace": "default"}
-    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata}
-    return made, claim | {"spec": spec}
-
-
-def _in_pod(machine: Machine, pod: str, command: str) -> str:
-    """The command to run one in the pod's container."""
-    container = machine.run(f"podman ps --quiet --filter name=edgek_main_{pod}").strip()
-    return f"podman exec {container} {command}"
-
-
 def _rss(machine: Machine, unit: str) -> int:
     pid = machine.run(f"systemctl show --value -p MainPID {unit}").strip()
     return int(machine.run(f"awk '/VmRSS/ {{ print int($2 / 1024) }}' /proc/{pid}/status"))
-
-
-def _since(begun: float) -> str:
-    return f"{time.monotonic() - begun:.0f} s"
-
-
-def _until(test: Callable[[], bool], what: str, timeout: float = 120) -> None:
-    deadline = time.monotonic() + timeout
-    while not test():
-        if time.monotonic() > deadline:
-            raise MachineError(f"{what}: not within {timeout} s")
-        time.sleep(0.2)
