@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from agent.api.http import Ask, Endpoint, Reply, integer, json_reply
-from agent.api.stream import Handler
+from agent.api.http import PIECE, Ask, Endpoint, Reply, integer, json_reply
+from agent.api.stream import Handler, Socket
 from agent.runtime.runtime import Container
 from agent.stats.cadvisor_details import Machine
 from agent.stats.cadvisor_metrics import cadvisor_families
@@ -33,7 +33,6 @@ from edgek.api.errors import BadRequest, NotFound
 from edgek.api.meta import Obj, name, namespace, uid
 
 FILESYSTEM_SECONDS = 5.0
-MAX_LOG_FILE = 64 * 1024 * 1024
 _TRUE = ("true", "1")
 
 
@@ -226,11 +225,21 @@ def log_file(top: Path, rest: str) -> Reply:
             links = "".join(f'<a href="{_html(n)}">{_html(n)}</a>\n' for n in names)
             body = f"<!doctype html>\n<pre>\n{links}</pre>\n".encode()
             return Reply(content_type="text/html; charset=utf-8", body=body)
-        with path.open("rb") as file:
-            body = file.read(MAX_LOG_FILE)
+        return Reply(stream=(_sends(path.open("rb")), {}))
     except OSError as err:
         raise NotFound("404 page not found") from err
-    return Reply(body=body)
+
+
+def _sends(file: BinaryIO) -> Handler:
+    """A log may be larger than what the agent may use: never more than a piece is held."""
+
+    async def handle(params: Mapping[str, Any], socket: Socket) -> None:
+        with file:
+            await socket.accept()
+            while data := await asyncio.to_thread(file.read, PIECE):
+                await socket.send(data)
+
+    return handle
 
 
 def _html(text: str) -> str:

@@ -180,7 +180,9 @@ def test_a_node_shows_pods_logs_and_itself(cluster: RealCluster) -> None:
     assert raw(cluster, "nodes/node1/proxy/healthz") == "ok"
     assert "web" in raw(cluster, "nodes/node1/proxy/pods")
     assert "served\n" in raw(cluster, "nodes/node1/proxy/containerLogs/default/web/http")
-    assert "default_web_" in raw(cluster, "nodes/node1/proxy/logs/")
+    listed = raw(cluster, "nodes/node1/proxy/logs/")
+    [folder] = re.findall(r'href="(default_web_[^"]+)"', listed)
+    assert "served\n" in raw(cluster, f"nodes/node1/proxy/logs/{folder}http/0.log")
     config = json.loads(raw(cluster, "nodes/node1/proxy/configz"))
     assert config["kubeletconfig"]["maxPods"] == 110
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agent.api.http import Ask, answer
+from agent.api.http import PIECE, Ask, answer
 from agent.api.kubelet import Kubelet, log_file
 from agent.runtime.machine import Machine
 from agent.runtime.runtime import Container
@@ -17,7 +17,7 @@ from agent.stats.own_metrics import Own
 from agent.stats.rates import Rates
 from agent.stats.snapshot import CONTAINER_NAME, Collector
 from agent.stats.volumes import ClaimedVolumes
-from edgek.api.errors import NotFound
+from edgek.api.errors import ApiError, NotFound
 from edgek.api.time import parse_time
 
 POD = {"metadata": {"name": "web", "namespace": "default", "uid": "u1"}, "spec": {}}
@@ -92,13 +92,40 @@ async def test_nothing_can_be_changed(kubelet: Kubelet) -> None:
     assert (await answer(kubelet.endpoints(), asked)).status == 405
 
 
-def test_only_files_below_the_log_directory_are_read(tmp_path: Path) -> None:
+class Collecting:
+    """A stream's socket that keeps what it is sent."""
+
+    accepted = False
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+
+    async def accept(self) -> None:
+        self.accepted = True
+
+    async def send(self, data: bytes) -> None:
+        assert self.accepted
+        self.sent.append(data)
+
+    async def receive(self) -> bytes | None:
+        return None
+
+    async def refuse(self, error: ApiError) -> None:
+        raise error
+
+
+async def test_only_files_below_the_log_directory_are_read(tmp_path: Path) -> None:
     top = tmp_path / "logs"
     (top / "pod<1>").mkdir(parents=True)
-    (top / "a.log").write_text("text")
+    text = b"text" * PIECE
+    (top / "a.log").write_bytes(text)
     (tmp_path / "secret").write_text("s")
     (top / "link").symlink_to(tmp_path / "secret")
-    assert log_file(top, "a.log").body == b"text"
+    reply, socket = log_file(top, "a.log"), Collecting()
+    assert reply.stream is not None
+    await reply.stream[0](reply.stream[1], socket)
+    assert b"".join(socket.sent) == text
+    assert max(map(len, socket.sent)) <= PIECE
     listed = log_file(top, "").body.decode()
     assert '<a href="a.log">a.log</a>' in listed
     assert "pod&lt;1>/" in listed
