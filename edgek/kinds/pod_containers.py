@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from edgek.api.errors import BadRequest, InternalError
 from edgek.api.meta import Obj, get_path, name
+from edgek.kinds.pods import is_terminal
 
 _LISTS = ("containers", "initContainers", "ephemeralContainers")
 
@@ -42,6 +43,8 @@ def logged_container_id(pod: Obj, container: str, *, previous: bool) -> str:
     """The attempt whose log is meant: the current one, or the last that ended."""
     status = _status(pod, container)
     what = f'container "{container}" in pod "{name(pod)}"'
+    if status is None and is_terminal(pod):
+        raise BadRequest(f"{what} is not available")  # the node refused the pod
     if status is None:
         raise BadRequest(f"{what} is waiting to start: {_pending_reason(pod)}")
     last = get_path(status, "lastState", "terminated", "containerID", default="")

@@ -125,6 +125,8 @@ def test_a_profile_that_the_kernel_cannot_enforce_fails_the_pod(cluster: RealClu
     shows(cluster, why, "describe", "pod", "confined")
     status = cluster.json("pod", "confined")["status"]
     assert (status["phase"], status["reason"]) == ("Failed", "AppArmor")
+    said = cluster.kubectl("logs", "confined", ok=False)
+    assert 'container "main" in pod "confined" is not available' in said
 
 
 def test_capabilities_start_from_containerds_and_are_added_and_dropped(
