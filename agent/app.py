@@ -210,7 +210,8 @@ class Agent:
         tunnel = Tunnel(
             life.transport, own, by_run_uid(served, sync.parts.pods), ended=self._footprint.changed
         )
-        lease = NodeLease(life.client, own, clock=self._clock)
+        on_back = (life.registration.look_again, tunnel.dial_now)
+        lease = NodeLease(life.client, own, clock=self._clock, on_back=on_back)
         local = self._local(
             sync, served, lease=lease, registration=life.registration, feed=life.feed
         )

@@ -6,6 +6,7 @@ connections of their own and do not break with it.
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import random
@@ -86,6 +87,7 @@ class Tunnel:
         self._dialer, self._node, self._handlers, self._most = dialer, node, handlers, most
         self._ended = ended
         self._streams: Counter[str] = Counter()
+        self._now = asyncio.Event()
 
     async def run(self) -> None:
         """Connects, again and again; returns only by cancellation, which ends all streams."""
@@ -107,8 +109,18 @@ class Tunnel:
                     # Of a server that is away the Lease tells.
                     outage.failed(err, known=isinstance(err, ServiceUnavailable | Timeout))
                 # Jitter: after a restart of the server not all its agents come at once.
-                await asyncio.sleep(wait * random.uniform(0.5, 1.5))
+                await self._pause(wait * random.uniform(0.5, 1.5))
                 wait = min(wait * 2, most)
+
+    async def _pause(self, seconds: float) -> None:
+        self._now.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._now.wait()
+
+    def dial_now(self) -> None:
+        """The server is known to answer: ends a pause."""
+        self._now.set()
 
     async def _control(self, socket: WebSocket, tasks: Tasks) -> None:
         async for message in socket:

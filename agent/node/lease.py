@@ -7,6 +7,7 @@ once and for all of the agent, that the server cannot be reached, and that it ca
 
 import contextlib
 import logging
+from collections.abc import Callable
 from datetime import datetime
 
 from edgek.aio.clock import Clock
@@ -25,12 +26,18 @@ PERIOD = 10.0
 
 
 class NodeLease:
-    """``run`` renews until cancelled; an unreachable server is tried again next time."""
+    """``run`` renews until cancelled; an unreachable server is tried again next time. ``on_back``
+    are told when it answers again: their own next try may be half a minute away, for which long
+    services would leave the pods of this node out."""
 
-    def __init__(self, client: Client, node_name: str, *, clock: Clock) -> None:
+    def __init__(
+        self, client: Client, node_name: str, *, clock: Clock,
+        on_back: tuple[Callable[[], None], ...] = (),
+    ) -> None:  # fmt: skip
         self._client = client
         self._name = node_name
         self._clock = clock
+        self._on_back = on_back
         self._outage = Outage(log, "connection to the server")
         self.reachable: bool | None = None
         """Whether the last renewal was answered; None before the first."""
@@ -49,8 +56,13 @@ class NodeLease:
             await self._clock.sleep(PERIOD)
 
     def _note(self, *, reachable: bool) -> None:
-        if self.reachable is not reachable:
-            self.reachable, self.since = reachable, self._clock.now()
+        if self.reachable is reachable:
+            return
+        was_away = self.reachable is False
+        self.reachable, self.since = reachable, self._clock.now()
+        if was_away:
+            for tell in self._on_back:
+                tell()
 
     async def renew(self) -> None:
         spec: Obj = {

@@ -74,6 +74,10 @@ class Registration:
             return found
         return STARTING
 
+    def look_again(self) -> None:
+        """The server may call the node silent: it is back before our watch of it is."""
+        self._wake.set()
+
     def on_change(self, old: Obj | None, new: Obj | None) -> None:
         """An informer's handler: our Node was changed or deleted."""
         obj = new or old

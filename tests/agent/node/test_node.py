@@ -1,11 +1,15 @@
 """The node's object, its heartbeat and the checkpoint."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from agent.api.tunnel import Tunnel
 from agent.kubelet_args import KubeletArgs
 from agent.node.addresses import Addresses
 from agent.node.checkpoint import Checkpoint
@@ -19,6 +23,7 @@ from edgek.aio.tasks import Tasks
 from edgek.api.conditions import find_condition
 from edgek.api.errors import ServiceUnavailable
 from edgek.client.transport import Call
+from edgek.client.websocket import WebSocket
 from edgek.control.informer import Informers
 from edgek.kinds import LEASE, NODE
 from tests.support.memory_api import MemoryApi
@@ -175,6 +180,55 @@ async def test_the_lease_is_renewed_every_ten_seconds_and_made_again_when_it_is_
         api.remove(LEASE, "kube-node-lease", "node1")
         await asyncio.sleep(10)
         assert api.one(LEASE, "kube-node-lease", "node1") is not None
+
+
+@pytest.mark.looptime
+async def test_a_node_that_was_called_silent_is_ready_as_soon_as_its_lease_is_renewed() -> None:
+    api, clock = MemoryApi(), FakeClock()
+    own = registration(api)
+    own.started()
+
+    def down(call: Call) -> None:
+        raise ServiceUnavailable("no")
+
+    lease = NodeLease(api.client, "node1", clock=clock, on_back=(own.look_again,))
+    async with Tasks("test") as tasks:
+        tasks.spawn(lease.run(), name="lease")
+        tasks.spawn(own.run(), name="registration")
+        await asyncio.sleep(5)
+        api.before.append(down)
+        await asyncio.sleep(60)
+        node = api.one(NODE, "", "node1")
+        assert node is not None
+        silent = [c | {"status": "Unknown"} for c in node["status"]["conditions"]]
+        api.put(NODE, node | {"status": node["status"] | {"conditions": silent}})
+        api.before.clear()
+        await asyncio.sleep(10)
+        assert ready(api)[0] == "True"
+
+
+@pytest.mark.looptime
+async def test_a_pause_of_the_tunnel_ends_when_the_server_is_known_to_answer() -> None:
+    class Away:
+        tries = 0
+
+        @asynccontextmanager
+        async def websocket(self, path: str, **how: Any) -> AsyncIterator[WebSocket]:
+            self.tries += 1
+            raise ServiceUnavailable("no")
+            yield
+
+    away = Away()
+    tunnel = Tunnel(away, "node1", {})
+    async with Tasks("test") as tasks:
+        tasks.spawn(tunnel.run(), name="tunnel")
+        await asyncio.sleep(300)
+        before = away.tries
+        tunnel.dial_now()
+        await asyncio.sleep(0.1)
+        assert away.tries == before + 1
+        await asyncio.sleep(10)
+        assert away.tries <= before + 2
 
 
 @pytest.mark.looptime
