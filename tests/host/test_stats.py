@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import platform
 import re
 import subprocess
 from collections.abc import Iterator
@@ -174,6 +175,19 @@ def test_prometheus_can_scrape_the_kubelet(cluster: RealCluster) -> None:
     claim = {"namespace": "default", "persistentvolumeclaim": "kept"}
     [used] = samples(agent, "kubelet_volume_stats_used_bytes", **claim)
     assert used > 0
+
+
+def test_a_node_tells_what_it_is(cluster: RealCluster) -> None:
+    node = cluster.json("node", "node1")
+    labels, info = node["metadata"]["labels"], node["status"]["nodeInfo"]
+    assert labels["kubernetes.io/arch"] == labels["beta.kubernetes.io/arch"] == info["architecture"]
+    assert (labels["kubernetes.io/os"], labels["kubernetes.io/hostname"]) == ("linux", "node1")
+    assert info["kubeletVersion"].startswith("v1.37.")
+    assert info["kernelVersion"] == platform.release()
+    assert re.fullmatch(r"podman://\d+\.\d+\.\d+", info["containerRuntimeVersion"])
+    assert "crun" in [handler["name"] for handler in node["status"]["runtimeHandlers"]]
+    images = {name for image in node["status"]["images"] for name in image["names"]}
+    assert IMAGE in images
 
 
 def test_a_node_shows_pods_logs_and_itself(cluster: RealCluster) -> None:
