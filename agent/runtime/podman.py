@@ -48,7 +48,7 @@ from agent.runtime.runtime import (
     RuntimeVersion,
     Stream,
 )
-from agent.runtime.session import open_attach, open_exec
+from agent.runtime.session import end_of, open_attach, open_exec
 from agent.runtime.spec import HANDLER_LABEL, plan_spec, plan_update
 from agent.runtime.store_files import StoreFiles
 from edgek.aio.clock import Clock, SystemClock
@@ -227,7 +227,8 @@ class PodmanRuntime:
             return await open_exec(self._raw, container_id, command, stdin=stdin, tty=tty)
 
     async def attach(self, container_id: str, *, stdin: bool, tty: bool) -> Stream:
-        return await open_attach(self._raw, container_id, stdin=stdin, tty=tty)
+        over = end_of(container_id, inspect=self.inspect, exits=self.exits())
+        return await open_attach(self._raw, container_id, stdin=stdin, tty=tty, over=over)
 
     # Images.
 

@@ -4,15 +4,19 @@ import asyncio
 import json
 import os
 import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from agent.runtime.failure import Refused, translated
 from agent.runtime.libpod import Hijacked, Libpod
-from agent.runtime.runtime import RuntimeFailure
+from agent.runtime.runtime import Container, RuntimeFailure
+from edgek.aio.tasks import cancel_and_wait
 
 CALL_SECONDS = 15.0
+LAST_WORDS = 1.0
+"""How long nothing may come of a container that has ended."""
 HANG_UP_SECONDS = 1.0
 """For a shell to end in good order."""
 
@@ -76,6 +80,43 @@ class Session:
             return state
 
 
+class Attached(Session):
+    """Ends with its container: of one that ended just as it was attached to, Podman never says
+    so. ``over`` returns when it has ended."""
+
+    def __init__(
+        self, raw: Libpod, hijacked: Hijacked, *, path: str, tty: bool,
+        over: Coroutine[Any, Any, None],
+    ) -> None:  # fmt: skip
+        super().__init__(raw, hijacked, path=path, tty=tty)
+        self._over = asyncio.create_task(over)
+        self._heard = False
+        self._opened = asyncio.get_running_loop().time()
+
+    async def read(self) -> tuple[int, bytes] | None:
+        reading = asyncio.create_task(super().read())
+        try:
+            await asyncio.wait({reading, self._over}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({reading}, timeout=LAST_WORDS)
+            if reading.done():
+                self._heard = True
+                return reading.result()
+        finally:
+            await cancel_and_wait(reading)
+        self._check_in_time()
+        return None
+
+    def _check_in_time(self) -> None:
+        """Who came too late is told, and reads the log instead: kubectl does."""
+        age = asyncio.get_running_loop().time() - self._opened
+        if not self._heard and age < 2 * LAST_WORDS:
+            raise RuntimeFailure("the container ended before it was attached to")
+
+    async def close(self) -> None:
+        await cancel_and_wait(self._over)
+        await super().close()
+
+
 def _tell(pid: int, number: int, *, container_id: str) -> bool:
     """The command, if it is one of that container: pids are used again."""
     try:
@@ -117,10 +158,31 @@ async def open_exec(
     return Session(raw, hijacked, path=path, tty=tty)
 
 
-async def open_attach(raw: Libpod, container_id: str, *, stdin: bool, tty: bool) -> Session:
+async def end_of(
+    container_id: str, *, inspect: Callable[[str], Awaitable[Container | None]],
+    exits: AsyncIterator[str],
+) -> None:  # fmt: skip
+    """Returns when the container has ended. ``exits``: since before it was attached to."""
+    while True:
+        with suppress(RuntimeFailure):
+            found = await inspect(container_id)
+            if found is None or found.state == "exited":
+                return
+        async for ended in exits:
+            if ended in (container_id, ""):
+                break
+
+
+async def open_attach(
+    raw: Libpod, container_id: str, *, stdin: bool, tty: bool, over: Coroutine[Any, Any, None]
+) -> Attached:
     flag = str(stdin).lower()
     params = {"stream": "true", "stdin": flag, "stdout": "true", "stderr": "true"}
     path = f"/containers/{container_id}"
-    with translated("attach"):
-        hijacked = await raw.hijack(f"{path}/attach", tty=tty, params=params)
-    return Session(raw, hijacked, path=path, tty=tty)
+    try:
+        with translated("attach"):
+            hijacked = await raw.hijack(f"{path}/attach", tty=tty, params=params)
+    except BaseException:
+        over.close()
+        raise
+    return Attached(raw, hijacked, path=path, tty=tty, over=over)
