@@ -47,6 +47,8 @@ log = logging.getLogger(__name__)
 
 RETRY = timedelta(seconds=10)
 NAME_IN_USE = "is already in use"
+IN_VOLUMES = frozenset(("subPath", "subPathExpr", "recursiveReadOnly"))
+"""What of a mount makes its spec be looked for in the volume."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,15 +149,12 @@ class Launcher:
         where = place()
         around = replace(around, file_keys=await read_file_keys(container, where.volume))
         env = make_environment(pod, container, around)
-        try:
-            async with asyncio.timeout(THREAD_SECONDS):
-                spec = await in_own_thread(
-                    lambda: make_spec(
-                        pod, container, attempt=start.number, image=image, env=env, place=where
-                    )
-                )
-        except TimeoutError:  # a subPath in a volume whose server hangs
-            raise MountError(f"volumes did not answer within {THREAD_SECONDS:.0f} s") from None
+        spec = await _soon(
+            lambda: make_spec(
+                pod, container, attempt=start.number, image=image, env=env, place=where
+            ),
+            hangs=any(m.keys() & IN_VOLUMES for m in container.get("volumeMounts") or ()),
+        )
         if self.devices is not None:
             spec = self.devices.add(pod, container, spec)
         Path(spec.log_path).parent.mkdir(parents=True, exist_ok=True)
@@ -207,3 +206,14 @@ class Launcher:
             send(pod, reason, message, field_path=path)
 
         return tell
+
+
+async def _soon(make: Callable[[], ContainerSpec], *, hangs: bool) -> ContainerSpec:
+    """Without a thread where nothing is asked of a volume, whose server may hang."""
+    if not hangs:
+        return make()
+    try:
+        async with asyncio.timeout(THREAD_SECONDS):
+            return await in_own_thread(make)
+    except TimeoutError:
+        raise MountError(f"volumes did not answer within {THREAD_SECONDS:.0f} s") from None

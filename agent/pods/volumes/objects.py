@@ -8,7 +8,7 @@ from pathlib import Path
 
 from agent.pods.payload import volume_payload, write_payload
 from agent.pods.tokens import Tokens
-from agent.pods.volumes.plugin import Provided, Wanted, in_thread
+from agent.pods.volumes.plugin import Provided, Wanted
 from edgek.api.meta import Obj, get_path
 
 TYPES = ("configMap", "secret", "downwardAPI", "projected")
@@ -34,7 +34,7 @@ class ObjectVolumes:
             path.chmod(0o755)
             write_payload(path, payload, gid=group)
 
-        await in_thread(write)
+        await asyncio.to_thread(write)
         return Provided(path=path, read_only=True)
 
     async def _read_tokens(self, pod: Obj, source: Obj, path: Path) -> dict[int, bytes]:

@@ -33,7 +33,6 @@ from agent.pods.volumes.plugin import (
     VolumeError,
     VolumePlugin,
     Wanted,
-    in_thread,
 )
 from agent.pods.volumes.subpath import Bind, bind_sub_path
 from edgek.api.errors import ApiError
@@ -188,7 +187,7 @@ class Volumes:
     async def make_shm(self, pod_uid: str) -> None:
         """The pod's /dev/shm; nothing to do where it is there."""
         path = shm_dir(self.pod_dir(pod_uid))
-        await in_thread(lambda: path.mkdir(parents=True, exist_ok=True))
+        await asyncio.to_thread(path.mkdir, parents=True, exist_ok=True)
         await self._mount("shm", path, kind="tmpfs", options=SHM_OPTIONS)
 
     async def remove(self, pod_uid: str) -> None:
