@@ -70,6 +70,12 @@ def release(leases: Leases, name: str) -> Leases:
     )
 
 
+def retire(leases: Leases, name: str) -> Leases:
+    """The sandbox is gone for now: its address is the name's own as long as there are others."""
+    kept = {name: leases.held[name]} if name in leases.held else {}
+    return replace(release(leases, name), idle={**release(leases, name).idle, **kept})
+
+
 def reconcile(leases: Leases, alive: Mapping[str, str], names: Collection[str]) -> Leases:
     """After a restart: what the kernel has is held; what it has not is idle.
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from netplug import attach, names, netns, rules, wire
 from netplug.conntrack import Conntrack
-from netplug.ipam import LeaseFile, acquire, reconcile, release
+from netplug.ipam import LeaseFile, acquire, reconcile, release, retire
 from netplug.links import Links
 from netplug.model import (
     Attachment,
@@ -150,12 +150,14 @@ class Plugin:
             self._busy.remove(spec.name)
         return self._attachment(spec.name, ip)
 
-    def detach(self, name: str) -> None:
-        """The address comes free last: nobody gets it while something still leads to it."""
+    def detach(self, name: str, *, keep_address: bool = False) -> None:
+        """The address comes free last: nobody gets it while something still leads to it.
+        ``keep_address``: who is attached again under that name has it again, if it can be."""
         attach.detach(name, self._base(name))
         with self._leases.locked() as file:
             leases = file.read()
-            file.settle(release(leases, name), was=leases)
+            free = retire if keep_address else release
+            file.settle(free(leases, name), was=leases)
 
     def attachments(self) -> dict[str, Attachment]:
         """Sandboxes that are whole: namespaces, link, route and lease."""

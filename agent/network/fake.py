@@ -20,6 +20,7 @@ class FakeNetwork:
         self.sysctls: dict[str, Mapping[str, str]] = {}
         self._sandboxes: dict[str, Sandbox] = {}
         self._next = 0
+        self._kept: dict[str, str] = {}
 
     def _check(self) -> None:
         if self.fail_with:
@@ -38,19 +39,26 @@ class FakeNetwork:
             raise NetworkFailure("the node's network is not set up yet")
         if pod_uid not in self._sandboxes:
             self._next += 1
+            new = str(ipaddress.IPv4Network(self.node.pod_cidr)[self._next])
             self._sandboxes[pod_uid] = Sandbox(
                 pod_uid=pod_uid,
-                ip=str(ipaddress.IPv4Network(self.node.pod_cidr)[self._next]),
+                ip=self._kept.pop(pod_uid, new),
                 net=f"/run/edgek/pods/{pod_uid}/net",
                 ipc=f"/run/edgek/pods/{pod_uid}/ipc",
                 uts=f"/run/edgek/pods/{pod_uid}/uts",
             )
         return self._sandboxes[pod_uid]
 
-    async def detach(self, pod_uid: str) -> None:
+    async def detach(self, pod_uid: str, *, keep_address: bool = False) -> None:
         self._check()
-        self._sandboxes.pop(pod_uid, None)
+        gone = self._sandboxes.pop(pod_uid, None)
+        if gone is not None and keep_address:
+            self._kept[pod_uid] = gone.ip
         self.host_ports.pop(pod_uid, None)
+
+    def attached(self) -> list[str]:
+        """Uids of the pods that have a sandbox."""
+        return sorted(self._sandboxes)
 
     async def sandboxes(self) -> dict[str, Sandbox]:
         return dict(self._sandboxes)

@@ -127,10 +127,12 @@ class NetplugNetwork:
         spec = SandboxSpec(name=pod_uid, hostname=hostname, sysctls=sysctls or {})
         return _sandbox(await self._exclusive(pod_uid, lambda: self._plugin.attach(spec)))
 
-    async def detach(self, pod_uid: str) -> None:
+    async def detach(self, pod_uid: str, *, keep_address: bool = False) -> None:
         if pod_uid in self._host_ports:
             await self.set_host_ports(pod_uid, "", ())
-        await self._exclusive(pod_uid, lambda: self._plugin.detach(pod_uid))
+        await self._exclusive(
+            pod_uid, lambda: self._plugin.detach(pod_uid, keep_address=keep_address)
+        )
 
     async def sandboxes(self) -> dict[str, Sandbox]:
         found = await self._exclusive(_LIST, self._plugin.attachments)

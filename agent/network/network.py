@@ -54,8 +54,9 @@ class Network(Protocol):
     ) -> Sandbox:
         """Namespaces and an address for a pod; gives back the same ones when they exist."""
 
-    async def detach(self, pod_uid: str) -> None:
-        """Everything of that pod is gone afterwards; no error where nothing was."""
+    async def detach(self, pod_uid: str, *, keep_address: bool = False) -> None:
+        """Everything of that pod is gone afterwards; no error where nothing was.
+        ``keep_address``: it may come back, and is to have its address then."""
 
     async def sandboxes(self) -> dict[str, Sandbox]:
         """Those that exist and are whole, by pod uid."""

@@ -33,9 +33,9 @@ class Cleaner:
     isolation: Isolation
     log_root: Path
 
-    async def release(self, pod: Obj) -> None:
+    async def release(self, pod: Obj, *, keep_address: bool = False) -> None:
         """What a pod that is over needs no more; its containers and logs stay readable."""
-        await _insist("network", pod, lambda: self._detach(uid(pod)))
+        await _insist("network", pod, lambda: self._detach(uid(pod), keep_address=keep_address))
         await _insist("processes", pod, lambda: self.isolation.release(uid(pod)))
         await _insist("volumes", pod, lambda: self.volumes.remove(uid(pod)))
 
@@ -46,9 +46,9 @@ class Cleaner:
         logs = pod_log_dir(self.log_root, pod)
         await asyncio.to_thread(shutil.rmtree, logs, ignore_errors=True)
 
-    async def _detach(self, pod_uid: str) -> None:
+    async def _detach(self, pod_uid: str, *, keep_address: bool) -> None:
         await self.network.set_host_ports(pod_uid, "", ())
-        await self.network.detach(pod_uid)
+        await self.network.detach(pod_uid, keep_address=keep_address)
 
     async def _remove_containers(self, pod_uid: str) -> None:
         for container in self.containers.of(pod_uid):

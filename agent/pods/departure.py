@@ -47,7 +47,8 @@ class Departure:
         try:
             if memory.preparing is not None:  # or a slow mount would come after the clean-up
                 await cancel_and_wait(memory.preparing)
-            await p.cleaner.release(pod)
+            returns = memory.failure is not None and memory.failure.returns
+            await p.cleaner.release(pod, keep_address=returns)
             memory.address = memory.sandbox.ip if memory.sandbox else memory.address
             memory.sandbox, memory.prepared, memory.released = None, None, True
             memory.given_back.set()

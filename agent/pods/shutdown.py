@@ -24,6 +24,7 @@ ENDED = Failure(
     reason="Terminated",
     message="Pod was terminated in response to imminent node shutdown.",
     disruption=True,
+    returns=True,
 )
 REFUSED = Failure(reason="NodeShutdown", message="Pod was rejected as the node is shutting down.")
 NOT_READY = "node is shutting down"

@@ -89,12 +89,14 @@ class SandboxError(Exception):
 class Failure:
     """Why the agent ended a pod: status.reason and status.message. ``disruption``: the pod was
     well and the node's need ended it, which its condition DisruptionTarget says. ``rejected``:
-    the node never took it."""
+    the node never took it. ``returns``: it begins again with the machine, if the server does not
+    hear of this."""
 
     reason: str
     message: str
     disruption: bool = False
     rejected: bool = False
+    returns: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netplug.ipam import LeaseFile, Leases, acquire, reconcile, release
+from netplug.ipam import LeaseFile, Leases, acquire, reconcile, release, retire
 from netplug.model import NetplugError
 
 CIDR = "10.42.1.0/29"  # .1 to .6
@@ -48,6 +48,18 @@ def test_an_idle_lease_waits_for_its_name_until_addresses_run_out() -> None:
     for number in range(5):
         leases, ip = acquire(leases, f"q{number}", CIDR)
     assert (ip, leases.idle) == ("10.42.1.1", {})
+
+
+def test_a_retired_lease_is_its_names_own_and_others_have_it_last() -> None:
+    leases = retire(taken(3), "p0")
+    back, ip = acquire(leases, "p0", CIDR)
+    assert (ip, back.idle) == ("10.42.1.1", {})
+    order = []
+    for number in range(4):
+        leases, ip = acquire(leases, f"q{number}", CIDR)
+        order.append(ip)
+    assert order == ["10.42.1.4", "10.42.1.5", "10.42.1.6", "10.42.1.1"]
+    assert retire(leases, "unknown") == leases
 
 
 def test_the_kernel_wins_over_the_file() -> None:

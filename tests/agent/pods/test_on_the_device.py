@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.network.fake import FakeNetwork
 from agent.pods.mirrors import Mirrors
 from agent.pods.shutdown import Group, Shutdown, plan_shutdown
 from agent.pods.static import read_manifest
@@ -189,3 +190,24 @@ async def test_a_shutdown_ends_all_in_order_and_says_why(tmp_path: Path) -> None
         node.api.put(POD, make_pod("late"))
         await node.until(lambda: node.pod("late") and node.status("late")["phase"] == "Failed")
         assert node.status("late")["reason"] == "NodeShutdown"
+
+
+@looptime
+async def test_who_begins_again_after_a_shutdown_has_its_address(tmp_path: Path) -> None:
+    """With no server in reach services go by the addresses of before."""
+    clock, network, api = FakeClock(), FakeNetwork(), MemoryApi()
+    async with running_node(tmp_path, clock=clock, network=network, api=api) as node:
+        for name in ("first", "web"):
+            api.put(POD, make_pod(name))
+            await node.until(lambda name=name: node.status(name).get("podIP"))
+        pod = node.pod("web")
+        assert pod is not None
+        await Shutdown(node.sync, PERIODS, clock=clock, not_ready=str).run()
+        await node.until(lambda: network.attached() == [])
+    runtime = FakeRuntime(images=("main:1",), clock=clock)
+    async with running_node(
+        tmp_path, clock=clock, network=network, api=MemoryApi(), runtime=runtime, restored=[pod]
+    ) as node:
+        await node.until(lambda: network.attached() == ["uid-web"])
+        (sandbox,) = (await network.sandboxes()).values()
+        assert sandbox.ip == pod["status"]["podIP"]
