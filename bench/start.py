@@ -3,12 +3,14 @@
     python -m bench start [--rounds 5] [--many 100]
 
 Alternately, one at a time and ten at once: pods bound to the node as the API shows them Running,
-and the same container made by hand: its network by netplug, then Podman's create and start. Then
+and the same container made by hand, with as many mounts, variables and labels: its network by
+netplug, then Podman's create and start. Then
 ``many`` pods at once. It runs as root in the test bed, as ``python -m bench agent`` does.
 """
 
 import argparse
 import asyncio
+import contextlib
 import os
 import statistics
 import sys
@@ -38,7 +40,9 @@ def measure(cluster: RealCluster, *, rounds: int, many: int) -> None:
     for count in COUNTS:
         pods, bare = [], []
         for number in range(rounds + 1):  # the first is for warming up
+            _settle(cluster)
             pods.append(_inside(cluster.bed.server, "api", node.name, f"r{number}", str(count)))
+            _settle(cluster)
             bare.append(_inside(node, "bare", node.cgroup, f"b{number}", str(count)))
         ours, alone = statistics.median(pods[1:]), statistics.median(bare[1:])
         print(
@@ -52,6 +56,19 @@ def measure(cluster: RealCluster, *, rounds: int, many: int) -> None:
         print(
             f"{many} at once: all Running after {seconds:.1f} s, warnings: {', '.join(bad) or 'no'}"
         )
+
+
+def _settle(cluster: RealCluster) -> None:
+    """Podman cleans up for some seconds after many containers have ended."""
+    cluster.wait("cleanups end", lambda: not _cleaning())
+
+
+def _cleaning() -> bool:
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            if b"\0cleanup\0" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                return True
+    return False
 
 
 def _inside(space: Space, *argv: str) -> float:
@@ -147,13 +164,15 @@ async def by_hand(cgroup: str, prefix: str, count: int) -> float:
         folder.mkdir(parents=True, exist_ok=True)
         mounts = tuple(
             Mount(source=str(folder), target=f"/mnt/{number}", read_only=True)
-            for number in range(4)
+            for number in range(6)
         )
         wanted = ContainerSpec(
             name=name, image=BUSYBOX, entrypoint=("sleep", "100000"),
             namespaces=Namespaces(net=made.net, ipc=made.ipc, uts=made.uts),
             cgroup_parent=parent, log_path=str(folder / "log"), mounts=mounts,
-            env={f"NUMBER_{number}": "x" for number in range(8)},
+            env={f"NUMBER_{number}": "x" for number in range(9)},
+            labels={f"io.edgek.{number}": "x" * 36 for number in range(9)},
+            resources=Resources(cpu_shares=2, oom_score_adj=1000),
         )  # fmt: skip
         body = plan_spec(wanted, machine=machine, boot="bench")
         created = await raw.call("POST", "/containers/create", timeout=60, body=body)
