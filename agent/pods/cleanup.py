@@ -33,11 +33,13 @@ class Cleaner:
     isolation: Isolation
     log_root: Path
 
-    async def release(self, pod: Obj, *, keep_address: bool = False) -> None:
-        """What a pod that is over needs no more; its containers and logs stay readable."""
-        await _insist("network", pod, lambda: self._detach(uid(pod), keep_address=keep_address))
+    async def release(self, pod: Obj, *, returns: bool = False) -> None:
+        """What a pod that is over needs no more; its containers and logs stay readable. One that
+        may begin again at the next boot, with no server to ask, keeps address and files: tokens
+        are among them."""
+        await _insist("network", pod, lambda: self._detach(uid(pod), keep_address=returns))
         await _insist("processes", pod, lambda: self.isolation.release(uid(pod)))
-        await _insist("volumes", pod, lambda: self.volumes.remove(uid(pod)))
+        await _insist("volumes", pod, lambda: self.volumes.remove(uid(pod), keep_files=returns))
 
     async def remove(self, pod: Obj) -> None:
         """All the rest, after ``release``."""

@@ -48,7 +48,7 @@ class Departure:
             if memory.preparing is not None:  # or a slow mount would come after the clean-up
                 await cancel_and_wait(memory.preparing)
             returns = memory.failure is not None and memory.failure.returns
-            await p.cleaner.release(pod, keep_address=returns)
+            await p.cleaner.release(pod, returns=returns)
             memory.address = memory.sandbox.ip if memory.sandbox else memory.address
             memory.sandbox, memory.prepared, memory.released = None, None, True
             memory.given_back.set()

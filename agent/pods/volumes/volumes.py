@@ -190,8 +190,9 @@ class Volumes:
         await asyncio.to_thread(path.mkdir, parents=True, exist_ok=True)
         await self._mount("shm", path, kind="tmpfs", options=SHM_OPTIONS)
 
-    async def remove(self, pod_uid: str) -> None:
-        """Unmounts and removes everything of the pod; again, where it failed."""
+    async def remove(self, pod_uid: str, *, keep_files: bool = False) -> None:
+        """Unmounts and removes everything of the pod; again, where it failed. With ``keep_files``
+        what lies on this machine's disk stays."""
         self.tokens.forget(pod_uid)
         self._provided.pop(pod_uid, None)
         for directory in await asyncio.to_thread(_directories, self.pod_dir(pod_uid)):
@@ -199,7 +200,8 @@ class Volumes:
             if plugin is not None:
                 await plugin.tear_down(directory)
         await unmount_below(self.pod_dir(pod_uid))
-        await self._removals.run(lambda: remove_unmounted(self.pod_dir(pod_uid)))
+        if not keep_files:
+            await self._removals.run(lambda: remove_unmounted(self.pod_dir(pod_uid)))
         self._owned = {done for done in self._owned if done[0] != pod_uid}
         self._taken = {key: user for key, user in self._taken.items() if user != pod_uid}
 

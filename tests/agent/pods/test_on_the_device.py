@@ -193,8 +193,8 @@ async def test_a_shutdown_ends_all_in_order_and_says_why(tmp_path: Path) -> None
 
 
 @looptime
-async def test_who_begins_again_after_a_shutdown_has_its_address(tmp_path: Path) -> None:
-    """With no server in reach services go by the addresses of before."""
+async def test_who_begins_again_after_a_shutdown_has_its_address_and_files(tmp_path: Path) -> None:
+    """With no server in reach services go by the addresses of before, and nobody gives a token."""
     clock, network, api = FakeClock(), FakeNetwork(), MemoryApi()
     async with running_node(tmp_path, clock=clock, network=network, api=api) as node:
         for name in ("first", "web"):
@@ -202,8 +202,11 @@ async def test_who_begins_again_after_a_shutdown_has_its_address(tmp_path: Path)
             await node.until(lambda name=name: node.status(name).get("podIP"))
         pod = node.pod("web")
         assert pod is not None
+        kept = node.sync.parts.volumes.pod_dir("uid-web") / "kept"
+        kept.write_text("a token")
         await Shutdown(node.sync, PERIODS, clock=clock, not_ready=str).run()
         await node.until(lambda: network.attached() == [])
+        await asyncio.sleep(60)
     runtime = FakeRuntime(images=("main:1",), clock=clock)
     async with running_node(
         tmp_path, clock=clock, network=network, api=MemoryApi(), runtime=runtime, restored=[pod]
@@ -211,3 +214,4 @@ async def test_who_begins_again_after_a_shutdown_has_its_address(tmp_path: Path)
         await node.until(lambda: network.attached() == ["uid-web"])
         (sandbox,) = (await network.sandboxes()).values()
         assert sandbox.ip == pod["status"]["podIP"]
+        assert kept.read_text() == "a token"
