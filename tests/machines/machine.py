@@ -28,6 +28,7 @@ KERNEL = (
 )
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 MEMORY_MB = 512
+SYNC_SECONDS = 5.0
 CPUS = 2
 
 
@@ -183,7 +184,7 @@ class Machine:
         pid = self._call("guest-exec", **arguments)["pid"]
         deadline, pause = time.monotonic() + timeout, 0.02
         while True:
-            status = self._call("guest-exec-status", pid=pid)
+            status = self._status_of(pid)
             if status["exited"]:
                 break
             if time.monotonic() > deadline:
@@ -192,6 +193,13 @@ class Machine:
             pause = min(pause * 1.5, 0.5)
         out = base64.b64decode(status.get("out-data", "")).decode(errors="replace")
         return status.get("exitcode", 128 + status.get("signal", 0)), out
+
+    def _status_of(self, pid: int) -> Any:
+        """Asked once more where the answer was lost: it is kept until somebody has heard it."""
+        try:
+            return self._call("guest-exec-status", pid=pid)
+        except TimeoutError:
+            return self._call("guest-exec-status", pid=pid)
 
     def wait_until(self, command: str, *, timeout: float, what: str) -> float:
         """Runs the command until it succeeds; the seconds that took."""
@@ -241,17 +249,23 @@ class Machine:
         return answer["return"]
 
     def _connect(self, timeout: float) -> JsonSocket:
-        """A sync sent while nobody listens is lost, so callers that wait use a short timeout."""
-        sock = JsonSocket(self.dir / "qga.sock", timeout=timeout)
-        token = time.monotonic_ns() & 0x7FFFFFFF
-        try:
-            sock.send({"execute": "guest-sync", "arguments": {"id": token}})
-            while sock.receive(timeout).get("return") != token:
-                pass
-        except BaseException:
-            sock.close()
-            raise
-        return sock
+        """A sync sent while nobody listens is lost, so it is sent again and again."""
+        deadline = time.monotonic() + timeout
+        while True:
+            sock = JsonSocket(self.dir / "qga.sock", timeout=timeout)
+            token = time.monotonic_ns() & 0x7FFFFFFF
+            try:
+                sock.send({"execute": "guest-sync", "arguments": {"id": token}})
+                while sock.receive(min(timeout, SYNC_SECONDS)).get("return") != token:
+                    pass
+                return sock
+            except TimeoutError:
+                sock.close()
+                if time.monotonic() > deadline:
+                    raise
+            except BaseException:
+                sock.close()
+                raise
 
 
 def _wait_until_gone(pid: int, timeout: float = 30) -> None:

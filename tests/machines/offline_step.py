@@ -38,8 +38,8 @@ def offline(lab: Lab) -> str:
     two.wait_until(
         "edgek node status | grep -q ', reachable'", timeout=120, what="the server is seen"
     )
-    for name in ("brain", "asker"):
-        until(lambda name=name: _restarts(lab, name) == 1, f"the API knows of {name}", timeout=120)
+    for name in ("brain", "asker", "still-two"):
+        until(lambda name=name: _container(lab, name) in before, f"the API knows of {name}")
     lab.edgek("exec asker -- true")
     expect("containers once the server is back", _ours(two), before)
     expect("starts of the pod", two.run("edgek node exec brain -- cat /data/starts").split(),
@@ -120,8 +120,10 @@ def _ours(two: Machine) -> list[str]:
     return sorted(two.run(f"podman ps --quiet --no-trunc {names}").split())
 
 
-def _restarts(lab: Lab, name: str) -> int:
+def _container(lab: Lab, name: str) -> str:
+    """Its id, as the API has it."""
     try:
-        return int(lab.get(f"pod {name}")["status"]["containerStatuses"][0]["restartCount"])
+        found = lab.get(f"pod {name}")["status"]["containerStatuses"][0]["containerID"]
     except (MachineError, KeyError):
-        return -1
+        return ""
+    return str(found).rpartition("/")[2]
