@@ -14,12 +14,12 @@ import contextlib
 import os
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from bench.disk import fresh_disk
 from bench.workload import bare_pod
 from edgek.api.meta import Key
 from edgek.client.client import Client
@@ -224,10 +224,7 @@ def main(argv: Sequence[str]) -> None:
     if why := missing_need():
         print(f"start: not measured, {why}")
         return
-    with (
-        tempfile.TemporaryDirectory(prefix="edgek-bench-") as folder,
-        real_cluster(Path(folder), nodes=1) as cluster,
-    ):
+    with fresh_disk() as folder, real_cluster(folder, nodes=1) as cluster:
         measure(cluster, rounds=args.rounds, many=args.many)
 
 
