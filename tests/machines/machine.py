@@ -252,20 +252,24 @@ class Machine:
         """A sync sent while nobody listens is lost, so it is sent again and again."""
         deadline = time.monotonic() + timeout
         while True:
-            sock = JsonSocket(self.dir / "qga.sock", timeout=timeout)
-            token = time.monotonic_ns() & 0x7FFFFFFF
             try:
-                sock.send({"execute": "guest-sync", "arguments": {"id": token}})
-                while sock.receive(min(timeout, SYNC_SECONDS)).get("return") != token:
-                    pass
-                return sock
-            except TimeoutError:
-                sock.close()
+                return self._greet(min(timeout, SYNC_SECONDS))
+            except (TimeoutError, BlockingIOError):  # the second: those before us still wait
                 if time.monotonic() > deadline:
                     raise
-            except BaseException:
-                sock.close()
-                raise
+                time.sleep(0.2)
+
+    def _greet(self, timeout: float) -> JsonSocket:
+        sock = JsonSocket(self.dir / "qga.sock", timeout=timeout)
+        token = time.monotonic_ns() & 0x7FFFFFFF
+        try:
+            sock.send({"execute": "guest-sync", "arguments": {"id": token}})
+            while sock.receive(timeout).get("return") != token:
+                pass
+        except BaseException:
+            sock.close()
+            raise
+        return sock
 
 
 def _wait_until_gone(pid: int, timeout: float = 30) -> None:
