@@ -53,6 +53,7 @@ class SpdyStream:
         self.remote_ended = frame.fin
         self.ended = False
         self.broken = False
+        self._dropping = False
 
     async def read(self) -> bytes:
         """``b""`` once the client has ended it. Raises ConnectionResetError where it broke."""
@@ -84,6 +85,12 @@ class SpdyStream:
             self.break_off()
             await self._session.send(reset_frame(self.id, status))
 
+    def drop(self) -> None:
+        """Nobody reads this any more: what has come and what still comes takes no room. Without it
+        the data of streams that failed would hold up the frames that end them."""
+        self._dropping = True
+        self._forget_unread()
+
     def _check(self) -> None:
         if self.broken or self.ended:
             raise ConnectionResetError("the stream is over")
@@ -94,22 +101,27 @@ class SpdyStream:
         """How much of it is held."""
         if self.remote_ended or self.broken:
             return 0
-        if data:
-            self._unread.append(data)
         self.remote_ended = fin
         self._arrived.set()
+        if self._dropping or not data:
+            return 0
+        self._unread.append(data)
         return len(data)
 
     def break_off(self) -> None:
         self.broken = True
-        self._session.took(sum(map(len, self._unread)))
-        self._unread.clear()
+        self._forget_unread()
         self._arrived.set()
         self._session.settle(self)
 
+    def _forget_unread(self) -> None:
+        self._session.took(sum(map(len, self._unread)))
+        self._unread.clear()
+
 
 class Session:
-    """``opened`` is told of each new stream, and raises ValueError to refuse it."""
+    """``opened`` is told of each new stream, and raises ValueError to refuse it. It may start a
+    task that writes to the stream, but not write itself."""
 
     def __init__(self, connection: ByteStream, opened: Callable[[SpdyStream], None]) -> None:
         self._connection, self._opened = connection, opened
@@ -201,9 +213,11 @@ class Session:
             if len(self._streams) >= MAX_STREAMS:
                 raise ValueError("too many streams")
             self._streams[stream.id] = stream
-            # Answered before anybody writes: a client drops data of a stream without its reply.
-            await self.send(self._encoder.syn_reply(stream.id))
+            # Refused without a reply: a client who had one would go on and open its other streams.
             self._opened(stream)
+            # Answered before anybody writes, since the lock is taken without a pause and in turn:
+            # a client drops data of a stream without its reply.
+            await self.send(self._encoder.syn_reply(stream.id))
         except ValueError as err:
             log.debug("a SPDY stream is refused error=%s", err)
             self._streams.pop(stream.id, None)

@@ -11,9 +11,13 @@ from dataclasses import dataclass, field
 from edgek.aio.tasks import cancel_and_wait
 from server.endpoints.subresources.port_forward import Target, forward, read_port
 from server.request.model import ByteStream
-from server.spdy.session import Session, SpdyStream
+from server.spdy.session import MAX_STREAMS, Session, SpdyStream
 
 PAIR_SECONDS = 30.0
+MAX_PAIRS = MAX_STREAMS // 2 - 16
+"""A pair too many is refused with its first stream, which kubectl tells at once. Were it the second
+one, kubectl would leave the first open, and not end with others before we give that up
+(client-go portforward handleConnection; moby/spdystream shutdown waits for all streams)."""
 
 
 @dataclass(kw_only=True)
@@ -30,6 +34,8 @@ class _Pair:
         if getattr(self, kind) is not None:
             raise ValueError(f"two {kind} streams of one request")
         setattr(self, kind, stream)
+        if kind == "error":
+            stream.drop()  # clients have nothing to say there
         if self.data is not None and self.error is not None:
             self.complete.set()
 
@@ -54,6 +60,7 @@ class _Pair:
         for stream in (self.data, self.error):
             if stream is None or stream.broken:
                 continue
+            stream.drop()
             if broken and stream is self.data:
                 await stream.reset()
             elif not stream.ended:
@@ -78,6 +85,8 @@ class _Forwarder:
         request_id = headers.get("requestid") or str(first)
         pair = self._pairs.get(request_id)
         if pair is None:
+            if len(self._pairs) >= MAX_PAIRS:
+                raise ValueError("too many connections")
             pair = self._pairs[request_id] = _Pair(request_id=request_id, port=port)
             task = asyncio.create_task(self._serve(pair), name=f"portforward-{port}")
             self._tasks.add(task)
