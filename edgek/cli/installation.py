@@ -28,7 +28,7 @@ ENV_FILE = Path("/etc/edgek/edgek.env")
 PREFIX = Path("/opt/edgek")
 LINK = Path("/usr/local/bin/edgek")
 ROLES = ("server", "agent")
-STATE = ("server", "agent", "network")
+STATE = ("server", "agent", "network", "landing")
 """What edgek makes below its data directory; anything else there is not ours."""
 _OCTAL = re.compile(r"\\([0-7]{3})")
 STOP_SECONDS = 40.0
@@ -153,7 +153,14 @@ def remove_files(settings: Settings, *, env_file: Path = ENV_FILE) -> list[str]:
         with suppress(OSError):
             path.unlink()
     manifests = Path(settings["pod_manifest_path"])
-    for folder in (data_dir, Path(settings["log_dir"]), manifests, env_file.parent):
+    # What lies in the storage is volumes' data, which no claim has given up.
+    for folder in (
+        data_dir / "storage",
+        data_dir,
+        Path(settings["log_dir"]),
+        manifests,
+        env_file.parent,
+    ):
         with suppress(OSError):  # not empty: what is left is not ours
             folder.rmdir()
     return problems

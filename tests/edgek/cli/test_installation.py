@@ -113,6 +113,18 @@ def test_files_go_and_what_is_not_ours_stays(tmp_path: Path) -> None:
     assert installation.remove_files(settings, env_file=env_file) == []
 
 
+def test_nothing_is_left_of_a_data_directory_where_all_was_ours(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    for name in ("agent/images", "landing", "network", "storage"):
+        (data / name).mkdir(parents=True)
+    settings = {
+        "data_dir": str(data), "run_dir": str(tmp_path / "run"), "log_dir": str(tmp_path / "log"),
+        "write_kubeconfig": str(tmp_path / "k.yaml"), "pod_manifest_path": str(tmp_path / "m"),
+    }  # fmt: skip
+    assert installation.remove_files(settings, env_file=tmp_path / "etc/edgek.env") == []
+    assert not data.exists()
+
+
 @pytest.mark.host
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def test_what_is_mounted_below_is_unmounted_and_not_deleted(tmp_path: Path) -> None:
