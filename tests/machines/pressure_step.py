@@ -39,6 +39,8 @@ def pressure(lab: Lab) -> str:
     until(lambda: not _short(lab), "the pressure is over", timeout=180)
     expect("the other containers after a burst", lab.containers(two), before)
     lab.edgek("delete pod modest bystander glutton burst --grace-period=1", timeout=180)
+    two.run("rm /etc/edgek/config.yaml; systemctl restart edgek-agent", timeout=300)
+    lab.wait_for_node("two")
     return f"who ate at once ended as {why}"
 
 
