@@ -98,7 +98,7 @@ class Upkeep:
             on_problem=lambda text: self.registration.set_problem("podman answers", text),
             kill=self.service.kill,
         )
-        self.runtime.on_slow = self._watchdog.suspect
+        self.runtime.on_slow(self._watchdog.suspect)
         self.devices.on_change = self._devices_changed
         self.devices.on_problem = self._devices_wrong
         if self.devices.problem:

@@ -3,11 +3,7 @@
 All that an idle or busy node needs goes over raw connections (libpod.py): no threads, and 9 MB
 less than with podman-py in memory, which podman_images.py has for image work by hand. Errors
 are translated here once. Never calls Podman's ``version`` and ``info`` in passing: they take half a
-second, because they run other programs.
-
-How an exit is known: the pidfd of each running container fires, Podman is asked until it knows
-the exit code too (it lags by some 50 ms), and only then is the id handed out. Where Podman never
-learns it, because conmon was killed, the container counts as lost.
+second, because they run other programs. How an exit is known: ends.py.
 """
 
 import asyncio
@@ -17,8 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from agent.runtime.calls import AT_ONCE, Calls
 from agent.runtime.command import run_in_container
-from agent.runtime.exits import Exits
+from agent.runtime.ends import Ends
 from agent.runtime.failure import Refused, create_error, pull_failure, translated, with_reason
 from agent.runtime.handler_service import HandlerService
 from agent.runtime.handlers import DEFAULT, find_handlers
@@ -27,14 +24,11 @@ from agent.runtime.libpod import Libpod
 from agent.runtime.log_keeper import LogKeeper, LogLimits
 from agent.runtime.machine import Machine
 from agent.runtime.observed import (
-    from_earlier_boot,
-    lost,
     observe_created,
     observe_image,
     observe_inspected,
     observe_listed,
 )
-from agent.runtime.processes import Processes, user_of
 from agent.runtime.pulls import Activity, Progress, Pull
 from agent.runtime.reference import normalize_reference
 from agent.runtime.runtime import (
@@ -52,15 +46,8 @@ from agent.runtime.session import end_of, open_attach, open_exec
 from agent.runtime.spec import HANDLER_LABEL, plan_spec, plan_update
 from agent.runtime.store_files import StoreFiles
 from edgek.aio.clock import Clock, SystemClock
-from edgek.aio.tasks import Tasks
 
 POD_LABEL = "io.edgek.pod-uid"
-AT_ONCE = 8
-"""Short calls under way; more at a time make Podman no faster."""
-CALL_SECONDS = 60.0
-SLOW_SECONDS = 5.0
-EXIT_CODE_SECONDS = 5.0
-"""How long Podman may take to learn of an exit before the container counts as lost."""
 
 
 class PodmanRuntime:
@@ -80,61 +67,58 @@ class PodmanRuntime:
         clock: Clock | None = None,
     ) -> None:
         self._raw = Libpod(socket)
+        self._calls = Calls(self._raw)
         self._machine, self._boot, self._enter = machine, boot, enter
         self._clock = clock or SystemClock()
         self._activity = activity
-        self._slots = asyncio.Semaphore(AT_ONCE)
         self._openings = asyncio.Semaphore(AT_ONCE)
         """Of sessions, which come by the hundred: short calls do not wait behind them."""
         self._handlers = handlers
         self._programs = find_handlers()
-        self._exits = Exits()
         self._log_limits = log_limits or LogLimits()
         self._logs = LogKeeper(self._log_limits)
-        self._processes = Processes(self._process_ended)
-        self._ended: dict[str, Container] = {}
-        """What exited containers were when they were last looked at: an exit is final."""
+        self._ends = Ends(
+            self._calls, look=self._look, logs=self._logs, boot=boot, clock=self._clock
+        )
         self._handler_of: dict[str, str] = {}
         """Containers under another OCI runtime than the default one."""
-        self._learning: set[str] = set()
         self._files = StoreFiles()
         self._made: dict[str, Container] = {}
         """Containers that were created and not started yet."""
-        self.on_slow: Callable[[], None] = lambda: None
-        """Told when a call takes long, as it does where Podman hangs."""
-        self._tasks = Tasks("podman", on_error=lambda name, err: None)
 
     async def close(self) -> None:
         """Containers and Podman go on."""
-        await self._tasks.close()
-        self._processes.close()
+        await self._ends.close()
         self._logs.close()
 
     def came_back(self) -> None:
         """The service was away: tell everyone to list again."""
-        self._exits.publish("")
+        self._ends.exits.publish("")
+
+    def on_slow(self, told: Callable[[], None]) -> None:
+        """``told`` is called when a call takes long, as it does where Podman hangs."""
+        self._calls.on_slow = told
 
     # Containers.
 
     async def version(self) -> RuntimeVersion:
-        data = await self._call("GET", "/version")
+        data = await self._calls.ask("GET", "/version")
         version = str(data.get("Version") or "")
         return RuntimeVersion(name="podman", version=version, api_version=version)
 
     async def containers(self) -> list[Container]:
         filters = json.dumps({"label": [POD_LABEL]})
         params = {"all": "true", "filters": filters}
-        entries = await self._call("GET", "/containers/json", params=params)
+        entries = await self._calls.ask("GET", "/containers/json", params=params)
         listed = [observe_listed(entry) for entry in entries or ()]
-        known = {c.id for c in listed}
-        self._ended = {k: v for k, v in self._ended.items() if k in known}
+        self._ends.keep_only({c.id for c in listed})
         found = [await self._full(c) for c in listed]
         return [self._settle(c) for c in found if c is not None]
 
     async def inspect(self, container_id: str) -> Container | None:
-        if (known := self._ended.get(container_id)) is not None:
+        if (known := self._ends.known(container_id)) is not None:
             return known
-        container = await self._inspect(container_id)
+        container = await self._look(container_id)
         return None if container is None else self._settle(container)
 
     async def create(self, spec: ContainerSpec) -> str:
@@ -158,7 +142,7 @@ class PodmanRuntime:
     async def _create(self, handler: str, body: Mapping[str, Any]) -> Any:
         path = "/containers/create"
         if handler in ("", DEFAULT):
-            return await self._call("POST", path, body=body)
+            return await self._calls.ask("POST", path, body=body)
         if self._handlers is None:
             raise RuntimeFailure(f"no OCI runtime {handler!r}")
         with translated(f"POST {path} for {handler}"):
@@ -167,29 +151,29 @@ class PodmanRuntime:
     async def start(self, container_id: str) -> Container | None:
         made = self._made.pop(container_id, None)
         try:
-            await self._call("POST", f"/containers/{container_id}/start")
+            await self._calls.ask("POST", f"/containers/{container_id}/start")
         except RuntimeFailure as err:
             raise with_reason(err, "RunContainerError") from err
         if made is not None and (pid := self._files.pid(container_id)):
             started = replace(made, state="running", pid=pid, started_at=self._clock.now())
-            if self._processes.watch(container_id, pid):
+            if self._ends.watch(container_id, pid):
                 return self._settle(started)
         container = await self.inspect(container_id)
         if container is not None and container.state == "exited":
-            self._exits.publish(container_id)
+            self._ends.exits.publish(container_id)
         return container
 
     async def update(self, container_id: str, resources: Resources) -> None:
         body = plan_update(resources, machine=self._machine)
         if body:
             path = f"/containers/{container_id}/update"
-            await self._lasting("POST", path, timeout=CALL_SECONDS, body=body)  # answers no JSON
+            await self._calls.lasting("POST", path, body=body)  # answers no JSON
 
     async def stop(self, container_id: str, *, grace_seconds: int) -> None:
         path = f"/containers/{container_id}/stop"
         params = {"timeout": grace_seconds, "ignore": "true"}
         try:
-            await self._lasting("POST", path, timeout=grace_seconds + 30.0, params=params)
+            await self._calls.lasting("POST", path, timeout=grace_seconds + 30.0, params=params)
         except Refused as err:
             if err.status not in (304, 404):
                 raise
@@ -198,16 +182,16 @@ class PodmanRuntime:
         path = f"/containers/{container_id}"
         params = {"force": "true", "timeout": 0, "v": "true"}
         try:
-            await self._lasting("DELETE", path, timeout=CALL_SECONDS, params=params)
+            await self._calls.lasting("DELETE", path, params=params)
         except Refused as err:
             if err.status != 404:
                 raise
-        self._ended.pop(container_id, None)
+        self._ends.forget(container_id)
         self._made.pop(container_id, None)
         self._handler_of.pop(container_id, None)
 
     def exits(self) -> AsyncIterator[str]:
-        return self._exits.subscribe()
+        return self._ends.exits.subscribe()
 
     # Commands and sessions.
 
@@ -233,7 +217,7 @@ class PodmanRuntime:
     # Images.
 
     async def images(self) -> list[Image]:
-        return [observe_image(e) for e in await self._call("GET", "/images/json") or ()]
+        return [observe_image(e) for e in await self._calls.ask("GET", "/images/json") or ()]
 
     async def find_image(self, reference: str) -> Image | None:
         name = normalize_reference(reference)
@@ -241,7 +225,7 @@ class PodmanRuntime:
             return known
         stamp = self._files.stamp()
         try:
-            image = observe_image(await self._call("GET", f"/images/{name}/json"))
+            image = observe_image(await self._calls.ask("GET", f"/images/{name}/json"))
         except Refused as err:
             if err.status == 404:
                 return None
@@ -269,7 +253,7 @@ class PodmanRuntime:
     async def remove_image(self, image_id: str) -> None:
         for name in await self._names_of(image_id):
             try:
-                await self._call("DELETE", f"/images/{name}")
+                await self._calls.ask("DELETE", f"/images/{name}")
             except Refused as err:
                 if err.status != 404:
                     raise
@@ -279,7 +263,7 @@ class PodmanRuntime:
         with it: so name by name, the last one takes the image. One of which files are missing
         cannot be looked at, but removed."""
         try:
-            found = await self._call("GET", f"/images/{image_id}/json")
+            found = await self._calls.ask("GET", f"/images/{image_id}/json")
         except RuntimeUnavailable:
             raise
         except RuntimeFailure:
@@ -287,102 +271,34 @@ class PodmanRuntime:
         return tuple(found.get("RepoTags") or (image_id,))
 
     async def layer(self, container_id: str) -> str:
-        found = await self._call("GET", f"/containers/{container_id}/json")
+        found = await self._calls.ask("GET", f"/containers/{container_id}/json")
         driver = found.get("GraphDriver") or {}
         return str((driver.get("Data") or {}).get("UpperDir") or "")
 
     async def storage_root(self) -> str:
-        info = await self._call("GET", "/info")
+        info = await self._calls.ask("GET", "/info")
         return str((info.get("store") or {}).get("graphRoot") or "")
 
     # What is true of a container.
 
     async def _full(self, listed: Container) -> Container | None:
         """A list leaves out how an exited container ended."""
-        if listed.state != "exited" or listed.id in self._ended:
+        if listed.state != "exited" or self._ends.known(listed.id) is not None:
             return listed
-        return await self._inspect(listed.id)
+        return await self._look(listed.id)
 
     def _settle(self, container: Container) -> Container:
-        """Corrects what Podman says and keeps watch over what runs."""
-        if (known := self._ended.get(container.id)) is not None:
-            return known
-        if from_earlier_boot(container, boot=self._boot):
-            return self._remember(lost(container, at=self._clock.now()))
-        if container.state == "exited":
-            return self._remember(container)
-        if container.state == "running":
-            if handler := container.labels.get(HANDLER_LABEL):
-                self._handler_of[container.id] = handler
-            if container.log_path:
-                self._logs.keep(Path(container.log_path))
-            container = replace(container, user=user_of(container.pid))
-            if not self._processes.watch(container.id, container.pid):
-                self._process_ended(container.id)  # just now, or long ago and conmon was killed
+        container = self._ends.settle(container)
+        if container.state == "running" and (handler := container.labels.get(HANDLER_LABEL)):
+            self._handler_of[container.id] = handler
         return container
 
-    def _remember(self, container: Container) -> Container:
-        self._ended[container.id] = container
-        if container.log_path:
-            self._logs.release(Path(container.log_path))
-        return container
-
-    def _process_ended(self, container_id: str) -> None:
-        if container_id not in self._learning:
-            self._learning.add(container_id)
-            self._tasks.spawn(self._learn_exit(container_id), name=f"exit-{container_id[:12]}")
-
-    async def _learn_exit(self, container_id: str) -> None:
-        """Publishes the exit once Podman knows its code, or never will."""
+    async def _look(self, container_id: str) -> Container | None:
         try:
-            await self._wait_exited(container_id)
-            container = await self._inspect(container_id)
-            if container is not None and container.state == "running":
-                container = lost(container, at=self._clock.now())
-            if container is not None and container.state == "exited":
-                self._remember(container)
-        except (RuntimeUnavailable, Refused):
-            # Gone: who lists when Podman is back learns it then. Refused: the container is being
-            # removed under our eyes, which Podman may call a 500 ("container not known").
-            pass
-        finally:
-            self._learning.discard(container_id)
-            self._exits.publish(container_id)
-
-    async def _wait_exited(self, container_id: str) -> None:
-        """Podman lags by some 50 ms; where conmon was killed it never learns and this gives up."""
-        path, params = f"/containers/{container_id}/wait", {"interval": "20ms"}
-        try:
-            async with asyncio.timeout(EXIT_CODE_SECONDS):
-                await self._lasting("POST", path, timeout=CALL_SECONDS, params=params)
-        except (TimeoutError, Refused):
-            pass
-
-    async def _inspect(self, container_id: str) -> Container | None:
-        try:
-            data = await self._call("GET", f"/containers/{container_id}/json")
+            data = await self._calls.ask("GET", f"/containers/{container_id}/json")
         except Refused as err:
             if err.status == 404:
                 return None
             raise
         self._files.learn(data)
         return observe_inspected(data)
-
-    # Calls.
-
-    async def _lasting(self, method: str, path: str, *, timeout: float, **what: Any) -> bytes:
-        with translated(f"{method} {path}"):
-            return await self._raw.call(method, path, timeout=timeout, **what)
-
-    async def _call(
-        self, method: str, path: str, *, params: Mapping[str, Any] | None = None, body: Any = None
-    ) -> Any:
-        slow = asyncio.get_running_loop().call_later(SLOW_SECONDS, lambda: self.on_slow())
-        try:
-            async with self._slots:
-                data = await self._lasting(
-                    method, path, timeout=CALL_SECONDS, params=params, body=body
-                )
-        finally:
-            slow.cancel()
-        return json.loads(data) if data else None
