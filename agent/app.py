@@ -9,7 +9,6 @@ server in reach. At the end containers, network and Podman's containers are left
 import asyncio
 import logging
 from contextlib import AsyncExitStack
-from fractions import Fraction
 from functools import partial
 
 from agent.api.local import LocalServer
@@ -18,21 +17,20 @@ from agent.api.tunnel import Tunnel
 from agent.config import AgentConfig
 from agent.csi.build import Csi
 from agent.devices.watch import DeviceWatch
+from agent.engine import start_podman, version_of
 from agent.footprint import Footprint
 from agent.life import Life
-from agent.network import NodeNetwork
 from agent.network.kernel import NetplugNetwork
 from agent.node.addresses import Addresses
 from agent.node.checkpoint import Checkpoint
-from agent.node.cluster import CidrWatch, Cluster, learn_cluster
-from agent.node.facts import Facts, look_at_node
+from agent.node.cluster import CidrWatch, learn_cluster
+from agent.node.facts import look_at_node
 from agent.node.happened import reference
 from agent.node.join import Joining, join, keep_fresh
 from agent.node.lease import NodeLease
 from agent.node.network_feed import NetworkFeed, set_up_network
 from agent.node.overview import Overview
 from agent.node.register import Registration
-from agent.node.status import NodeSpec
 from agent.node.stopping import extend_patience, machine_stops
 from agent.offline import (
     StaticPods,
@@ -42,22 +40,15 @@ from agent.offline import (
     start_static_pods,
 )
 from agent.pods.build import build_pod_sync
-from agent.pods.etc import DnsSettings
-from agent.pods.isolation import NodeSecurity
-from agent.pods.memory import Host
 from agent.pods.shutdown import Shutdown
 from agent.pods.sync import PodSync
 from agent.pods.volumes.reclaim import build_reclaim
 from agent.runtime.cgroups import Cgroups
-from agent.runtime.handlers import find_handlers, plan_node_handlers
-from agent.runtime.log_keeper import LogLimits
 from agent.runtime.machine import look_at_machine
 from agent.runtime.pid_holder import PidHolders
-from agent.runtime.podman import PodmanRuntime
-from agent.runtime.runtime import RuntimeFailure
-from agent.runtime.service import PodmanService
 from agent.streams import Node, streams
-from agent.upkeep import Upkeep, look_for_addresses, resources_of
+from agent.upkeep import Upkeep
+from agent.values import node_network, node_spec, pod_host
 from edgek.aio.clock import Clock, SystemClock
 from edgek.aio.notify import READY, notify
 from edgek.aio.tasks import Tasks, first_of
@@ -65,8 +56,6 @@ from edgek.client.client import Client
 from edgek.client.http import HttpTransport
 from edgek.control.events import EventRecorder
 from edgek.control.informer import Informers
-from edgek.kinds.provisioned import STORAGE_DIRECTORY
-from edgek.roles import StartError
 
 log = logging.getLogger(__name__)
 
@@ -99,10 +88,8 @@ class Agent:
         self._clock = clock
         self._machine = look_at_machine()
         self.checkpoint = Checkpoint(config.home / "checkpoint", clock=clock)
-        self._pod_root = config.home / "pods"
         self.shutdown: Shutdown | None = None
         """The end of all pods in order, once there are any."""
-        self._storage_root = config.data_dir / "storage"
 
     async def run(self) -> None:
         """Until cancelled. A node that was given another podCIDR starts over with it."""
@@ -112,13 +99,16 @@ class Agent:
     async def _live(self) -> None:
         # Tasks end before what they use is closed.
         async with AsyncExitStack() as stack, Tasks("agent") as tasks:
-            service, runtime = await self._start_podman(stack, tasks)
+            service, runtime = await start_podman(
+                self.config, self._machine, stack=stack, tasks=tasks
+            )
             transport = await self._connect(stack, tasks)
             client = Client(transport, field_manager="kubelet")
-            facts = look_at_node(self.config.data_dir, runtime_version=await _version_of(runtime))
+            version = await version_of(runtime)
+            facts = look_at_node(self.config.data_dir, runtime_version=version)
             informers = Informers(client, tasks)
             devices = DeviceWatch(self.config.devices_file)
-            spec = self._node_spec(facts, devices)
+            spec = node_spec(self.config, facts, machine=self._machine, devices=devices)
             recorder = EventRecorder(client, self._clock, linger=EVENTS_LINGER)
             voice = recorder.source(COMPONENT, host=self.config.node_name)
             voice.normal(reference(self.config.node_name), "Starting", "Starting kubelet.")
@@ -132,7 +122,7 @@ class Agent:
             stack.push_async_callback(network.close)
             await set_up_network(
                 network,
-                self._node_network(cluster, spec.addresses),
+                node_network(self.config, cluster, spec.addresses),
                 told=partial(registration.set_problem, "network"),
             )
             feed = NetworkFeed(network, informers, self.checkpoint)
@@ -150,13 +140,13 @@ class Agent:
         csi = Csi(
             life.client,
             kubelet_dir=self.config.kubelet_dir,
-            pod_root=self._pod_root,
+            pod_root=self.config.pod_root,
             node_name=self.config.node_name,
             events=life.recorder.source(COMPONENT, host=self.config.node_name),
             clock=self._clock,
         )
         sync = build_pod_sync(
-            host=self._host(life.spec, life.cluster, life.feed, boot=life.service.boot),
+            host=pod_host(self.config, life, machine=self._machine),
             client=life.client,
             runtime=life.runtime,
             network=life.network,
@@ -164,9 +154,9 @@ class Agent:
             events=life.recorder.source(COMPONENT, host=self.config.node_name),
             clock=self._clock,
             tasks=life.tasks,
-            pod_root=self._pod_root,
+            pod_root=self.config.pod_root,
             holders=PidHolders(self.config.run_dir / "holders"),
-            storage_root=self._storage_root,
+            storage_root=self.config.storage_root,
             more_volumes=(csi.volumes,),
             devices=life.devices,
             parallel_pulls=self.config.kubelet.parallel_pulls,
@@ -193,7 +183,7 @@ class Agent:
             node_name=own,
             events=life.recorder.source(COMPONENT, host=own),
             home=self.config.home,
-            storage_root=self._storage_root,
+            storage_root=self.config.storage_root,
         )
         served = streams(
             Node(
@@ -243,36 +233,8 @@ class Agent:
     async def _move(self, life: Life, new: Addresses) -> None:
         """The node has another address."""
         await life.transport.replace(life.transport.access)  # the old address gets no answers
-        await life.network.setup(self._node_network(life.cluster, new))
+        await life.network.setup(node_network(self.config, life.cluster, new))
         life.feed.look_again()
-
-    async def _start_podman(
-        self, stack: AsyncExitStack, tasks: Tasks
-    ) -> tuple[PodmanService, PodmanRuntime]:
-        service = PodmanService(
-            self._machine,
-            run_dir=self.config.run_dir,
-            data_dir=self.config.home,
-            shared=(self._pod_root, self.config.kubelet_dir),
-            cgroup_root=self.config.cgroup_root,
-        )
-        await service.start()
-        stack.push_async_callback(service.stop)
-        runtime = PodmanRuntime(
-            service.socket,
-            machine=self._machine,
-            boot=service.boot,
-            enter=service.enter,
-            handlers=service.for_handlers(),
-            activity=service.activity,
-            log_limits=LogLimits(
-                max_bytes=self.config.log_max_bytes, max_files=self.config.log_max_files
-            ),
-        )
-        stack.push_async_callback(runtime.close)
-        service.on_back = runtime.came_back
-        tasks.spawn(service.run(), name="podman")
-        return service, runtime
 
     async def _connect(self, stack: AsyncExitStack, tasks: Tasks) -> HttpTransport:
         config = self.config
@@ -335,66 +297,3 @@ class Agent:
         )
         handlers = local_handlers(sync, streams=streams, overview=overview, shutdown=self.shutdown)
         return LocalServer(config.run_dir / "agent.sock", handlers)
-
-    # -- values ----------------------------------------------------------------------------
-
-    def _node_spec(self, facts: Facts, devices: DeviceWatch) -> NodeSpec:
-        addresses = look_for_addresses(self.config, facts)
-        if not addresses.ip:
-            raise StartError("this machine has no address yet; set --node-ip or bring a link up")
-        return NodeSpec(
-            name=self.config.node_name,
-            addresses=addresses,
-            facts=facts,
-            resources=resources_of(self.config, facts, devices),
-            handlers=tuple(plan_node_handlers(find_handlers(), machine=self._machine)),
-            first_labels=dict(self.config.labels),
-            taints=tuple(self.config.taint_objects()),
-            annotations={STORAGE_DIRECTORY: str(self._storage_root)},
-        )
-
-    def _node_network(self, cluster: Cluster, addresses: Addresses) -> NodeNetwork:
-        return NodeNetwork(
-            node_name=self.config.node_name,
-            node_ip=addresses.ip,
-            pod_cidr=cluster.pod_cidr,
-            cluster_cidr=cluster.cluster_cidr,
-            service_cidr=cluster.service_cidr,
-            dns_ip=cluster.cluster_dns,
-            cluster_domain=cluster.cluster_domain,
-        )
-
-    def _security(self) -> NodeSecurity:
-        return NodeSecurity(
-            unsafe_sysctls=self.config.unsafe_sysctls,
-            seccomp_default=self.config.seccomp_default,
-            seccomp_root=self.config.home / "seccomp",
-            apparmor=self._machine.apparmor,
-            user_namespaces=self._machine.user_namespaces,
-            recursive_read_only=self._machine.recursive_read_only,
-            handlers=tuple(find_handlers()),
-        )
-
-    def _host(self, spec: NodeSpec, cluster: Cluster, feed: NetworkFeed, *, boot: str) -> Host:
-        return Host(
-            node_name=self.config.node_name,
-            node_ip=spec.addresses.ip,
-            dns=DnsSettings(cluster_dns=cluster.cluster_dns, cluster_domain=cluster.cluster_domain),
-            allocatable=spec.resources.allocatable,
-            memory=Fraction(spec.facts.memory),
-            boot=boot,
-            log_root=self.config.log_dir,
-            pod_max_pids=self.config.pod_max_pids,
-            max_backoff=self.config.kubelet.max_backoff,
-            security=self._security(),
-            services=feed.services.list,
-            services_known=feed.services.known,
-            node=lambda: feed.node(self.config.node_name),
-        )
-
-
-async def _version_of(runtime: PodmanRuntime) -> str:
-    try:
-        return (await runtime.version()).version
-    except RuntimeFailure as err:
-        raise StartError(f"podman does not answer: {err}") from err

@@ -97,6 +97,16 @@ class AgentConfig:
         """What the agent keeps over a reboot."""
         return self.data_dir / "agent"
 
+    @property
+    def pod_root(self) -> Path:
+        """A directory for each pod, with its volumes."""
+        return self.home / "pods"
+
+    @property
+    def storage_root(self) -> Path:
+        """Volumes of the class local-path, which outlive pods."""
+        return self.data_dir / "storage"
+
     def taint_objects(self) -> list[Obj]:
         return [{"key": k, "effect": e} | ({"value": v} if v else {}) for k, v, e in self.taints]
 

@@ -19,7 +19,7 @@ async def clean_up(config: AgentConfig) -> list[str]:
     """Takes away all that an agent made on this machine but its data directory; for
     ``edgek uninstall``, while no agent runs. Gives back what could not be done."""
     machine = look_at_machine()
-    pod_root = config.home / "pods"
+    pod_root = config.pod_root
     service = PodmanService(
         machine,
         run_dir=config.run_dir,

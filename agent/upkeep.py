@@ -12,15 +12,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from agent.config import AgentConfig, route_address
+from agent.config import AgentConfig
 from agent.devices.watch import DeviceWatch
 from agent.network import NetworkFailure
 from agent.network.watch import AddressWatch
-from agent.node.addresses import Addresses, find_addresses
-from agent.node.facts import Facts
+from agent.node.addresses import Addresses
 from agent.node.happened import reference
 from agent.node.register import Registration
-from agent.node.resources import NodeResources, node_resources, pods_cgroup
+from agent.node.resources import pods_cgroup
 from agent.node.status import NodeSpec, node_images
 from agent.pods.image_archives import ImageArchives
 from agent.pods.sync import PodSync
@@ -37,6 +36,7 @@ from agent.runtime.runtime import RuntimeFailure
 from agent.runtime.service import PodmanService
 from agent.runtime.watchdog import Watchdog
 from agent.stats.cgroups import CgroupReader
+from agent.values import look_for_addresses, resources_of
 from edgek.aio.clock import Clock
 from edgek.control.events import Source
 
@@ -259,16 +259,3 @@ class Upkeep:
         resources = resources_of(self.config, self.facts, self.devices)
         self.sync.parts.host.allocatable = resources.allocatable
         self.registration.update(resources=resources)
-
-
-def resources_of(config: AgentConfig, facts: Facts, devices: DeviceWatch) -> NodeResources:
-    return node_resources(facts, config.kubelet, max_pods=config.max_pods, devices=devices.counts())
-
-
-def look_for_addresses(config: AgentConfig, facts: Facts) -> Addresses:
-    return find_addresses(
-        config.node_ips,
-        external=config.external_ips,
-        hostname=facts.hostname,
-        route=lambda: route_address(config.server),
-    )
