@@ -18,7 +18,6 @@ from agent.config import AgentConfig
 from agent.csi.build import Csi
 from agent.devices.watch import DeviceWatch
 from agent.engine import start_podman, version_of
-from agent.footprint import Footprint
 from agent.life import Life
 from agent.network.kernel import NetplugNetwork
 from agent.node.addresses import Addresses
@@ -50,6 +49,7 @@ from agent.streams import Node, streams
 from agent.upkeep import Upkeep
 from agent.values import node_network, node_spec, pod_host
 from edgek.aio.clock import Clock, SystemClock
+from edgek.aio.footprint import Footprint, few_arenas
 from edgek.aio.notify import READY, notify
 from edgek.aio.tasks import Tasks, first_of
 from edgek.client.client import Client
@@ -66,8 +66,8 @@ EVENTS_LINGER = 0.5
 
 async def run_agent(config: AgentConfig, stop: asyncio.Event) -> None:
     """Serves until ``stop`` is set. Raises StartError where it cannot do its job."""
-    footprint = Footprint()
-    footprint.few_arenas()
+    few_arenas()
+    footprint = Footprint(whole=not config.beside_server)
     agent = Agent(config, clock=SystemClock(), footprint=footprint)
     async with Tasks("agent") as tasks:
         stopping = tasks.spawn(stop.wait(), name="stop")

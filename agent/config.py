@@ -91,6 +91,8 @@ class AgentConfig:
     kubelet: KubeletArgs
     manifests: Path
     shutdown: tuple[Period, ...]
+    beside_server: bool
+    """In the server's process, which holds the cluster in memory."""
 
     @property
     def home(self) -> Path:
@@ -142,6 +144,7 @@ def parse_config(settings: Settings) -> AgentConfig:
         kubelet=parse_kubelet_args(settings),
         manifests=Path(settings.get("pod_manifest_path") or "/etc/edgek/manifests").absolute(),
         shutdown=parse_shutdown(settings),
+        beside_server=settings.get("beside_server", False),
     )
 
 

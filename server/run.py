@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from edgek.aio.clock import Clock, SystemClock
+from edgek.aio.footprint import Footprint
 from edgek.aio.notify import READY, notify
 from edgek.aio.tasks import Tasks
 from edgek.api.errors import ApiError
@@ -168,7 +169,8 @@ def _no_port(config: ServerConfig, err: OSError) -> UsageError:
 @asynccontextmanager
 async def listening(config: ServerConfig, api: Api, context: ssl.SSLContext) -> AsyncIterator[None]:
     """Serves the API on its port meanwhile. Raises UsageError where the port cannot be had."""
-    server = HttpServer(api.handle)
+    footprint = Footprint(whole=False)
+    server = HttpServer(api.handle, ended=footprint.changed)
     try:
         await server.listen(config.bind_address, config.port, context)
     except OSError as err:
@@ -178,6 +180,7 @@ async def listening(config: ServerConfig, api: Api, context: ssl.SSLContext) -> 
         yield
     finally:
         await server.close()
+        footprint.close()
 
 
 async def prepare_cluster(running: RunningApi, config: ServerConfig) -> None:
@@ -320,6 +323,7 @@ async def _agent(
     host = "127.0.0.1" if config.bind_address in ("0.0.0.0", "::") else config.bind_address
     mine |= {"server": f"https://{host}:{config.port}", "token": str(identity.agent_token)}
     mine |= {"token_file": None, "data_dir": str(config.data_dir)}
+    mine |= {"beside_server": True}
     await role.run(mine, stop)
 
 

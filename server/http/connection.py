@@ -34,9 +34,11 @@ as large as the largest piece for as long as the connection is open."""
 
 
 class Connections:
-    """The open ones; ``gone`` waits until there is none."""
+    """The open ones; ``gone`` waits until there is none. ``told`` is called as one ends, in
+    whatever protocol."""
 
-    def __init__(self) -> None:
+    def __init__(self, told: Callable[[], None]) -> None:
+        self._told = told
         self._open: set[Connection] = set()
         # Not a WeakSet: those of uvloop cannot be weakly referred to.
         self._transports: set[asyncio.Transport] = set()
@@ -64,6 +66,7 @@ class Connections:
         """Nothing more comes of it: it is not to be held in memory."""
         if transport is not None:
             self._transports.discard(transport)
+            self._told()
 
     def discard(self, connection: "Connection") -> None:
         self._open.discard(connection)

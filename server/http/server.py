@@ -9,6 +9,7 @@ import asyncio
 import logging
 import socket
 import ssl
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -33,15 +34,16 @@ probes put ours off: an idle node is sent nothing for this."""
 
 
 class HttpServer:
-    """Listens until closed. ``handle`` is the whole chain of filters."""
+    """Listens until closed. ``handle`` is the whole chain of filters; ``ended`` is told of each
+    connection that has ended."""
 
     def __init__(
         self, handle: Handler, *, look_seconds: float = LOOK_SECONDS,
-        gone_seconds: float = GONE_SECONDS,
+        gone_seconds: float = GONE_SECONDS, ended: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         self._look_seconds, self._gone_seconds = look_seconds, gone_seconds
         self._timer: asyncio.TimerHandle | None = None
-        self._connections = Connections()
+        self._connections = Connections(ended)
         self._upgrader = Upgrader(handle, ended=self._connections.ended)
         self._shared = Server(
             handle=handle, upgrade=self._upgrader.take_over, connections=self._connections
