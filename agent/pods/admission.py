@@ -69,6 +69,10 @@ def _system(pod: Obj) -> Failure | None:
     if get_path(pod, "spec", "os", "name", default="linux") != "linux":
         message = "Failed to admit pod as the OS field doesn't match node OS"
         return Failure(reason="PodOSNotSupported", message=message)
+    if get_path(pod, "spec", "securityContext", "supplementalGroupsPolicy") == "Strict":
+        # Podman merges the image's groups, and status.features of this node says so.
+        message = "SupplementalGroupsPolicy=Strict is not supported in this node"
+        return Failure(reason="SupplementalGroupsPolicyNotSupported", message=message)
     return None
 
 

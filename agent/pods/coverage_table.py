@@ -102,7 +102,7 @@ CONTEXTS = (
     _kept("securityContext", "fsGroup supplementalGroups",
           "with runAsGroup, those of the image are left out", SECURITY),
     _kept("securityContext", "supplementalGroupsPolicy",
-          "Strict needs runAsGroup unless the user is root or the image names a group", SECURITY),
+          "Strict: refused (SupplementalGroupsPolicyNotSupported)", ADMISSION),
     _kept("securityContext", "fsGroupChangePolicy", proof=MODES),
     _kept("securityContext", "sysctls.name sysctls.value",
           "safe ones, others by --allowed-unsafe-sysctls", SECURITY),

@@ -72,13 +72,6 @@ def _user(context: Obj, image: Image) -> str:
     if context.get("runAsNonRoot"):
         _must_not_be_root(user, image)
     own = image.user.partition(":")[0] or "0"
-    if context.get("supplementalGroupsPolicy") == "Strict" and group is None:
-        if user is None and ":" in image.user:
-            return ""  # the image names its group: nothing is looked up
-        # A user without a group is looked up in the image, and its groups there are taken over.
-        if (str(user) if user is not None else own) not in ("0", "root"):
-            raise ConfigError("supplementalGroupsPolicy Strict needs runAsGroup on this node")
-        group = 0
     if user is None and group is None:
         return ""
     who = str(user) if user is not None else own

@@ -84,7 +84,7 @@ def test_ids_and_groups_are_those_that_were_asked_for(cluster: RealCluster) -> N
         "fsGroup": 2000,
         "runAsNonRoot": True,
         "supplementalGroups": [4000],
-        "supplementalGroupsPolicy": "Strict",
+        "supplementalGroupsPolicy": "Merge",
         "seLinuxOptions": {"level": "s0:c1,c2"},
     }  # without SELinux: no effect
     run(
@@ -114,6 +114,17 @@ def test_who_must_not_be_root_is_not_and_is_told_why(cluster: RealCluster) -> No
         shows(cluster, f'Error: {why} (pod: "{pod}_default(', "describe", "pod", pod)
         [status] = cluster.json("pod", pod)["status"]["containerStatuses"]
         assert status["state"]["waiting"]["reason"] == "CreateContainerConfigError"
+
+
+def test_a_node_that_merges_groups_refuses_to_be_strict(cluster: RealCluster) -> None:
+    features = cluster.json("node", cluster.bed.nodes[0].name)["status"]["features"]
+    assert features["supplementalGroupsPolicy"] is False
+    apply(cluster, "strict", container(), securityContext={"supplementalGroupsPolicy": "Strict"})
+    shows(cluster, "SupplementalGroupsPolicy=Strict is not supported", "describe", "pod", "strict")
+    status = cluster.json("pod", "strict")["status"]
+    assert (status["phase"], status["reason"]) == (
+        "Failed", "SupplementalGroupsPolicyNotSupported"
+    )  # fmt: skip
 
 
 def test_a_profile_that_the_kernel_cannot_enforce_fails_the_pod(cluster: RealCluster) -> None:

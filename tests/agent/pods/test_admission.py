@@ -48,6 +48,9 @@ def sysctl(name: str, **spec: Any) -> Obj:
         (asking(memory="2Gi"), "OutOfmemory",
          "Node didn't have enough resource: memory, requested: 2147483648, used: 0, "
          "capacity: 1073741824"),
+        (make_pod(securityContext={"supplementalGroupsPolicy": "Strict"}),
+         "SupplementalGroupsPolicyNotSupported",
+         "SupplementalGroupsPolicy=Strict is not supported in this node"),
         (make_pod(os={"name": "windows"}), "PodOSNotSupported",
          "Failed to admit pod as the OS field doesn't match node OS"),
         (sysctl("net.core.somaxconn"), "SysctlForbidden",

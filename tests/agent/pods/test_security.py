@@ -42,9 +42,6 @@ def secured(
         ({"runAsUser": 6}, {"runAsUser": 5, "runAsGroup": 7}, "", "6:7"),
         ({"runAsGroup": 7}, {}, "app:staff", "app:7"),
         ({"runAsGroup": 7}, {}, "", "0:7"),
-        ({}, {"supplementalGroupsPolicy": "Strict"}, "", "0:0"),
-        ({}, {"supplementalGroupsPolicy": "Strict"}, "app:staff", ""),
-        ({"runAsUser": 5, "runAsGroup": 5}, {"supplementalGroupsPolicy": "Strict"}, "", "5:5"),
     ],
 )
 def test_the_user_is_the_containers_the_pods_or_the_images(
@@ -61,7 +58,6 @@ def test_the_user_is_the_containers_the_pods_or_the_images(
         ({"runAsNonRoot": True}, "0:0", "image will run as root"),
         ({"runAsNonRoot": True}, "app", "non-numeric user \\(app\\), cannot verify"),
         ({"seccompProfile": {"type": "Localhost"}}, "", "localhostProfile must be set"),
-        ({"supplementalGroupsPolicy": "Strict", "runAsUser": 5}, "", "needs runAsGroup"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_said(own: Obj, image_user: str, said: str) -> None:
