@@ -48,17 +48,13 @@ async def run_in_container(
 
 
 def plan_result(code: int, output: bytes) -> ExecResult:
-    """As a shell: 127 where the command is missing, 126 where it may not run, 128+n by signal.
-    Raises RuntimeFailure where the container does not run."""
+    """128+n by signal. Raises RuntimeFailure where the command could not be started: it is missing,
+    may not run, or the container does not. As the CRI's ExecSync with containerd."""
     if code < 0:
         return ExecResult(exit_code=128 - code, output=output)
     error = _crun_error(output) if code in _CRUN_FAILED else ""
     if not error:
         return ExecResult(exit_code=code, output=output)
-    if "executable file" in error and "not found" in error:
-        return ExecResult(exit_code=127, output=error.encode())
-    if "ermission denied" in error:
-        return ExecResult(exit_code=126, output=error.encode())
     raise RuntimeFailure(error)
 
 

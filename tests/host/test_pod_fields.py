@@ -155,6 +155,23 @@ def test_probes_that_fail_are_told_in_the_kubelets_words(cluster: RealCluster) -
     cluster.wait("nothing of it is left", lambda: len(left.stdout.split()) <= 1, 5)
 
 
+def test_a_probe_whose_command_cannot_be_started_counts_neither_way(cluster: RealCluster) -> None:
+    """As with containerd."""
+    words = "Liveness probe errored and resulted in unknown state: "
+
+    def told() -> bool:
+        found = cluster.json("events", "--field-selector", "involvedObject.name=asked-in-vain")
+        return any(
+            event["message"].startswith(words)
+            and "/nope" in event["message"]
+            and event.get("count", 1) > 1
+            for event in found["items"]
+        )
+
+    cluster.wait("it is told more than once", told, 20)
+    assert of(cluster, "asked-in-vain", "missing")["restartCount"] == 0
+
+
 def test_a_storm_of_probes_runs_a_few_at_a_time_and_makes_nobody_fail(
     cluster: RealCluster,
 ) -> None:
