@@ -60,6 +60,10 @@ def run(cluster: RealCluster, name: str, image: str = BUSYBOX) -> None:
                 "name": "main", "image": image, "imagePullPolicy": "IfNotPresent",
                 "command": ["sleep", "9999"],
                 "volumeMounts": [{"name": "own", "mountPath": "/own"}],
+                "readinessProbe": {
+                    "exec": {"command": ["test", "!", "-e", "/own/busy"]},
+                    "periodSeconds": 1, "failureThreshold": 1, "timeoutSeconds": 5,
+                },
             }],
             "volumes": [{"name": "own", "emptyDir": {}}],
         },
@@ -87,6 +91,19 @@ def start_over(cluster: RealCluster) -> None:
     cluster.wait("the agent is ready", lambda: log.read_text().count("agent is ready") > before)
 
 
+def commands_are_asked(cluster: RealCluster, name: str) -> None:
+    """A probe's command still runs, and both its answers count."""
+    node = cluster.bed.nodes[0]
+    pod_uid = cluster.json("pod", name)["metadata"]["uid"]
+    found = node.run("find", DATA, "-path", f"*{pod_uid}*/own", capture_output=True)
+    [folder] = found.stdout.split()
+    what = ("wait", f"pod/{name}", "--timeout=40s", "--for")
+    node.run("touch", f"{folder}/busy")
+    cluster.kubectl(*what, "condition=Ready=false", timeout=50)
+    node.run("rm", f"{folder}/busy")
+    cluster.kubectl(*what, "condition=Ready", timeout=50)
+
+
 def inside(cluster: RealCluster, name: str) -> str:
     return cluster.kubectl("exec", name, "--", "echo", "in").strip()
 
@@ -104,6 +121,7 @@ def test_on_a_full_store_of_images_a_new_pod_says_once_why_it_waits(cluster: Rea
     fill(cluster, leave=0)
     run(cluster, "held-up")
     told(cluster, "held-up", "Error: creating container storage: write")
+    commands_are_asked(cluster, "before")
     cluster.bed.nodes[0].run("rm", f"{STORE}/filler")
     ready(cluster, "held-up")
     about = ("events", "--field-selector", "involvedObject.name=held-up,reason=Failed")
