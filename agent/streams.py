@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from agent.stats.volumes import VolumeAt
 
 IMAGES = Path("/var/lib/containers")
-MACHINE_IDS = {"boot_id": "bootID", "machine_id": "machineID", "system_uuid": "systemUUID"}
 """The system's own storage, which the agent's Podman uses too."""
+MACHINE_IDS = {"boot_id": "bootID", "machine_id": "machineID", "system_uuid": "systemUUID"}
 
 
 @dataclass(frozen=True, kw_only=True)

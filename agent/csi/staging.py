@@ -16,7 +16,8 @@ from agent.csi.driver import Driver, Drivers
 from agent.csi.messages import STAGE_UNSTAGE
 from agent.csi.places import Places, Staged, remove_empty, remove_target
 from agent.pods.mounts import MountError, mounts_below, unmount_below
-from agent.pods.volumes.plugin import VolumeError, in_thread
+from agent.pods.threads import in_thread
+from agent.pods.volumes.plugin import VolumeError
 
 log = logging.getLogger(__name__)
 

@@ -44,8 +44,9 @@ from agent.csi.server import ServerSide
 from agent.csi.staging import Staging
 from agent.grpc.messages import Message
 from agent.pods.mounts import MountError, mounts_below, unmount_below
+from agent.pods.threads import in_thread
 from agent.pods.volumes.objects import fs_group
-from agent.pods.volumes.plugin import Provided, VolumeError, Wanted, in_thread
+from agent.pods.volumes.plugin import Provided, VolumeError, Wanted
 from edgek.aio.tasks import Tasks
 from edgek.api.errors import ServiceUnavailable
 from edgek.control.events import Source

@@ -5,7 +5,6 @@ expanded, and it may go over several lines. What a container has put into its vo
 a subPath is: no link leads out of it.
 """
 
-import asyncio
 import os
 import re
 import stat
@@ -13,7 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from agent.pods.environment import ConfigError
-from agent.pods.volumes.plugin import THREAD_SECONDS, Provided, VolumeError
+from agent.pods.threads import in_thread
+from agent.pods.volumes.plugin import Provided, VolumeError
 from agent.pods.volumes.subpath import open_beneath
 from edgek.api.meta import Obj
 
@@ -32,8 +32,7 @@ async def read_file_keys(container: Obj, volume: Callable[[str], Provided]) -> F
         return {}
     roots = {ref["volumeName"]: volume(ref["volumeName"]).path for ref in refs}
     try:
-        async with asyncio.timeout(THREAD_SECONDS):
-            return await asyncio.to_thread(_read_all, refs, roots)
+        return await in_thread(lambda: _read_all(refs, roots))
     except TimeoutError:
         raise ConfigError("couldn't parse env file: the volume does not answer") from None
     except (OSError, VolumeError) as err:

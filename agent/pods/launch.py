@@ -4,7 +4,6 @@ An outcome that is no success is a ``Waiting`` in the kubelet's words and a time
 None where a change will tell.
 """
 
-import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -27,8 +26,8 @@ from agent.pods.sources import Lookup, NotSynced
 from agent.pods.state import SandboxError, Waiting
 from agent.pods.store import Containers
 from agent.pods.termination import make_message_file, message_file
-from agent.pods.threads import in_own_thread
-from agent.pods.volumes.plugin import THREAD_SECONDS, VolumeError
+from agent.pods.threads import THREAD_SECONDS, in_thread
+from agent.pods.volumes.plugin import VolumeError
 from agent.runtime.runtime import (
     ContainerSpec,
     Image,
@@ -213,7 +212,6 @@ async def _soon(make: Callable[[], ContainerSpec], *, hangs: bool) -> ContainerS
     if not hangs:
         return make()
     try:
-        async with asyncio.timeout(THREAD_SECONDS):
-            return await in_own_thread(make)
+        return await in_thread(make)
     except TimeoutError:
         raise MountError(f"volumes did not answer within {THREAD_SECONDS:.0f} s") from None

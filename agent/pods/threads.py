@@ -1,8 +1,11 @@
 """Threads for work on files that may take minutes, or hang.
 
-Not asyncio's own: those are few on a small machine, every start of a pod needs them, and a file
-server that hangs would keep one after the other. Here each piece of work has a thread that ends
-with it. One that is given up is left behind; ``LongWork`` does not let many begin at a time.
+Which thread for what: ``asyncio.to_thread`` where all that is touched is the agent's own (its
+data, /proc, sockets); those threads are few on a small machine, every start of a pod needs them,
+and a file server that hangs would keep one after the other. Where a path leads into a volume, or
+is one that a pod or its owner chose, the work has a thread here that ends with it: ``in_thread``
+for what must be quick, and is given up if it is not; ``LongWork`` for what may go on for minutes
+(owners and modes of a whole volume), few at a time. One that is given up is left behind.
 """
 
 import asyncio
@@ -13,6 +16,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 NAME = "files"
+THREAD_SECONDS = 20.0
 MOST = 100
 """At a time, of which most must hang by then."""
 
@@ -38,6 +42,12 @@ async def in_own_thread(work: Callable[[], T]) -> T:
     if sum(thread.name == NAME for thread in threading.enumerate()) >= MOST:
         raise OSError("too many threads wait for files")
     return await asyncio.get_running_loop().run_in_executor(_OwnThread(), work)
+
+
+async def in_thread(work: Callable[[], T]) -> T:
+    """Raises TimeoutError where it takes too long: the thread is then given up."""
+    async with asyncio.timeout(THREAD_SECONDS):
+        return await in_own_thread(work)
 
 
 class LongWork:

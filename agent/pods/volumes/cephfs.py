@@ -13,9 +13,10 @@ from pathlib import Path
 
 from agent.pods.environment import data_of
 from agent.pods.mounts import MountError, missing_helper
+from agent.pods.threads import in_thread
 from agent.pods.volumes.daemons import Daemons
 from agent.pods.volumes.nfs import make_mount_point
-from agent.pods.volumes.plugin import Mounter, Provided, VolumeError, Wanted, in_thread
+from agent.pods.volumes.plugin import Mounter, Provided, VolumeError, Wanted
 from edgek.api.meta import namespace
 from edgek.kinds import SECRET
 
@@ -124,9 +125,7 @@ async def _key(wanted: Wanted, user: str) -> bytes:
     ref = wanted.source.get("secretRef") or {}
     if not ref.get("name"):
         file = Path(wanted.source.get("secretFile") or f"/etc/ceph/{user}.secret")
-        found: list[bytes] = []
-        await in_thread(lambda: found.append(file.read_bytes()))
-        return _from_file(found[0])
+        return _from_file(await in_thread(file.read_bytes))
     space = ref.get("namespace") or namespace(wanted.claim or wanted.pod)
     entries = data_of(wanted.around.lookup(SECRET, space, ref["name"]))
     if "key" not in entries:

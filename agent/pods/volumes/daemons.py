@@ -11,7 +11,8 @@ import os
 from pathlib import Path
 
 from agent.pods.mounts import mounts_below, unmount_below
-from agent.pods.volumes.plugin import Mounter, in_thread
+from agent.pods.threads import in_thread
+from agent.pods.volumes.plugin import Mounter
 from agent.runtime.cgroups import Cgroups
 
 MOUNTS = "mounts"

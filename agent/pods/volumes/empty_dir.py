@@ -6,7 +6,8 @@ As pkg/volume/emptydir. The size of one on disk is watched by eviction, not here
 from fractions import Fraction
 from pathlib import Path
 
-from agent.pods.volumes.plugin import Mounter, Provided, VolumeError, Wanted, in_thread
+from agent.pods.threads import in_thread
+from agent.pods.volumes.plugin import Mounter, Provided, VolumeError, Wanted
 from edgek.api.meta import Obj
 from edgek.api.quantity import parse_quantity, value
 from edgek.kinds.pods import containers, init_containers

@@ -8,9 +8,10 @@ import re
 from pathlib import Path
 
 from agent.pods.mounts import MountError
+from agent.pods.threads import in_thread
 from agent.pods.volumes.daemons import Daemons
 from agent.pods.volumes.nfs import make_mount_point
-from agent.pods.volumes.plugin import Provided, VolumeError, Wanted, in_thread
+from agent.pods.volumes.plugin import Provided, VolumeError, Wanted
 from edgek.api.meta import Obj, get_path, namespace
 from edgek.kinds import ENDPOINTS
 
@@ -57,8 +58,7 @@ def _options(asked: tuple[str, ...], servers: list[str], log: Path) -> tuple[str
 
 
 async def _explained(err: MountError, log: Path, servers: list[str]) -> str:
-    said: list[str] = []
-    await in_thread(lambda: said.extend(_errors(log)))
+    said = await in_thread(lambda: _errors(log))
     if not said and "Invalid option" not in str(err):
         return f"{err} (it does not say why: is glusterd running at {', '.join(servers)}?)"
     if not said:

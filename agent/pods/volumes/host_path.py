@@ -5,8 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from agent.pods.environment import ConfigError
+from agent.pods.threads import in_thread
 from agent.pods.volumes.local_path import LocalPath
-from agent.pods.volumes.plugin import Provided, Wanted, in_thread
+from agent.pods.volumes.plugin import Provided, Wanted
 
 
 class HostPath:

@@ -13,7 +13,8 @@ from pathlib import Path
 from agent.pods.image_credentials import credentials_for
 from agent.pods.images import Images, NotThere, Told
 from agent.pods.mounts import mounts_below
-from agent.pods.volumes.plugin import Pending, Provided, VolumeError, Wanted, in_thread
+from agent.pods.threads import in_thread
+from agent.pods.volumes.plugin import Pending, Provided, VolumeError, Wanted
 from agent.runtime.runtime import Runtime, RuntimeFailure
 from edgek.aio.clock import Clock
 from edgek.api.meta import Obj, uid

@@ -8,9 +8,10 @@ import stat
 from pathlib import Path
 
 from agent.pods.mounts import run_child
+from agent.pods.threads import in_thread
 from agent.pods.volumes.local_path import LocalPath
 from agent.pods.volumes.nfs import make_mount_point
-from agent.pods.volumes.plugin import Mounter, Provided, VolumeError, Wanted, in_thread
+from agent.pods.volumes.plugin import Mounter, Provided, VolumeError, Wanted
 
 DEFAULT_FS = "ext4"
 EMPTY = 2
@@ -28,16 +29,15 @@ class Local:
     async def set_up(self, wanted: Wanted) -> Provided:
         path = Path(str(wanted.source["path"]))
         await in_thread(lambda: self._local.make(wanted.volume, path))
-        kinds: list[int] = []
-        await in_thread(lambda: kinds.append(_kind(path)))
-        is_device = stat.S_ISBLK(kinds[0])
+        kind = await in_thread(lambda: _kind(path))
+        is_device = stat.S_ISBLK(kind)
         if wanted.block:
             if not is_device:
                 raise VolumeError(f"{path} is not a block device, and volumeMode is Block")
             return Provided(path=path, read_only=wanted.read_only, device=True)
         if is_device:
             return await self._mount_device(path, wanted)
-        if not stat.S_ISDIR(kinds[0]):
+        if not stat.S_ISDIR(kind):
             raise VolumeError(f"{path} is neither a directory nor a block device")
         wanted.refuse_options()
         return Provided(path=path, read_only=wanted.read_only, owned=True)

@@ -7,8 +7,9 @@ import os
 from pathlib import Path
 
 from agent.pods.mounts import mounts_below
+from agent.pods.threads import in_thread
 from agent.pods.volumes.nfs_directory import NfsDirectory, nfs_source
-from agent.pods.volumes.plugin import Mounter, Provided, Wanted, in_thread
+from agent.pods.volumes.plugin import Mounter, Provided, Wanted
 
 
 class Nfs:

@@ -11,7 +11,8 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from agent.pods.mounts import MountError, run_child, unmount_below
-from agent.pods.volumes.plugin import Mounter, in_thread
+from agent.pods.threads import in_thread
+from agent.pods.volumes.plugin import Mounter
 from edgek.api.meta import Obj, annotations, get_path
 from edgek.kinds.provisioned import NFS_DIRECTORY, ON_DELETE, SHARE, provisioned_by
 

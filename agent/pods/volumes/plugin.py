@@ -6,7 +6,6 @@ the directory: the pod may be long forgotten, so what a plugin must remember it 
 Both may take as long as they need, but never for ever; cancelling them must be harmless.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,11 +14,8 @@ from typing import Protocol
 
 from agent.pods.environment import Surroundings
 from agent.pods.state import Waiting
-from agent.pods.threads import in_own_thread
 from agent.stats.usage import Filesystem
 from edgek.api.meta import Obj, get_path
-
-THREAD_SECONDS = 20.0
 
 
 class VolumeError(Exception):
@@ -109,9 +105,3 @@ class VolumePlugin(Protocol):
 
     async def tear_down(self, directory: Path) -> None:
         """Before ``directory`` is unmounted and removed. Raises MountError to be called again."""
-
-
-async def in_thread(work: Callable[[], None]) -> None:
-    """A path of the host may lie on a server that hangs: the thread is then given up."""
-    async with asyncio.timeout(THREAD_SECONDS):
-        await in_own_thread(work)

@@ -1,6 +1,9 @@
 """Variables from files that an init container has written: what is read, what is refused."""
 
+import asyncio
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -73,3 +76,15 @@ async def test_nothing_but_a_file_inside_the_volume_is_read(tmp_path: Path) -> N
     for path in ("link", "../secret", "pipe", ".", "large"):
         with pytest.raises(ConfigError, match="couldn't parse env file"):
             await env(volume, path=path)
+
+
+async def test_a_volume_is_read_by_a_thread_of_its_own(tmp_path: Path) -> None:
+    """It may be on a server that hangs, and those of the loop are few."""
+    (tmp_path / "x.env").write_text(FILE)
+    over, few = threading.Event(), ThreadPoolExecutor(1)
+    asyncio.get_running_loop().set_default_executor(few)
+    few.submit(over.wait)
+    try:
+        assert (await env(tmp_path))["X"] == "one # two"
+    finally:
+        over.set()
