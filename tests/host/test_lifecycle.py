@@ -31,15 +31,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
         yield up
 
 
-def status(cluster: RealCluster, pod: str) -> dict[str, Any]:
-    found: dict[str, Any] = cluster.json("pod", pod)["status"]
-    return found
-
-
-def of(cluster: RealCluster, pod: str, name: str, which: str = "containerStatuses") -> Any:
-    return next((s for s in status(cluster, pod).get(which) or () if s["name"] == name), {})
-
-
 def talk(cluster: RealCluster, *argv: str, says: str, until: str, seconds: float = 30) -> str:
     """Types a line at kubectl's prompt, on a terminal; what is seen up to its answer."""
     ours, theirs = pty.openpty()
@@ -72,18 +63,18 @@ def test_kubectl_debug_looks_into_a_running_pod_and_copies_one(cluster: RealClus
         says="ps | grep '[s]leep 42''42'; echo se''en", until="seen",
     )  # fmt: skip
     assert "sleep 4242" in seen
-    assert of(cluster, "looked", "main")["restartCount"] == 0
+    assert cluster.container("looked", "main")["restartCount"] == 0
     look = ("looked", "look", "ephemeralContainerStatuses")
-    assert "running" in of(cluster, *look)["state"]
+    assert "running" in cluster.container(*look)["state"]
     assert cluster.kubectl("exec", "looked", "-c", "look", "--", "echo", "hi") == "hi\n"
     assert "4242" in cluster.kubectl("logs", "looked", "-c", "look")
     talk(
         cluster, "attach", "-it", "looked", "-c", "look", says="echo ag''ain; exit 5",
         until="again",
     )  # fmt: skip
-    cluster.wait("the shell ended", lambda: "terminated" in of(cluster, *look)["state"], 20)
-    assert of(cluster, *look)["state"]["terminated"]["exitCode"] == 5
-    assert status(cluster, "looked")["phase"] == "Running"
+    cluster.wait("the shell ended", lambda: "terminated" in cluster.container(*look)["state"], 20)
+    assert cluster.container(*look)["state"]["terminated"]["exitCode"] == 5
+    assert cluster.status("looked")["phase"] == "Running"
 
     cluster.kubectl(
         "debug", "looked", "--copy-to=copied", "--container=main", "--image-pull-policy=Never",
@@ -136,11 +127,11 @@ def test_a_resize_reaches_the_kernel_without_a_restart(cluster: RealCluster) -> 
     resources: dict[str, Any] = {"resources": {"requests": amounts, "limits": amounts}}
     apply(cluster, "sized", container(IDLE, **resources))
     ready(cluster, "sized")
-    container_id = of(cluster, "sized", "main")["containerID"].removeprefix("podman://")
+    container_id = cluster.container("sized", "main")["containerID"].removeprefix("podman://")
     assert limit_of(cluster, "sized", container_id) == 32 * 2**20
 
     def shown() -> Any:
-        return of(cluster, "sized", "main")["resources"]["limits"]["memory"]
+        return cluster.container("sized", "main")["resources"]["limits"]["memory"]
 
     for memory in ("64Mi", "24Mi"):
         resize(cluster, "sized", memory)
@@ -149,14 +140,14 @@ def test_a_resize_reaches_the_kernel_without_a_restart(cluster: RealCluster) -> 
         assert limit_of(cluster, "sized", container_id) == asked
         assert limit_of(cluster, "sized") == asked
     assert weight_of(cluster, "guaranteed") == 204
-    main = of(cluster, "sized", "main")
+    main = cluster.container("sized", "main")
     assert (main["restartCount"], main["containerID"]) == (0, f"podman://{container_id}")
-    conditions = {c["type"] for c in status(cluster, "sized")["conditions"]}
+    conditions = {c["type"] for c in cluster.status("sized")["conditions"]}
     assert "PodResizeInProgress" not in conditions
     resize(cluster, "sized", "8000Gi")
     cluster.wait(
         "told to be impossible",
-        lambda: "Infeasible" in json.dumps(status(cluster, "sized")["conditions"]), 20,
+        lambda: "Infeasible" in json.dumps(cluster.status("sized")["conditions"]), 20,
     )  # fmt: skip
     cluster.kubectl("delete", "pod", "sized", "--timeout=20s")
 
@@ -170,12 +161,12 @@ def test_what_a_pod_asks_for_as_a_whole_bounds_it_and_who_has_no_limit(
     apply(cluster, "whole", container(IDLE), container(IDLE, "own", **own), resources=whole)
     ready(cluster, "whole")
     ids = {
-        name: of(cluster, "whole", name)["containerID"].removeprefix("podman://")
+        name: cluster.container("whole", name)["containerID"].removeprefix("podman://")
         for name in ("main", "own")
     }
     assert limit_of(cluster, "whole") == limit_of(cluster, "whole", ids["main"]) == 48 * 2**20
     assert limit_of(cluster, "whole", ids["own"]) == 16 * 2**20
-    assert status(cluster, "whole")["resources"] == whole
+    assert cluster.status("whole")["resources"] == whole
     cluster.kubectl("delete", "pod", "whole", "--timeout=20s")
 
     room = int(cluster.json("node", "node1")["status"]["allocatable"]["memory"][:-2]) >> 10
@@ -188,13 +179,13 @@ def test_what_a_pod_asks_for_as_a_whole_bounds_it_and_who_has_no_limit(
     ready(cluster, "large")
     ready(cluster, "small")
     resize(cluster, "small", "512Mi")
-    told = lambda: json.dumps(status(cluster, "small")["conditions"])  # noqa: E731
+    told = lambda: json.dumps(cluster.status("small")["conditions"])  # noqa: E731
     cluster.wait("it waits", lambda: "Deferred" in told(), 20)
-    assert of(cluster, "small", "main")["allocatedResources"]["memory"] == "32Mi"
+    assert cluster.container("small", "main")["allocatedResources"]["memory"] == "32Mi"
     cluster.kubectl("delete", "pod", "large", "--timeout=20s")
-    given = lambda: of(cluster, "small", "main")["resources"]["limits"]["memory"]  # noqa: E731
+    given = lambda: cluster.container("small", "main")["resources"]["limits"]["memory"]  # noqa: E731
     cluster.wait("it has been given", lambda: given() == "512Mi", 20)
-    again = lambda: of(cluster, "small", "main")["restartCount"] == 1  # noqa: E731
+    again = lambda: cluster.container("small", "main")["restartCount"] == 1  # noqa: E731
     cluster.wait("it was restarted for it", again, 20)
     cluster.wait("it is over", lambda: "PodResize" not in told(), 20)
     cluster.kubectl("delete", "pod", "small", "--timeout=20s")
@@ -209,7 +200,7 @@ def test_a_limit_below_what_is_in_use_is_refused_not_tried(cluster: RealCluster)
         "it holds 20 MB",
         lambda: (
             "holds" in cluster.kubectl("logs", "full", ok=True)
-            if of(cluster, "full", "main").get("started")
+            if cluster.container("full", "main").get("started")
             else False
         ),
         20,
@@ -217,12 +208,12 @@ def test_a_limit_below_what_is_in_use_is_refused_not_tried(cluster: RealCluster)
     resize(cluster, "full", "8Mi")
 
     def told() -> Any:
-        found = status(cluster, "full")["conditions"]
+        found = cluster.status("full")["conditions"]
         return next((c for c in found if c["type"] == "PodResizeInProgress"), {})
 
     cluster.wait("an error", lambda: told().get("reason") == "Error", 20)
     assert "below current usage" in told()["message"]
-    assert of(cluster, "full", "main")["restartCount"] == 0
+    assert cluster.container("full", "main")["restartCount"] == 0
     cluster.kubectl("delete", "pod", "full", "--timeout=20s")
 
 
@@ -265,18 +256,18 @@ def test_a_pod_is_ready_when_its_sidecar_is_which_is_looked_after_like_the_other
     apply(cluster, "meshed", container(IDLE), initContainers=[proxy])
 
     def condition(kind: str) -> dict[str, Any]:
-        found: list[dict[str, Any]] = status(cluster, "meshed").get("conditions", [])
+        found: list[dict[str, Any]] = cluster.status("meshed").get("conditions", [])
         return next((c for c in found if c["type"] == kind), {})
 
-    cluster.wait("the main one runs", lambda: of(cluster, "meshed", "main").get("ready"), 20)
+    cluster.wait("the main one runs", lambda: cluster.container("meshed", "main").get("ready"), 20)
     assert condition("Ready")["message"] == "containers with unready status: [proxy]"
     assert condition("Initialized")["status"] == "True"
     cluster.kubectl("exec", "meshed", "-c", "proxy", "--", "touch", "/tmp/up")
     ready(cluster, "meshed")
     cluster.kubectl("exec", "meshed", "-c", "proxy", "--", "touch", "/tmp/sick")
     proxied = ("meshed", "proxy", "initContainerStatuses")
-    cluster.wait("a restart", lambda: of(cluster, *proxied)["restartCount"] == 1, 20)
-    assert of(cluster, "meshed", "main")["restartCount"] == 0
+    cluster.wait("a restart", lambda: cluster.container(*proxied)["restartCount"] == 1, 20)
+    assert cluster.container("meshed", "main")["restartCount"] == 0
     cluster.kubectl("wait", "--for=condition=Ready=false", "pod/meshed", "--timeout=20s")
     cluster.kubectl("delete", "pod", "meshed", "--timeout=20s")
 
@@ -316,7 +307,7 @@ def test_exit_codes_decide_what_is_restarted(cluster: RealCluster) -> None:
         )  # fmt: skip
 
     def code(pod: str) -> Any:
-        ended = of(cluster, pod, "ruled").get("state", {}).get("terminated", {})
+        ended = cluster.container(pod, "ruled").get("state", {}).get("terminated", {})
         return ended.get("exitCode")
 
     for action, inits in (("Restart", 1), ("RestartAllContainers", 2)):
@@ -325,8 +316,8 @@ def test_exit_codes_decide_what_is_restarted(cluster: RealCluster) -> None:
         notes = cluster.bed.nodes[0].dir / "var/log/rules"
         assert (notes / f"{action}-ruled").read_text().count("run") == 2
         assert (notes / f"{action}-init").read_text().count("run") == inits
-        assert of(cluster, pod, "other")["restartCount"] == inits - 1
-        assert status(cluster, pod)["phase"] == "Running"
+        assert cluster.container(pod, "other")["restartCount"] == inits - 1
+        assert cluster.status(pod)["phase"] == "Running"
     cluster.kubectl("delete", "pod", "restart", "restartallcontainers", "--timeout=20s")
 
 
@@ -334,7 +325,7 @@ def test_a_status_says_as_whom_and_from_what_a_container_runs(cluster: RealClust
     user: dict[str, Any] = {"securityContext": {"runAsUser": 1234, "runAsGroup": 55}}
     apply(cluster, "told", container(IDLE, **user))
     ready(cluster, "told")
-    main = of(cluster, "told", "main")
+    main = cluster.container("told", "main")
     assert main["user"]["linux"] == {"uid": 1234, "gid": 55, "supplementalGroups": [55]}
     assert "sha256:" in main["imageID"]
     (mount,) = main["volumeMounts"]

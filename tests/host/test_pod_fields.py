@@ -44,17 +44,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
         yield up
 
 
-def status(cluster: RealCluster, pod: str) -> dict[str, Any]:
-    found: dict[str, Any] = cluster.json("pod", pod)["status"]
-    return found
-
-
-def of(cluster: RealCluster, pod: str, name: str, which: str = "containerStatuses") -> Any:
-    return next((s for s in status(cluster, pod).get(which) or () if s["name"] == name), {})
-
-
 def conditions(cluster: RealCluster, pod: str) -> dict[str, dict[str, Any]]:
-    return {c["type"]: c for c in status(cluster, pod).get("conditions") or ()}
+    return {c["type"]: c for c in cluster.status(pod).get("conditions") or ()}
 
 
 def events(cluster: RealCluster, pod: str) -> set[tuple[str, str, str]]:
@@ -72,7 +63,7 @@ def said(cluster: RealCluster, pod: str) -> str:
 def test_variables_come_from_all_that_they_may_name(cluster: RealCluster) -> None:
     lines = said(cluster, "variables").splitlines()
     found = dict(line.split("=", 1) for line in lines if "=" in line)
-    now = status(cluster, "variables")
+    now = cluster.status("variables")
     node = cluster.json("node", "node1")["status"]["allocatable"]
     expected = {
         "a": None, "P_a": "one", "P_B.c": None, "P_bin": None, "pw": "over", "SECRET": "s3cret",
@@ -88,7 +79,7 @@ def test_variables_come_from_all_that_they_may_name(cluster: RealCluster) -> Non
 
 
 def test_a_pod_has_the_names_and_the_resolver_that_it_asks_for(cluster: RealCluster) -> None:
-    address = status(cluster, "variables")["podIP"]
+    address = cluster.status("variables")["podIP"]
     own = "h1.sub.default.svc.cluster.local"
     found = said(cluster, "variables")
     assert f"\n{own}\n" in found  # hostname -f
@@ -112,25 +103,25 @@ def test_a_pod_has_the_names_and_the_resolver_that_it_asks_for(cluster: RealClus
     assert host.startswith("node1\n# Kubernetes-managed hosts file (host network).\n127.0.0.1")
     assert "192.0.2.9\tfoo.lan\n" in host
     assert "nameserver 10.43.0.10\noptions ndots:5\n" in host
-    assert status(cluster, "host-name")["podIP"] == cluster.bed.nodes[0].ip
+    assert cluster.status("host-name")["podIP"] == cluster.bed.nodes[0].ip
 
 
 def test_probes_ask_by_every_way_there_is(cluster: RealCluster) -> None:
     """And the liveness probe of one that starts slowly waits for its startup probe."""
     cluster.kubectl("wait", "--for=condition=Ready", "pod/asked-web", "--timeout=40s")
-    assert of(cluster, "asked-web", "web")["restartCount"] == 0
+    assert cluster.container("asked-web", "web")["restartCount"] == 0
     refused = "connect: connection refused"
-    address = status(cluster, "asked-web")["podIP"]
+    address = cluster.status("asked-web")["podIP"]
     told = ("Unhealthy", "spec.containers{web}",
             f"Startup probe failed: dial tcp {address}:8080: {refused}")  # fmt: skip
     assert told in events(cluster, "asked-web")
 
-    ready = lambda: of(cluster, "asked-grpc", "good").get("ready")  # noqa: E731
+    ready = lambda: cluster.container("asked-grpc", "good").get("ready")  # noqa: E731
     cluster.wait("the health service serves", ready, 20)
     why = 'Readiness probe failed: service unhealthy (responded with "NOT_SERVING")'
     told = ("Unhealthy", "spec.containers{cold}", why)
     cluster.wait("another does not", lambda: told in events(cluster, "asked-grpc"), 20)
-    assert not of(cluster, "asked-grpc", "cold")["ready"]
+    assert not cluster.container("asked-grpc", "cold")["ready"]
 
 
 def test_probes_that_fail_are_told_in_the_kubelets_words(cluster: RealCluster) -> None:
@@ -140,7 +131,7 @@ def test_probes_that_fail_are_told_in_the_kubelets_words(cluster: RealCluster) -
     cluster.wait("a restart", lambda: any(r == "Killing" for r, _, _ in told()), 30)
     slow = 'Readiness probe failed: command timed out: "sleep 77" timed out after 1s'
     cluster.wait("a timeout", lambda: any(m == slow for _, _, m in told()), 20)
-    address = status(cluster, "asked-badly")["podIP"]
+    address = cluster.status("asked-badly")["podIP"]
     dial = f"dial tcp {address}:81: connect: connection refused"
     for name, message in {
         "http": f'Readiness probe failed: Get "http://{address}:81/": {dial}',
@@ -182,7 +173,7 @@ def test_a_storm_of_probes_runs_a_few_at_a_time_and_makes_nobody_fail(
         nonlocal most
         running = node.run("pgrep", "-fxc", "sleep 0.71", capture_output=True, check=False)
         most = max(most, int(running.stdout))
-        found = status(cluster, "storm").get("containerStatuses") or ()
+        found = cluster.status("storm").get("containerStatuses") or ()
         return len(found) == 10 and all(c["ready"] for c in found)
 
     cluster.wait("all are ready", all_ready, 40)
@@ -190,7 +181,7 @@ def test_a_storm_of_probes_runs_a_few_at_a_time_and_makes_nobody_fail(
         all_ready()
     assert 1 <= most <= 4
     assert "Unhealthy" not in {reason for reason, _, _ in events(cluster, "storm")}
-    assert all(c["restartCount"] == 0 for c in status(cluster, "storm")["containerStatuses"])
+    assert all(c["restartCount"] == 0 for c in cluster.status("storm")["containerStatuses"])
     cluster.kubectl("delete", "pod", "storm", "--timeout=20s")
 
 
@@ -211,11 +202,11 @@ def test_conditions_say_how_far_a_pod_is(cluster: RealCluster) -> None:
     gate = '{"status":{"conditions":[{"type":"example.com/ok","status":"True"}]}}'
     cluster.kubectl("patch", "pod", "gated", "--subresource=status", "-p", gate)
     cluster.kubectl("wait", "--for=condition=Ready", "pod/gated", "--timeout=20s")
-    pod = status(cluster, "gated")
+    pod = cluster.status("gated")
     assert (pod["qosClass"], pod["observedGeneration"]) == ("Burstable", 1)
     assert pod["hostIPs"] == [{"ip": cluster.bed.nodes[0].ip}]
     assert pod["podIPs"] == [{"ip": pod["podIP"]}]
-    classes = {p: status(cluster, p)["qosClass"] for p in ("first-port", "hooks")}
+    classes = {p: cluster.status(p)["qosClass"] for p in ("first-port", "hooks")}
     assert classes == {"first-port": "Guaranteed", "hooks": "BestEffort"}
 
 
@@ -226,7 +217,7 @@ def test_what_fails_again_and_again_waits_longer_each_time(cluster: RealCluster)
     message = "containers with incomplete status: [failing]"
     assert found["Initialized"]["message"] == message
     assert found["Ready"]["message"] == "containers with unready status: [main]"
-    init = of(cluster, "looping", "failing", "initContainerStatuses")
+    init = cluster.container("looping", "failing", "initContainerStatuses")
     assert init["lastState"]["terminated"]["exitCode"] == 1
     assert init["state"]["waiting"]["message"].partition(" restarting ")[0] in (
         "back-off 10s", "back-off 20s",
@@ -245,9 +236,9 @@ def test_a_pod_past_its_deadline_has_failed_and_keeps_its_address(cluster: RealC
     cluster.kubectl(
         "wait", "--for=jsonpath={.status.reason}=DeadlineExceeded", "pod/late", "--timeout=40s"
     )
-    over = lambda: status(cluster, "late")["phase"] == "Failed"  # noqa: E731
+    over = lambda: cluster.status("late")["phase"] == "Failed"  # noqa: E731
     cluster.wait("it has ended", over, 20)
-    pod = status(cluster, "late")
+    pod = cluster.status("late")
     message = "Pod was active on the node longer than the specified deadline"
     assert (pod["message"], bool(pod["podIP"])) == (message, True)
     assert ("DeadlineExceeded", "", message) in events(cluster, "late")
@@ -256,12 +247,12 @@ def test_a_pod_past_its_deadline_has_failed_and_keeps_its_address(cluster: RealC
 
 
 def test_hooks_sleep_and_ask_and_fail(cluster: RealCluster) -> None:
-    cluster.wait("it asked", lambda: of(cluster, "hooks", "asks").get("ready"), 30)
+    cluster.wait("it asked", lambda: cluster.container("hooks", "asks").get("ready"), 30)
     failed = ("FailedPostStartHook", "spec.containers{bad}", "PostStartHook failed")
     cluster.wait("the bad one failed", lambda: failed in events(cluster, "hooks"), 20)
     killing = ("Killing", "spec.containers{bad}", "FailedPostStartHook")
     assert killing in events(cluster, "hooks")
-    again = lambda: of(cluster, "hooks", "bad")["restartCount"] >= 1  # noqa: E731
+    again = lambda: cluster.container("hooks", "bad")["restartCount"] >= 1  # noqa: E731
     cluster.wait("it is tried again", again, 20)
 
 
@@ -270,8 +261,7 @@ def test_a_termination_message_has_an_end(cluster: RealCluster) -> None:
         "wait", "--for=jsonpath={.status.phase}=Failed", "pod/messages", "--timeout=40s"
     )
     found = {
-        s["name"]: s["state"]["terminated"]
-        for s in status(cluster, "messages")["containerStatuses"]
+        s["name"]: s["state"]["terminated"] for s in cluster.status("messages")["containerStatuses"]
     }
     assert found["file"]["message"] == "x" * 4096
     assert found["lines"]["message"] == "".join(f"{n}\n" for n in range(121, 201))
@@ -283,7 +273,7 @@ def test_a_termination_message_has_an_end(cluster: RealCluster) -> None:
 
 def test_a_container_gets_the_signal_that_it_asks_for(cluster: RealCluster) -> None:
     cluster.kubectl("wait", "--for=condition=Ready", "pod/signalled", "--timeout=30s")
-    assert of(cluster, "signalled", "main")["stopSignal"] == "SIGUSR1"
+    assert cluster.container("signalled", "main")["stopSignal"] == "SIGUSR1"
     cluster.kubectl("delete", "pod", "signalled", "--timeout=20s")
     assert (cluster.bed.nodes[0].dir / "var/log/signal/signal").read_text() == "USR1\n"
 
@@ -301,8 +291,8 @@ def test_the_node_says_no_to_what_has_no_room_on_it(cluster: RealCluster) -> Non
     cluster.kubectl("apply", "-f", "-", stdin=json.dumps(second))
     refused = {"second-port": "NodePorts", "too-large": "OutOfcpu"}
     for pod, reason in refused.items():
-        cluster.wait(f"{pod} is refused", lambda p=pod: status(cluster, p).get("reason"), 20)
-        assert status(cluster, pod)["reason"] == reason
-        assert status(cluster, pod)["message"].startswith("Pod was rejected: ")
-        assert "containerStatuses" not in status(cluster, pod)
+        cluster.wait(f"{pod} is refused", lambda p=pod: cluster.status(p).get("reason"), 20)
+        assert cluster.status(pod)["reason"] == reason
+        assert cluster.status(pod)["message"].startswith("Pod was rejected: ")
+        assert "containerStatuses" not in cluster.status(pod)
         assert reason in {r for r, _, _ in events(cluster, pod)}

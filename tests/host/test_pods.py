@@ -29,13 +29,8 @@ def sh(cluster: RealCluster, pod: str, script: str, name: str = "main") -> str:
     return cluster.kubectl("exec", pod, "-c", name, "--", "sh", "-c", script)
 
 
-def status(cluster: RealCluster, pod: str) -> dict[str, Any]:
-    found: dict[str, Any] = cluster.json("pod", pod)["status"]
-    return found
-
-
 def main_of(cluster: RealCluster, pod: str) -> dict[str, Any]:
-    found = status(cluster, pod).get("containerStatuses") or [{}]
+    found = cluster.status(pod).get("containerStatuses") or [{}]
     return dict(found[0])
 
 
@@ -70,7 +65,7 @@ def test_a_container_tells_why_it_ended(cluster: RealCluster) -> None:
     cluster.kubectl("wait", "--for=jsonpath={.status.phase}=Failed", "pod/telling", "--timeout=30s")
     found = {
         s["name"]: (s["state"]["terminated"]["exitCode"], s["state"]["terminated"].get("message"))
-        for s in status(cluster, "telling")["containerStatuses"]
+        for s in cluster.status("telling")["containerStatuses"]
     }
     assert found == {"file": (3, "by file\n"), "log": (4, "out\nby log\n"), "mute": (5, None)}
 
@@ -141,7 +136,7 @@ def test_a_pod_on_the_hosts_network_is_the_host(cluster: RealCluster) -> None:
     ready(cluster, "hostly")
     node = cluster.bed.nodes[0]
     assert cluster.curl(cluster.bed.server, f"http://{node.ip}:8099/i") == "node1\n"
-    assert status(cluster, "hostly")["podIP"] == node.ip
+    assert cluster.status("hostly")["podIP"] == node.ip
 
 
 def test_what_a_running_pod_sees_of_objects_is_kept_up_to_date(cluster: RealCluster) -> None:

@@ -90,6 +90,14 @@ class RealCluster:
     def json(self, *argv: str) -> Any:
         return json.loads(self.kubectl("get", *argv, "-o", "json"))
 
+    def status(self, pod: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.json("pod", pod)["status"]
+        return found
+
+    def container(self, pod: str, name: str, which: str = "containerStatuses") -> Any:
+        """A container's status; empty where there is none."""
+        return next((s for s in self.status(pod).get(which) or () if s["name"] == name), {})
+
     def pods(self, selector: str) -> list[Any]:
         items: list[Any] = self.json("pods", "-l", selector)["items"]
         return items
