@@ -160,7 +160,7 @@ def test_a_probe_whose_command_cannot_be_started_counts_neither_way(cluster: Rea
         )
 
     cluster.wait("it is told more than once", told, 20)
-    assert of(cluster, "asked-in-vain", "missing")["restartCount"] == 0
+    assert cluster.container("asked-in-vain", "missing")["restartCount"] == 0
 
 
 def test_a_storm_of_probes_runs_a_few_at_a_time_and_makes_nobody_fail(
