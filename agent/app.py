@@ -185,18 +185,7 @@ class Agent:
             home=self.config.home,
             storage_root=self.config.storage_root,
         )
-        served = streams(
-            Node(
-                config=self.config,
-                facts=life.spec.facts,
-                machine=self._machine,
-                runtime=life.runtime,
-                network=life.network,
-                sync=sync,
-                measure=upkeep.meter.disks,
-                clock=self._clock,
-            )
-        )
+        served = self._streams(life, sync, upkeep)
         tunnel = Tunnel(
             life.transport, own, by_run_uid(served, sync.parts.pods), ended=self._footprint.changed
         )
@@ -229,6 +218,21 @@ class Agent:
         sync.on_worked = self._footprint.changed
         self._footprint.changed()
         await first_of(life.tasks.wait(), moves.moved())
+
+    def _streams(self, life: Life, sync: PodSync, upkeep: Upkeep) -> dict[str, Handler]:
+        """What the server may ask of this node, by kind."""
+        return streams(
+            Node(
+                config=self.config,
+                facts=life.spec.facts,
+                machine=self._machine,
+                runtime=life.runtime,
+                network=life.network,
+                sync=sync,
+                measure=upkeep.meter.disks,
+                clock=self._clock,
+            )
+        )
 
     async def _move(self, life: Life, new: Addresses) -> None:
         """The node has another address."""

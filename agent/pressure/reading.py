@@ -36,9 +36,6 @@ class Reader:
                 continue
         return found
 
-    def memory_capacity(self) -> int:
-        return parse_meminfo((self.proc / "meminfo").read_text()).get("MemTotal", 0)
-
     def dedicated_image_fs(self) -> bool:
         """Whether images lie on another filesystem than all else."""
         try:

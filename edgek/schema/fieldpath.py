@@ -15,10 +15,6 @@ _KINDS = "fkvi"
 _MAX_DEPTH = 128
 
 
-def field_element(name: str) -> str:
-    return "f:" + name
-
-
 def value_element(value: Any) -> str:
     return "v:" + _go_json(value)
 
