@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.images import BUSYBOX
 from tests.support.leaks import returns_to, settled
-from tests.support.real_cluster import ROOT, RealCluster, real_cluster
+from tests.support.real_cluster import RealCluster, real_cluster, start_program
 from tests.support.testbed import Space, missing_need
 
 pytestmark = [
@@ -133,8 +133,8 @@ def test_on_a_full_store_of_images_a_new_pod_says_once_why_it_waits(cluster: Rea
 
 
 def test_an_image_there_is_no_room_for_is_pulled_when_there_is(cluster: RealCluster) -> None:
-    command = (ROOT / ".venv/bin/python", "-m", "tests.support.bad_registry", REGISTRY, str(LAYER))
-    registry = cluster.bed.switch.popen(*command, cwd=ROOT)
+    bad = "tests.support.bad_registry"
+    registry = start_program(cluster.bed.switch, bad, REGISTRY, str(LAYER))
     try:
         fill(cluster, leave=LAYER // 2)
         run(cluster, "large", f"{REGISTRY}/ok/app:1")

@@ -5,8 +5,6 @@ The pods of asked_of_a_pod.yaml are made at once; each test looks at what came o
 
 import contextlib
 import json
-import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from subprocess import PIPE
@@ -14,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.real_cluster import ROOT, RealCluster, real_cluster
+from tests.support.real_cluster import RealCluster, real_cluster, start_program
 from tests.support.testbed import Space, missing_need
 
 ASKED = Path(__file__).parent / "asked_of_a_pod.yaml"
@@ -28,9 +26,9 @@ pytestmark = [
 @contextlib.contextmanager
 def probed(node: Space) -> Iterator[None]:
     """Somebody on the node who answers probes."""
-    command = [sys.executable, "-m", "tests.support.probe_peer", "7444", "7443"]
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with node.popen(*command, env=env, stdin=PIPE, stdout=PIPE) as peer:
+    ports = ("7444", "7443")
+    peer = start_program(node, "tests.support.probe_peer", *ports, stdin=PIPE, stdout=PIPE)
+    with peer:
         assert peer.stdout is not None
         assert peer.stdout.readline() == b"up\n"
         yield

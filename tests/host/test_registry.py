@@ -12,7 +12,7 @@ import pytest
 
 from edgek.pki.certificates import Profile, new_ca, new_pair
 from tests.support.images import BUSYBOX, HELLO_1
-from tests.support.real_cluster import ROOT, RealCluster, real_cluster
+from tests.support.real_cluster import RealCluster, real_cluster, start_program
 from tests.support.testbed import Space, missing_need, wait_for
 
 WHY_NOT = missing_need() or (
@@ -103,8 +103,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
         folder.mkdir()
         (folder / "htpasswd").write_text(HTPASSWD)
         write_certificates(folder, up.bed.nodes[1])
-        bad = (ROOT / ".venv/bin/python", "-m", "tests.support.bad_registry", BAD, "1")
-        up.processes[BAD] = up.bed.switch.popen(*bad, cwd=ROOT)
+        bad = "tests.support.bad_registry"
+        up.processes[BAD] = start_program(up.bed.switch, bad, BAD, "1")
         for address in (OPEN, LOCKED, SECURE):
             file = folder / f"{address}.yml"
             file.write_text(config(folder, address))

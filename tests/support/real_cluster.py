@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -138,6 +139,12 @@ class RealCluster:
                 )  # fmt: skip
                 parts.append(f"--- containers of {node.name}\n{seen.stdout}{seen.stderr}")
         return "\n".join(parts)
+
+
+def start_program(space: Space, module: str, *argv: str, **how: Any) -> subprocess.Popen[Any]:
+    """A program of the tests' own in a space, where it is started in / and not in the project."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return space.popen(sys.executable, "-m", module, *argv, env=env, **how)
 
 
 @contextlib.contextmanager
