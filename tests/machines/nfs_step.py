@@ -82,6 +82,9 @@ def nfs_away(lab: Lab) -> str:
     script = "while :; do date > /share/beat; sleep 1; done"
     lab.apply(pod("waiter", node="one", script=script, volumes=volumes))
     lab.wait_for_pod("waiter")
+    # Else what replaces the example's pods, which the shutdown ends, may go where nobody reaches
+    # it, and stays there for five minutes.
+    lab.apply(_cordoned("two", True))
     two.cable(plugged=False)
     try:
         begun = time.monotonic()
@@ -95,11 +98,21 @@ def nfs_away(lab: Lab) -> str:
         )  # fmt: skip
     finally:
         two.cable(plugged=True)
+    lab.apply(_cordoned("two", False))
     two.run(f"rm -f {NFS}/beat")
     waited = two.wait_until(f"test -s {NFS}/beat", timeout=240, what="the pod is back")
     lab.edgek("delete pod waiter --timeout=120s", timeout=180)
     lab.wait_for_node("two")
     return f"up in {took} without the server, the pod back {waited:.0f} s after it"
+
+
+def _cordoned(node: str, cordoned: bool) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": node},
+        "spec": {"unschedulable": cordoned},
+    }
 
 
 def _export(machine: Machine) -> None:
