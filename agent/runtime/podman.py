@@ -229,6 +229,10 @@ class PodmanRuntime:
         except Refused as err:
             if err.status == 404:
                 return None
+            if "nil pointer" in str(err):
+                # Podman 4 breaks down where it cannot write a file meanwhile, as on a full disk.
+                # Listing needs such a file too, and says what is wrong.
+                await self.images()
             raise
         self._files.keep(name, image, stamp)
         return image

@@ -78,17 +78,20 @@ def ready(cluster: RealCluster, name: str) -> None:
 def told(cluster: RealCluster, name: str, words: str) -> None:
     """An event of the pod says it, the kernel's words being Podman's or our own."""
     what = ("get", "events", "--field-selector", f"involvedObject.name={name}")
-    cluster.wait(f"an event about {words}", lambda: words.lower() in cluster.kubectl(*what).lower())
+    try:
+        cluster.wait(f"about {words}", lambda: words.lower() in cluster.kubectl(*what).lower())
+    except AssertionError as err:
+        raise AssertionError(f"{err}\n{cluster.kubectl(*what)}") from None
 
 
 def start_over(cluster: RealCluster) -> None:
-    """An agent that was killed comes up again on such a disk."""
+    """An agent that was killed comes up again on such a disk, and can be asked things."""
     node = cluster.bed.nodes[0]
     cluster.stop(node, signal.SIGKILL)
-    before = (node.dir / "edgek.log").read_text().count("agent is ready")
+    log = cluster.bed.server.dir / "edgek.log"
+    before = log.read_text().count("agent connected")
     cluster.start_agent(node, eviction_hard=NO_PRESSURE)
-    log = node.dir / "edgek.log"
-    cluster.wait("the agent is ready", lambda: log.read_text().count("agent is ready") > before)
+    cluster.wait("the agent is back", lambda: log.read_text().count("agent connected") > before)
 
 
 def commands_are_asked(cluster: RealCluster, name: str) -> None:
