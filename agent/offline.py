@@ -21,7 +21,7 @@ from agent.pods.store import Pods
 from agent.pods.sync import PodSync
 from edgek.aio.clock import Clock
 from edgek.aio.tasks import Tasks
-from edgek.api.meta import Obj, key_of, uid
+from edgek.api.meta import Key, Obj, key_of, uid
 from edgek.client.client import Client
 from edgek.control.events import Source
 from edgek.control.informer import Informers
@@ -60,11 +60,13 @@ def follow_pods(
             for obj in checkpoint.load("objects")
             if (kind := _KINDS.get(obj.get("kind", ""))) is not None
         },
+        missing=filter(None, map(_ref, checkpoint.load("missing"))),
         pods=map(uid, restored),
     )
     pods.restore(restored)
     checkpoint.provide("pods", pods.from_server)
     checkpoint.provide("objects", lambda: [obj for _, obj in sources.known()])
+    checkpoint.provide("missing", lambda: map(_named, sources.missing()))
     informer = informers.get(POD, field_selector=f"spec.nodeName={node_name}")
 
     def changed(old: Obj | None, new: Obj | None) -> None:
@@ -77,8 +79,21 @@ def follow_pods(
         sync.look_at_all()
 
     informer.on_change(changed)
-    sources.on_change = lambda: checkpoint.mark("objects")
+    sources.on_change = lambda: checkpoint.mark("objects", "missing")
     tasks.spawn(synced(), name="first-list")
+
+
+def _named(ref: Ref) -> Obj:
+    """What there is none of, in the form of an object that says no more than its name."""
+    meta = {"namespace": ref.key.namespace, "name": ref.key.name}
+    return {"kind": ref.kind.kind, "metadata": meta, "fields": ref.fields}
+
+
+def _ref(named: Obj) -> Ref | None:
+    kind, meta = _KINDS.get(named.get("kind", "")), named["metadata"]
+    if kind is None:
+        return None
+    return Ref(kind, Key(meta.get("namespace") or "", meta["name"]), named.get("fields") or "")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -64,8 +64,8 @@ class Checkpoint:
     def provide(self, section: str, provider: Provider) -> None:
         self._providers[section] = provider
 
-    def mark(self, section: str) -> None:
-        self._dirty.add(section)
+    def mark(self, *sections: str) -> None:
+        self._dirty.update(sections)
         self._wake.set()
 
     async def run(self) -> None:

@@ -2,11 +2,12 @@
 
 The Node authorizer lets an agent see an object only by name and only while one of its pods names
 it, so there is one informer per object. Until the server has answered, the object remembered
-from before (the checkpoint) stands in for pods that are from before too.
+from before (the checkpoint) stands in for pods that are from before too; so does that there was
+none, for what a pod may do without must not keep it from starting.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -63,22 +64,35 @@ class Sources:
         self._tasks = tasks
         self._changed = changed
         self.on_change: Callable[[], None] = lambda: None
-        """Called after any change of what ``known`` gives."""
+        """Called after any change of what ``known`` and ``missing`` give."""
         self._watched: dict[Ref, _Watched] = {}
         self._by_pod: dict[str, set[Ref]] = {}
         self._remembered: dict[Ref, Obj] = {}
+        self._missing: set[Ref] = set()
+        """What was not there before."""
         self._restored: set[str] = set()
 
-    def remember(self, objects: Mapping[Ref, Obj], *, pods: Iterable[str]) -> None:
-        """Objects of before, for the pods of before, by uid."""
+    def remember(
+        self, objects: Mapping[Ref, Obj], *, missing: Iterable[Ref] = (), pods: Iterable[str]
+    ) -> None:
+        """Objects of before, and what there was none of, for the pods of before, by uid."""
         self._remembered.update(objects)
+        self._missing.update(missing)
         self._restored.update(pods)
 
     def known(self) -> Iterable[tuple[Ref, Obj]]:
         """Everything there is, for the checkpoint."""
-        for ref in sorted(self._watched, key=lambda r: (r.kind.kind, r.key)):
+        for ref, found in self._answers():
+            yield from [(Ref(ref.kind, key_of(obj)), obj) for obj in found]
+
+    def missing(self) -> Iterable[Ref]:
+        """What is referred to and not there, for the checkpoint."""
+        return [ref for ref, found in self._answers() if not found]
+
+    def _answers(self) -> Iterator[tuple[Ref, list[Obj]]]:
+        for ref in sorted(self._watched, key=lambda r: (r.kind.kind, r.key, r.fields)):
             try:
-                yield from [(Ref(ref.kind, key_of(obj)), obj) for obj in self._known_of(ref)]
+                yield ref, self._known_of(ref)
             except NotSynced:
                 continue
 
@@ -93,7 +107,8 @@ class Sources:
         watched = self._watched.get(ref)
         if watched is not None and watched.informer.synced.is_set():
             return watched.informer.list()
-        if found := [self._remembered[known] for known in self._remembered_of(ref)]:
+        found = [self._remembered[known] for known in self._remembered_of(ref)]
+        if found or ref in self._missing:
             return found
         raise NotSynced(f"{ref.kind.plural} with {ref.fields} are not known yet")
 
@@ -121,8 +136,8 @@ class Sources:
         watched = self._watched.get(ref)
         if watched is not None and watched.informer.synced.is_set():
             return watched.informer.get(ref.key)
-        if ref in self._remembered:
-            return self._remembered[ref]
+        if ref in self._remembered or ref in self._missing:
+            return self._remembered.get(ref)
         raise NotSynced(f"{kind.singular} {ref.key} is not known yet")
 
     def use(self, uid: str, refs: set[Ref]) -> None:
@@ -186,3 +201,4 @@ class Sources:
     def _forget(self, ref: Ref) -> None:
         for known in self._remembered_of(ref):
             del self._remembered[known]
+        self._missing.discard(ref)

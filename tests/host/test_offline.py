@@ -71,6 +71,7 @@ spec:
         sources:
           - configMap: {{name: greeting}}
           - secret: {{name: password, items: [{{key: text, path: password}}]}}
+          - configMap: {{name: never-made, optional: true}}
           - serviceAccountToken: {{path: token}}
 """  # noqa: E501
 
