@@ -84,7 +84,8 @@ def test_a_claim_has_its_options_and_outlives_a_killed_agent(
     assert "noexec" in cluster.kubectl("exec", "claimed", "--", "grep", " /v ", "/proc/mounts")
     cluster.stop(node, signal.SIGKILL)
     cluster.start_agent(node)
-    cluster.wait("it writes on", lambda: cluster._try("exec", "claimed", "--", "ls", "/v"))
+    look = ("exec", "claimed", "--", "sh", "-c", "ls /v && echo there")
+    cluster.wait("it can be asked", lambda: cluster._try(*look))
     assert clients(cluster, "ceph-fuse") == before
     cluster.kubectl("delete", "pod", "claimed")
     cluster.kubectl("delete", "pvc,pv", "tuned")

@@ -85,7 +85,8 @@ def test_a_mount_outlives_the_agent_and_ends_with_its_pod(
     cluster.stop(node, signal.SIGKILL)
     cluster.kubectl("exec", "lasting", "--", "true", ok=False)
     cluster.start_agent(node)
-    cluster.wait("it can be asked", lambda: cluster._try("exec", "lasting", "--", "ls", "/v"))
+    look = ("exec", "lasting", "--", "sh", "-c", "ls /v && echo there")
+    cluster.wait("it can be asked", lambda: cluster._try(*look))
     cluster.kubectl("exec", "lasting", "--", "touch", "/v/after")
     assert clients(cluster) == before
     cluster.stop(node)
@@ -105,14 +106,15 @@ def test_a_mount_outlives_the_agent_and_ends_with_its_pod(
     ids=["unknown-volume", "no-endpoints", "no-server", "odd-name"],
 )
 def test_what_is_wrong_with_a_gluster_volume_is_said(
-    cluster: RealCluster, server: FileServer, source: dict[str, Any], said: str
-) -> None:
-    apply_pod(cluster, "wrong", source)
+    cluster: RealCluster, server: FileServer, request: pytest.FixtureRequest,
+    source: dict[str, Any], said: str,
+) -> None:  # fmt: skip
+    name = request.node.callspec.id
+    apply_pod(cluster, name, source)
     try:
-        assert said in refusal(cluster, "wrong")
+        assert said in refusal(cluster, name)
     finally:
-        cluster.kubectl("delete", "pod", "wrong", "--timeout=20s")
-        cluster.kubectl("delete", "events", "--all")
+        cluster.kubectl("delete", "pod", name, "--timeout=20s")
     wait_for_nothing(cluster)
 
 

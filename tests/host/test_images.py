@@ -93,6 +93,12 @@ def images_of(cluster: RealCluster, node: str) -> set[str]:
     return {name for image in found for name in image["names"]}
 
 
+def events_of_node(cluster: RealCluster, node: str) -> dict[str, str]:
+    """Reason -> message."""
+    events = cluster.json("events", "--field-selector=involvedObject.kind=Node")["items"]
+    return {e["reason"]: e["message"] for e in events if e["source"].get("host") == node}
+
+
 def test_a_node_gets_its_images_from_archives_before_its_pods_need_them(
     cluster: RealCluster,
 ) -> None:
@@ -100,10 +106,11 @@ def test_a_node_gets_its_images_from_archives_before_its_pods_need_them(
     text = cluster.kubectl("describe", "pod", "early")
     assert "already present on machine and can be accessed by the pod" in text
     assert "Failed" not in text
-    events = cluster.json("events", "--field-selector=involvedObject.kind=Node")["items"]
-    told = {e["reason"]: e["message"] for e in events if e["source"].get("host") == "node1"}
-    assert HELLO_1 in told["ImageArchiveLoaded"]
-    assert told["InvalidImageArchive"].startswith("Could not load /var/lib/edgek/agent/images/bro")
+    told = lambda: events_of_node(cluster, "node1")  # noqa: E731
+    cluster.wait("it is told", lambda: {"ImageArchiveLoaded", "InvalidImageArchive"} <= set(told()))
+    assert HELLO_1 in told()["ImageArchiveLoaded"]
+    broken = "Could not load /var/lib/edgek/agent/images/bro"
+    assert told()["InvalidImageArchive"].startswith(broken)
     cluster.wait("the node shows it", lambda: HELLO_1 in images_of(cluster, "node1"))
     assert "Copying blob" not in (cluster.bed.nodes[0].dir / "edgek.log").read_text()
 

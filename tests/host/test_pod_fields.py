@@ -52,6 +52,12 @@ def events(cluster: RealCluster, pod: str) -> set[tuple[str, str, str]]:
     return {(e["reason"], e["involvedObject"].get("fieldPath", ""), e["message"]) for e in found}
 
 
+def is_told(cluster: RealCluster, pod: str, reason: str, field: str, message: str) -> None:
+    """Events are on their way for a moment."""
+    one = (reason, field, message)
+    cluster.wait(f"{pod} has {one}", lambda: one in events(cluster, pod), 20)
+
+
 def said(cluster: RealCluster, pod: str) -> str:
     done = "--for=jsonpath={.status.phase}=Succeeded"
     cluster.kubectl("wait", done, f"pod/{pod}", "--timeout=40s")
@@ -86,8 +92,9 @@ def test_a_pod_has_the_names_and_the_resolver_that_it_asks_for(cluster: RealClus
     assert "cluster.local lan\nnameserver 10.43.0.10\nnameserver 192.0.2.1\n" in found
     assert "nameserver 192.0.2.2\noptions ndots:3 edns0\n" in found
     omitted = "the applied nameserver line is: 10.43.0.10 192.0.2.1 192.0.2.2"
-    reasons = {r: m for r, _, m in events(cluster, "variables")}
-    assert reasons["DNSConfigForming"].endswith(omitted)
+    reasons = lambda: {r: m for r, _, m in events(cluster, "variables")}  # noqa: E731
+    cluster.wait("it is told", lambda: "DNSConfigForming" in reasons(), 20)
+    assert reasons()["DNSConfigForming"].endswith(omitted)
 
     full = said(cluster, "full-name")
     assert "HOSTNAME=h2.sub.default.svc.cluster.local\n" in full
@@ -110,15 +117,13 @@ def test_probes_ask_by_every_way_there_is(cluster: RealCluster) -> None:
     assert cluster.container("asked-web", "web")["restartCount"] == 0
     refused = "connect: connection refused"
     address = cluster.status("asked-web")["podIP"]
-    told = ("Unhealthy", "spec.containers{web}",
-            f"Startup probe failed: dial tcp {address}:8080: {refused}")  # fmt: skip
-    assert told in events(cluster, "asked-web")
+    why = f"Startup probe failed: dial tcp {address}:8080: {refused}"
+    is_told(cluster, "asked-web", "Unhealthy", "spec.containers{web}", why)
 
     ready = lambda: cluster.container("asked-grpc", "good").get("ready")  # noqa: E731
     cluster.wait("the health service serves", ready, 20)
     why = 'Readiness probe failed: service unhealthy (responded with "NOT_SERVING")'
-    told = ("Unhealthy", "spec.containers{cold}", why)
-    cluster.wait("another does not", lambda: told in events(cluster, "asked-grpc"), 20)
+    is_told(cluster, "asked-grpc", "Unhealthy", "spec.containers{cold}", why)
     assert not cluster.container("asked-grpc", "cold")["ready"]
 
 
@@ -225,9 +230,8 @@ def test_what_fails_again_and_again_waits_longer_each_time(cluster: RealCluster)
     first, second, third = [int(t) for t in times.read_text().split()][:3]
     assert second - first < 5
     assert 10 <= third - second < 15
-    assert ("BackOff", "spec.initContainers{failing}") in {
-        (reason, field) for reason, field, _ in events(cluster, "looping")
-    }
+    paused = ("BackOff", "spec.initContainers{failing}")
+    cluster.wait("it is told", lambda: paused in {e[:2] for e in events(cluster, "looping")}, 20)
 
 
 def test_a_pod_past_its_deadline_has_failed_and_keeps_its_address(cluster: RealCluster) -> None:
@@ -239,17 +243,16 @@ def test_a_pod_past_its_deadline_has_failed_and_keeps_its_address(cluster: RealC
     pod = cluster.status("late")
     message = "Pod was active on the node longer than the specified deadline"
     assert (pod["message"], bool(pod["podIP"])) == (message, True)
-    assert ("DeadlineExceeded", "", message) in events(cluster, "late")
+    is_told(cluster, "late", "DeadlineExceeded", "", message)
     assert conditions(cluster, "late")["PodReadyToStartContainers"]["status"] == "False"
     assert conditions(cluster, "late")["Ready"]["reason"] == "PodFailed"
 
 
 def test_hooks_sleep_and_ask_and_fail(cluster: RealCluster) -> None:
     cluster.wait("it asked", lambda: cluster.container("hooks", "asks").get("ready"), 30)
-    failed = ("FailedPostStartHook", "spec.containers{bad}", "PostStartHook failed")
-    cluster.wait("the bad one failed", lambda: failed in events(cluster, "hooks"), 20)
-    killing = ("Killing", "spec.containers{bad}", "FailedPostStartHook")
-    assert killing in events(cluster, "hooks")
+    bad = "spec.containers{bad}"
+    is_told(cluster, "hooks", "FailedPostStartHook", bad, "PostStartHook failed")
+    is_told(cluster, "hooks", "Killing", bad, "FailedPostStartHook")
     again = lambda: cluster.container("hooks", "bad")["restartCount"] >= 1  # noqa: E731
     cluster.wait("it is tried again", again, 20)
 
@@ -293,4 +296,5 @@ def test_the_node_says_no_to_what_has_no_room_on_it(cluster: RealCluster) -> Non
         assert cluster.status(pod)["reason"] == reason
         assert cluster.status(pod)["message"].startswith("Pod was rejected: ")
         assert "containerStatuses" not in cluster.status(pod)
-        assert reason in {r for r, _, _ in events(cluster, pod)}
+        told = lambda p=pod: {r for r, _, _ in events(cluster, p)}  # noqa: E731
+        cluster.wait("it is told", lambda r=reason, t=told: r in t(), 20)

@@ -153,6 +153,12 @@ class Space:
     def run(self, *argv: str | Path, **how: Any) -> subprocess.CompletedProcess[Any]:
         return subprocess.run(self.command(*argv), **{"check": True, "text": True, **how})
 
+    def images(self) -> set[str]:
+        """Their names; none where Podman was asked just as one of them went, which it fails on."""
+        shown = self.run("podman", "images", "--format", "{{.Repository}}:{{.Tag}}",
+                         check=False, capture_output=True)  # fmt: skip
+        return set(shown.stdout.split()) if shown.returncode == 0 else set()
+
     def popen(self, *argv: str | Path, **how: Any) -> subprocess.Popen[Any]:
         """nsenter stays as the parent: signal ``inner`` and wait for what this returns."""
         return subprocess.Popen(self.command(*argv), **how)

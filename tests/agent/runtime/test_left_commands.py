@@ -25,7 +25,8 @@ def start() -> Iterator[Start]:
     started: list[Process] = []
 
     def one(*argv: str) -> Process:
-        argv = argv or ("sh", "-c", "echo; exec sleep 1000")
+        # Who runs the tests may ignore SIGHUP, as under nohup, and what is ignored is inherited.
+        argv = argv or ("env", "--default-signal=HUP", "sh", "-c", "echo; exec sleep 1000")
         process = subprocess.Popen(argv, start_new_session=True, stdout=subprocess.PIPE)
         started.append(process)
         assert process.stdout is not None
