@@ -103,9 +103,10 @@ def test_a_node_gets_its_images_from_archives_before_its_pods_need_them(
     cluster: RealCluster,
 ) -> None:
     is_ready(cluster, "early")
-    text = cluster.kubectl("describe", "pod", "early")
-    assert "already present on machine and can be accessed by the pod" in text
-    assert "Failed" not in text
+    text = lambda: cluster.kubectl("describe", "pod", "early")  # noqa: E731
+    here = "already present on machine and can be accessed by the pod"
+    cluster.wait("it is said that it was there", lambda: here in text(), 20)
+    assert "Failed" not in text()
     told = lambda: events_of_node(cluster, "node1")  # noqa: E731
     cluster.wait("it is told", lambda: {"ImageArchiveLoaded", "InvalidImageArchive"} <= set(told()))
     assert HELLO_1 in told()["ImageArchiveLoaded"]
