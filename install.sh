@@ -325,6 +325,8 @@ start() {
     say "starting $name"
     # Stopped first, so that "active" can only be said of the new one. Pods run on meanwhile.
     systemctl stop "$name"
+    # One stopped in the pause before a restart keeps the count of its restarts otherwise.
+    systemctl reset-failed "$name" 2>/dev/null || :
     systemctl start --no-block "$name"
     wait_until_active
 }
