@@ -60,6 +60,8 @@ main() {
     install_edgek
     write_units
     write_settings
+    enable_unit
+    to_disk
     start
     echo_next
 }
@@ -317,11 +319,20 @@ write_settings() {
 
 # -- starting ---------------------------------------------------------------------------------
 
-start() {
+enable_unit() {
     name=$(unit "$role")
     [ -z "${EDGEK_SKIP_ENABLE-}" ] || return 0
     logged systemctl enable "$name" || die "systemctl enable $name failed (see above)"
-    [ -z "${EDGEK_SKIP_START-}" ] || return 0
+}
+
+# What pip and cp wrote is in memory for half a minute: a power cut would leave empty files. Not all
+# file systems, for that of a server that is away would hold it up.
+to_disk() {
+    sync -f "$PREFIX" "$(dirname "$LINK")" "$UNITS" "$(dirname "$ENV_FILE")"
+}
+
+start() {
+    [ -z "${EDGEK_SKIP_ENABLE-}${EDGEK_SKIP_START-}" ] || return 0
     say "starting $name"
     # Stopped first, so that "active" can only be said of the new one. Pods run on meanwhile.
     systemctl stop "$name"
