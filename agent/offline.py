@@ -21,7 +21,7 @@ from agent.pods.store import Pods
 from agent.pods.sync import PodSync
 from edgek.aio.clock import Clock
 from edgek.aio.tasks import Tasks
-from edgek.api.meta import Key, Obj, key_of, uid
+from edgek.api.meta import Obj, key_of, uid
 from edgek.client.client import Client
 from edgek.control.events import Source
 from edgek.control.informer import Informers
@@ -55,11 +55,7 @@ def follow_pods(
     pods, sources = sync.parts.pods, sync.parts.sources
     restored = checkpoint.load("pods")
     sources.remember(
-        {
-            Ref(kind, key_of(obj)): obj
-            for obj in checkpoint.load("objects")
-            if (kind := _KINDS.get(obj.get("kind", ""))) is not None
-        },
+        {ref: obj for obj in checkpoint.load("objects") if (ref := _ref(obj)) is not None},
         missing=filter(None, map(_ref, checkpoint.load("missing"))),
         pods=map(uid, restored),
     )
@@ -89,11 +85,10 @@ def _named(ref: Ref) -> Obj:
     return {"kind": ref.kind.kind, "metadata": meta, "fields": ref.fields}
 
 
-def _ref(named: Obj) -> Ref | None:
-    kind, meta = _KINDS.get(named.get("kind", "")), named["metadata"]
-    if kind is None:
-        return None
-    return Ref(kind, Key(meta.get("namespace") or "", meta["name"]), named.get("fields") or "")
+def _ref(obj: Obj) -> Ref | None:
+    """What an object of the checkpoint, or what names one there is none of, is found by."""
+    kind = _KINDS.get(obj.get("kind", ""))
+    return None if kind is None else Ref(kind, key_of(obj), obj.get("fields") or "")
 
 
 @dataclass(frozen=True, kw_only=True)

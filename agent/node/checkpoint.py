@@ -34,7 +34,7 @@ Provider = Callable[[], Iterable[Obj]]
 
 
 class Checkpoint:
-    """``mark(section)`` after a change; ``run`` writes what the section's provider gives."""
+    """``mark(section, ...)`` after a change; ``run`` writes what the section's provider gives."""
 
     def __init__(self, directory: Path, *, clock: Clock) -> None:
         self._directory = directory
